@@ -1,0 +1,34 @@
+# One command for each thing. Needs Python >= 3.10 and make; uv is used where it is installed.
+PYTHON ?= python3
+VENV := .venv/bin/python
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint format environment clean
+
+help: ## list these commands
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: environment ## guided pictures in out/demo/ (ARGS="--samples 16 --host diffusers")
+	$(VENV) -m tools.demo $(ARGS)
+
+test: environment ## every test: the core alone, then against each ComfyUI found (ARGS="-k colour")
+	$(VENV) -m tools.run_tests $(ARGS)
+
+bench: environment ## time and memory of guided steps, in out/bench/ (ARGS="--case shapes")
+	$(VENV) -m bench $(ARGS)
+
+lint: environment ## ruff and mypy
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+	$(VENV) -m tools.typecheck
+
+format: environment ## let ruff put every file into its format
+	$(VENV) -m ruff check --fix .
+	$(VENV) -m ruff format .
+
+environment: ## make .venv and bring it up to date
+	@$(PYTHON) tools/environment.py > /dev/null
+
+clean: ## remove the environments and what the commands wrote
+	rm -rf .venv .venv-host-* out/demo out/bench
