@@ -1,0 +1,17 @@
+"""The list of nodes that ComfyUI asks for."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import diagnostics, energies, loaders, rules, sampling, schedules
+
+MODULES = (loaders, energies, schedules, rules, sampling, diagnostics)
+
+
+class EnergyGuidance(ComfyExtension):
+    """The pack as ComfyUI sees it."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """Every node class of the pack."""
+        return [node for module in MODULES for node in module.NODES]
