@@ -1,0 +1,87 @@
+"""Stack rules around a denoiser, for one run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from .schedules import PercentWindow
+from .types import Denoiser, Estimate, Needs, Rule, Run, is_active, needs
+
+T = TypeVar("T")
+
+
+def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
+    """A denoiser steered by rules, the first of them innermost.
+
+    Each rule is copied, so that its state dies with the run; guide networks are shared. The model is
+    evaluated once per call, whatever the rules, and nothing returned requires grad.
+
+    Arguments:
+        rules: rules with resolved schedules.
+        denoise: model; must build a graph where gradients are enabled.
+        run: facts of this run.
+    """
+    for rule in rules:
+        denoise = _steered(_private(rule), denoise, run)
+
+    def guided_denoise(x: Tensor, sigma: Tensor) -> Estimate:
+        with torch.no_grad():
+            return denoise(x.detach(), sigma).detached()
+
+    return guided_denoise
+
+
+def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
+    return lambda x, sigma: rule(denoise, x, sigma, run)
+
+
+def _private(rule: Rule) -> Rule:
+    shared = {id(network): network for network in energies_of([rule]).networks}
+    return copy.deepcopy(rule, dict(shared))
+
+
+def energies_of(rules: Sequence[Rule]) -> Needs:
+    """What the energies of a stack need from a host: captures, networks, decoding."""
+    return needs(rule.energy for rule in rules if hasattr(rule, "energy"))
+
+
+def active(rules: Sequence[Rule], sigma: float) -> bool:
+    """Whether any rule has work at this noise level.
+
+    Where none has, a host may run its stock path. A rule without a strength always has work.
+    """
+    return any(_works(rule, sigma) for rule in rules)
+
+
+def _works(rule: Rule, sigma: float) -> bool:
+    strength = getattr(rule, "strength", None)
+    if strength is not None and strength(sigma) == 0:
+        return False
+    return not hasattr(rule, "energy") or is_active(rule.energy, sigma)
+
+
+def resolved(thing: T, percent_to_sigma: Callable[[float], float]) -> T:
+    """The same rule, energy or schedule with every PercentWindow inside turned into a Window.
+
+    Looks into dataclasses, tuples and lists, never into networks; returns `thing` itself where
+    nothing changed.
+    """
+    result: object = thing
+    if isinstance(thing, PercentWindow):
+        result = thing.on(percent_to_sigma)
+    elif isinstance(thing, (tuple, list)):
+        parts = [resolved(part, percent_to_sigma) for part in thing]
+        same = all(new is old for new, old in zip(parts, thing, strict=True))
+        result = thing if same else type(thing)(parts)
+    elif is_dataclass(thing) and not isinstance(thing, (nn.Module, type)):
+        old = {f.name: getattr(thing, f.name) for f in fields(thing) if f.init}
+        new = {name: resolved(value, percent_to_sigma) for name, value in old.items()}
+        changed = {name: value for name, value in new.items() if value is not old[name]}
+        result = replace(thing, **changed) if changed else thing
+    return result  # type: ignore[return-value]

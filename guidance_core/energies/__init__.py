@@ -1,0 +1,1 @@
+"""Energies: what a picture should be, one per file."""

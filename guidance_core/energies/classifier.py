@@ -1,0 +1,74 @@
+"""A label that a classifier should see.
+
+References:
+    Universal Guidance for Diffusion Models, Bansal et al. 2023, arXiv:2302.07121, section 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..process import full_precision
+from ..types import Estimate
+
+
+@dataclass(frozen=True)
+class ClassLabel:
+    """Negative log-probability of a label, in nats, >= 0.
+
+    Cross-entropy over the labels, or softplus(-logit) where the network's labels are independent.
+
+    Arguments:
+        network: maps images (B, 3, H, W) in [0, 1] to logits (B, K); has `labels`, K names, and
+            `multi_label`.
+        label: one of the network's labels.
+
+    Raises:
+        TypeError: a network without labels, such as a CLIP model.
+        ValueError: a label that the network does not know.
+    """
+
+    network: Any
+    label: str
+    captures: ClassVar[frozenset[str]] = frozenset()
+    reads_image: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.network, "labels"):
+            raise TypeError(
+                f"a label needs a classifier, got {_called(self.network)}: load one as classifier"
+            )
+        if self.label not in self.network.labels:
+            raise ValueError(_unknown(self.label, self.network))
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        logits = full_precision(self.network(full_precision(estimate.image)))
+        index = list(self.network.labels).index(self.label)
+        if self.network.multi_label:
+            return F.softplus(-logits[:, index])
+        return -logits.log_softmax(1)[:, index]
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The classifier."""
+        return (self.network,)
+
+
+def _called(network: Any) -> str:
+    return str(getattr(network, "name", type(network).__name__))
+
+
+def _unknown(label: str, network: Any) -> str:
+    labels: Sequence[str] = network.labels
+    near = get_close_matches(label, labels, n=5, cutoff=0.4) or list(labels[:8])
+    return (
+        f"{_called(network)} has no label {label!r} among its {len(labels)}; "
+        f"try one of: {', '.join(near)}"
+    )

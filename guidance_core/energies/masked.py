@@ -1,0 +1,100 @@
+"""An energy for a part of the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..shaping import mask_at
+from ..types import Energy, Estimate, is_active, needs
+
+
+@dataclass(frozen=True, eq=False)
+class Masked:
+    """Another energy that sees and pushes only a masked area of the picture.
+
+    An energy that knows masks (`within`, such as a colour) is given this one. Any other gets the
+    square around the mask: it sees what lies there, and its gradient flows only inside the mask.
+
+    Arguments:
+        energy: what is asked; must look at the picture.
+        mask: shape (H, W), or (B, H, W) with one mask per sample; values in [0, 1], any size.
+
+    Raises:
+        ValueError: an empty mask, values outside [0, 1], or an energy without a picture.
+    """
+
+    energy: Energy
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        if self.mask.ndim not in (2, 3):
+            raise ValueError(
+                f"mask must have shape (H, W) or (B, H, W), got {tuple(self.mask.shape)}"
+            )
+        if self.mask.min() < 0 or self.mask.max() > 1:
+            raise ValueError("mask values must be in [0, 1]")
+        if not (self.mask.flatten(-2).amax(-1) > 0).all():
+            raise ValueError("the mask is empty: paint the area that the energy is for")
+        if not self.reads_image or self.captures:
+            raise ValueError("a mask needs an energy that looks at the picture")
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        within: Any = getattr(self.energy, "within", None)
+        if within is not None:
+            value: Tensor = within(self.mask)(estimate)
+            return value
+        masks = mask_at(self.mask, estimate.image)
+        if self.mask.ndim == 2 or self.mask.shape[0] == 1:
+            return self.energy(_seen(estimate, estimate.image, masks))
+        rows = range(estimate.x0.shape[0])
+        return torch.cat([self._row(estimate, masks, slice(i, i + 1)) for i in rows])
+
+    def _row(self, estimate: Estimate, masks: Tensor, row: slice) -> Tensor:
+        part = replace(estimate.mapped(lambda values: values[row]), sigma=estimate.sigma[row])
+        return self.energy(_seen(part, estimate.image[row], masks[row]))
+
+    def active(self, sigma: float) -> bool:
+        """Whether the energy has something to say at this noise level."""
+        return is_active(self.energy, sigma)
+
+    @property
+    def captures(self) -> frozenset[str]:
+        """Captures that the energy reads."""
+        return needs([self.energy]).captures
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Networks of the energy."""
+        return needs([self.energy]).networks
+
+    @property
+    def reads_image(self) -> bool:
+        """Whether the energy looks at the picture."""
+        return needs([self.energy]).reads_image
+
+
+def _seen(estimate: Estimate, image: Tensor, masks: Tensor) -> Estimate:
+    """The estimate whose picture is the square around the mask; gradient only inside the mask."""
+    rows, columns = _square(masks[0])
+    gate = masks[:, None]
+    gated = gate * image + (1 - gate) * image.detach()
+    return replace(estimate, decode=lambda x0: gated[..., rows, columns])
+
+
+def _square(mask: Tensor) -> tuple[slice, slice]:
+    """Smallest square around the mask (H, W), as far as the picture reaches."""
+    ends = [side.nonzero().flatten()[[0, -1]].tolist() for side in (mask.amax(1), mask.amax(0))]
+    side = max(last - first + 1 for first, last in ends)
+    return tuple(  # type: ignore[return-value]
+        _around(*end, min(side, size), size) for end, size in zip(ends, mask.shape, strict=True)
+    )
+
+
+def _around(first: int, last: int, side: int, size: int) -> slice:
+    start = min(max((first + last + 1 - side) // 2, 0), size - side)
+    return slice(start, start + side)

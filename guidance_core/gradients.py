@@ -1,0 +1,142 @@
+"""The two gradients that every rule is made of.
+
+`through_model` differentiates an energy with respect to the noisy latent, through the model;
+`at_estimate` with respect to the clean estimate, without the model.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .process import per_sample
+from .types import Denoiser, Energy, Estimate
+
+
+def through_model(
+    energy: Energy, denoise: Denoiser, x: Tensor, sigma: Tensor, *, rule: str = "guidance"
+) -> tuple[Estimate, Tensor, Tensor]:
+    """Evaluate the model once and differentiate the energy of its estimate through it.
+
+    Where an outer rule tracks x already, its graph is shared and the estimate keeps it, so that a
+    stack of rules evaluates the model once. The energy's own graph (decoder, guide network) is
+    freed before the model's is entered, and what enters the model is scaled by a power of two per
+    sample, so that half precision neither overflows nor loses small gradients.
+
+    Arguments:
+        energy: energy of the estimate.
+        denoise: model, or an inner rule around it.
+        x: noisy latent, shape (B, C, *S).
+        sigma: noise level, shape (B,).
+        rule: name for error messages.
+
+    Returns:
+        The estimate, its energy (B,), and the energy's gradient with respect to x, like x.
+
+    Raises:
+        RuntimeError: no gradient reaches x, or something is not finite.
+    """
+    shared = x.requires_grad
+    with torch.enable_grad():
+        tracked = x if shared else x.detach().requires_grad_()
+        estimate = denoise(tracked, sigma)
+    value, slopes = _differentiated(energy, estimate, rule)
+    pairs = [(part, slope) for part, slope in slopes if part.requires_grad and slope is not None]
+    if not pairs:
+        raise RuntimeError(_place(rule, energy, estimate) + "no gradient reaches the model's input")
+    grad = _pulled_back(pairs, tracked, keep_graph=shared)
+    _check_finite(grad, "gradient", rule, energy, estimate)
+    return estimate if shared else estimate.detached(), value, grad
+
+
+def at_estimate(
+    energy: Energy, estimate: Estimate, *, rule: str = "guidance"
+) -> tuple[Tensor, Tensor]:
+    """Differentiate an energy at the clean estimate, without the model.
+
+    Arguments:
+        energy: energy of the estimate.
+        estimate: where to take the gradient.
+        rule: name for error messages.
+
+    Returns:
+        The energy (B,) and its gradient with respect to x0, like x0.
+
+    Raises:
+        RuntimeError: the energy does not depend on x0, or something is not finite.
+    """
+    value, slopes = _differentiated(energy, estimate, rule)
+    slope = slopes[0][1]
+    if slope is None:
+        raise RuntimeError(
+            _place(rule, energy, estimate) + "the energy does not depend on the clean estimate "
+            "itself: use a rule that goes through the model"
+        )
+    _check_finite(slope, "gradient", rule, energy, estimate)
+    return value, slope
+
+
+def _differentiated(
+    energy: Energy, estimate: Estimate, rule: str
+) -> tuple[Tensor, list[tuple[Tensor, Tensor | None]]]:
+    """The energy, and each part of the estimate (x0 first) with the energy's slope there."""
+    parts: list[Tensor] = []
+    leaves: list[Tensor] = []
+
+    def leaf(part: Tensor) -> Tensor:
+        parts.append(part)
+        leaves.append(part.detach().requires_grad_())
+        return leaves[-1]
+
+    with torch.enable_grad():
+        value = energy(estimate.mapped(leaf))
+        _check_energy(value, rule, energy, estimate)
+        if not value.requires_grad:
+            return value, [(part, None) for part in parts]
+        slopes = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+    return value.detach(), list(zip(parts, slopes, strict=True))
+
+
+def _pulled_back(pairs: list[tuple[Tensor, Tensor]], x: Tensor, *, keep_graph: bool) -> Tensor:
+    """Slopes at the model's outputs, carried to its input."""
+    peaks = [slope.flatten(1).abs().amax(1) for _, slope in pairs]
+    scale = _power_of_two(torch.stack([peak.to(peaks[0]) for peak in peaks]).amax(0))
+    outputs = [part for part, _ in pairs]
+    seeds = [slope / per_sample(scale, slope) for _, slope in pairs]
+    (grad,) = torch.autograd.grad(outputs, x, seeds, retain_graph=keep_graph)
+    return grad * per_sample(scale, grad)
+
+
+def _power_of_two(values: Tensor) -> Tensor:
+    """The power of two just above each value; 1 for 0."""
+    mantissa, exponent = torch.frexp(values)
+    return torch.where(
+        mantissa == 0, torch.ones_like(values), torch.ldexp(torch.ones_like(values), exponent)
+    )
+
+
+def _place(rule: str, energy: Energy, estimate: Estimate) -> str:
+    name = getattr(energy, "__name__", type(energy).__name__)
+    return f"{rule} with energy {name} at sigma {float(estimate.sigma[0]):.4g}: "
+
+
+def _check_energy(value: Tensor, rule: str, energy: Energy, estimate: Estimate) -> None:
+    batch = estimate.x0.shape[:1]
+    if value.shape != batch:
+        raise RuntimeError(
+            _place(rule, energy, estimate)
+            + f"an energy returns one value per sample, shape {tuple(batch)}, "
+            f"got {tuple(value.shape)}"
+        )
+    _check_finite(value, "energy", rule, energy, estimate)
+
+
+def _check_finite(values: Tensor, what: str, rule: str, energy: Energy, estimate: Estimate) -> None:
+    finite = torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else values.isfinite()
+    if not finite.all():
+        rows = (~finite).nonzero().flatten().tolist()
+        raise RuntimeError(
+            _place(rule, energy, estimate) + f"the {what} is not finite for sample(s) {rows}: "
+            "lower the strength, start the guidance later, or run the guide network and the VAE "
+            "in full precision"
+        )

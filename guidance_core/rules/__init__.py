@@ -1,0 +1,1 @@
+"""Rules: how an energy's gradient steers the sampler, one per file."""

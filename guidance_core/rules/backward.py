@@ -1,0 +1,124 @@
+"""Backward universal guidance: the clean estimate is optimised for the energy, without the model.
+
+References:
+    Universal Guidance for Diffusion Models, Bansal et al. 2023, arXiv:2302.07121, eq. (7)-(8).
+    Deviates: no clamp of x0 to [-1, 1] (latents know no such bounds), and a bound on the total push
+    in the relative scale. As there, the noise is recomputed from the moved x0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..gradients import at_estimate
+from ..process import per_sample, posterior_std
+from ..shaping import clip_rms, fade, norm, rms
+from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule, is_active
+
+SCALES = ("relative", "absolute")
+OPTIMISERS = ("adam", "gd")
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's own, arXiv:1412.6980, algorithm 1
+
+
+@dataclass(frozen=True)
+class Backward:
+    """x0 takes `steps` steps of Adam or gradient descent down its energy.
+
+    relative: each step is sized so that the total push has RMS <= strength * posterior standard
+        deviation of x0; gradients are measured in units of the first one, so that the energy's
+        units do not matter.
+    absolute: steps of the learning rate `lr` as published; strength multiplies the total.
+
+    Arguments:
+        energy: what is asked; must depend on x0 or on the picture.
+        strength: multiplier over the noise level; where it is 0 the model runs as it is.
+        scale: relative or absolute.
+        steps: optimisation steps per evaluation, >= 1.
+        optimiser: adam (published) or gd, gradient descent.
+        lr: learning rate of the absolute scale (published: 0.01).
+        stop: energy at which a sample counts as done; its steps fade from 2 stop on. 0 never stops.
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+
+    energy: Energy
+    strength: Schedule
+    scale: str = "relative"
+    steps: int = 4
+    optimiser: str = "adam"
+    lr: float = 0.01
+    stop: float = 0.0
+    through_model: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(
+                f"optimiser must be one of {', '.join(OPTIMISERS)}, got {self.optimiser!r}"
+            )
+        if self.steps < 1:
+            raise ValueError(f"steps must be >= 1, got {self.steps}")
+        if not (self.lr > 0 and self.stop >= 0):
+            raise ValueError(f"need lr > 0 and stop >= 0, got {self.lr} and {self.stop}")
+
+    def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
+        """One guided evaluation: x (B, C, *S), sigma (B,)."""
+        level = float(sigma[0])
+        strength = self.strength(level)
+        estimate = denoise(x, sigma)
+        if strength == 0 or not is_active(self.energy, level):
+            return estimate
+        cfg_push = None if estimate.uncond is None else rms(estimate.x0 - estimate.uncond).detach()
+        limit = strength * posterior_std(sigma, run.alpha(sigma))
+        delta, energy, grad_norm = self._descended(estimate.detached(), limit)
+        delta = clip_rms(delta, limit) if self.scale == "relative" else strength * delta
+        run.record(Record("Backward", level, energy, grad_norm, rms(delta), cfg_push))
+        return estimate.moved(delta)
+
+    def _descended(self, start: Estimate, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Total change of x0 (B, C, *S), and the energy (B,) and gradient norm (B,) before it."""
+        relative = self.scale == "relative"
+        energy, grad = at_estimate(self.energy, start, rule="Backward")
+        first = energy, norm(grad)
+        unit = rms(grad).clamp_min(torch.finfo(grad.dtype).tiny)
+        unit = unit if relative else torch.ones_like(unit)
+        length = limit / self.steps if relative else torch.full_like(limit, self.lr)
+        direction = _adam() if self.optimiser == "adam" else _plain
+        delta = torch.zeros_like(grad)
+        for step in range(self.steps):
+            if step > 0:
+                energy, grad = at_estimate(self.energy, start.moved(delta), rule="Backward")
+            going = fade(energy, self.stop)
+            if not going.any():
+                break
+            size = per_sample(length * going.to(length), grad)
+            delta = delta - size * direction(grad / per_sample(unit, grad))
+        return delta, *first
+
+
+def _plain(grad: Tensor) -> Tensor:
+    return grad
+
+
+def _adam() -> Callable[[Tensor], Tensor]:
+    """Directions of Adam, its moments kept between calls."""
+    moments: list[Tensor] = []
+    count = 0
+
+    def direction(grad: Tensor) -> Tensor:
+        nonlocal count
+        count += 1
+        mean, square = moments or (torch.zeros_like(grad), torch.zeros_like(grad))
+        mean = BETA_1 * mean + (1 - BETA_1) * grad
+        square = BETA_2 * square + (1 - BETA_2) * grad.square()
+        moments[:] = mean, square
+        return (mean / (1 - BETA_1**count)) / ((square / (1 - BETA_2**count)).sqrt() + EPSILON)
+
+    return direction

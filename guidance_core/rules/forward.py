@@ -1,0 +1,81 @@
+"""Forward universal guidance: the energy's gradient through the model shifts the estimate.
+
+References:
+    Universal Guidance for Diffusion Models, Bansal et al. 2023, arXiv:2302.07121, eq. (6).
+    Deviates: written for x = alpha x0 + sigma n, with sizes that do not depend on the energy's units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..gradients import through_model
+from ..process import per_sample, posterior_std
+from ..shaping import fade, norm, rms, unit_rms
+from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule, is_active
+
+SCALES = ("relative", "absolute", "cfg")
+LEAST_ALPHA = 0.05  # caps sigma^2 / alpha where a flow is all noise
+
+
+@dataclass(frozen=True)
+class Forward:
+    """x0 moves against the gradient of its energy with respect to the noisy latent.
+
+    absolute: delta = -strength * sigma^2 / alpha * grad, the exact shift of the posterior mean to
+        first order in sigma^2 when strength is 1 and the energy a negative log-likelihood.
+    relative: RMS(delta) = strength * posterior standard deviation of x0. Knows nothing of the
+        energy's units, needs no CFG.
+    cfg: RMS(delta) = strength * RMS(x0 - uncond), the push of CFG (FreeDoM, arXiv:2303.09833).
+
+    Arguments:
+        energy: what is asked.
+        strength: multiplier over the noise level; where it is 0 the model runs as it is.
+        scale: relative, absolute or cfg.
+        stop: energy at which a sample counts as done; its push fades from 2 stop on. 0 never stops.
+
+    Raises:
+        ValueError: an unknown scale, or a negative stop.
+    """
+
+    energy: Energy
+    strength: Schedule
+    scale: str = "relative"
+    stop: float = 0.0
+    through_model: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
+        if not self.stop >= 0:
+            raise ValueError(f"stop must be >= 0, got {self.stop}")
+
+    def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
+        """One guided evaluation: x (B, C, *S), sigma (B,)."""
+        level = float(sigma[0])
+        strength = self.strength(level)
+        if strength == 0 or not is_active(self.energy, level):
+            return denoise(x, sigma)
+        estimate, energy, grad = through_model(self.energy, denoise, x, sigma, rule="Forward")
+        cfg_push = None if estimate.uncond is None else rms(estimate.x0 - estimate.uncond).detach()
+        size = strength * fade(energy, self.stop).to(sigma)
+        delta = -self._scaled(grad, sigma, run.alpha(sigma), cfg_push) * per_sample(size, grad)
+        run.record(Record("Forward", level, energy, norm(grad), rms(delta), cfg_push))
+        return estimate.moved(delta)
+
+    def _scaled(
+        self, grad: Tensor, sigma: Tensor, alpha: Tensor, cfg_push: Tensor | None
+    ) -> Tensor:
+        if self.scale == "absolute":
+            return grad * per_sample(sigma.square() / alpha.clamp_min(LEAST_ALPHA), grad)
+        size = cfg_push if self.scale == "cfg" else posterior_std(sigma, alpha)
+        if size is None:
+            raise RuntimeError(
+                "Forward with scale 'cfg' measures pushes by that of CFG, but CFG is 1: "
+                "raise CFG above 1 or use scale 'relative'"
+            )
+        return unit_rms(grad) * per_sample(size, grad)

@@ -1,0 +1,59 @@
+"""Sizes of pushes, always per sample: no norm is ever taken over the batch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .process import per_sample
+
+
+def rms(values: Tensor) -> Tensor:
+    """Root mean square of each row, shape (B, ...) to (B,); tiny values do not underflow."""
+    rows = values.flatten(1)
+    peak = rows.abs().amax(1).clamp_min(torch.finfo(values.dtype).tiny)
+    return peak * (rows / peak[:, None]).square().mean(1).sqrt()
+
+
+def norm(values: Tensor) -> Tensor:
+    """Euclidean norm of each row, shape (B, ...) to (B,)."""
+    return rms(values) * values[0].numel() ** 0.5
+
+
+def unit_rms(values: Tensor) -> Tensor:
+    """Each row scaled to an RMS of 1; a row of zeros stays zero."""
+    size = rms(values)
+    return values / per_sample(torch.where(size > 0, size, torch.ones_like(size)), values)
+
+
+def clip_rms(values: Tensor, limit: Tensor) -> Tensor:
+    """Rows whose RMS exceeds limit (B,) scaled down to it."""
+    size = rms(values)
+    factor = torch.where(size > limit, limit / size, torch.ones_like(size))
+    return values * per_sample(factor, values)
+
+
+def fade(energy: Tensor, stop: float) -> Tensor:
+    """Full push from energy 2 stop upwards, falling linearly to none at stop, shape (B,).
+
+    A push of normalised size never fades by itself. `stop` says at which energy a sample counts as
+    done; 0 means never.
+    """
+    return (energy / stop - 1.0).clamp(0.0, 1.0) if stop > 0 else torch.ones_like(energy)
+
+
+def mask_at(mask: Tensor, image: Tensor) -> Tensor:
+    """A mask (H, W) or (B, H, W) at the size of an image (B, C, h, w), shape (B, h, w).
+
+    Raises:
+        ValueError: the mask's batch is neither 1 nor that of the image.
+    """
+    layers = mask[None] if mask.ndim == 2 else mask
+    if layers.shape[0] not in (1, image.shape[0]):
+        raise ValueError(
+            f"mask has {layers.shape[0]} pictures, the latent batch {image.shape[0]}: "
+            "use one mask for all, or one per sample"
+        )
+    resized = F.interpolate(layers[:, None].to(image), image.shape[-2:], mode="area")[:, 0]
+    return resized.expand(image.shape[0], -1, -1)

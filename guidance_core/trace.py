@@ -1,0 +1,43 @@
+"""What the rules did, as plain numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from .types import Record
+
+
+@dataclass
+class Trace:
+    """A sink for records: one row per rule and evaluation, in the order of the run.
+
+    Each row has the rule's name, sigma, and lists with one number per sample: energy, grad_norm,
+    push, cfg_push (None where CFG is 1) and terms by name.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self, record: Record) -> None:
+        """Append one record."""
+        self.rows.append(
+            {
+                "rule": record.rule,
+                "sigma": record.sigma,
+                "energy": _numbers(record.energy),
+                "grad_norm": _numbers(record.grad_norm),
+                "push": _numbers(record.push),
+                "cfg_push": None if record.cfg_push is None else _numbers(record.cfg_push),
+                "terms": {name: _numbers(term) for name, term in record.terms.items()},
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rows, ready for JSON."""
+        return {"rows": [dict(row) for row in self.rows]}
+
+
+def _numbers(values: Tensor) -> list[float]:
+    return [float(value) for value in values.detach().double().cpu()]

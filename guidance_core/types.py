@@ -1,0 +1,214 @@
+"""The nouns of guidance: an estimate, and what may be said and done about it.
+
+Axes: B batch, C channels, *S space (and time), H W pixels, K capture-dependent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+def _same(part: Tensor | None, change: Callable[[Tensor], Tensor]) -> Tensor | None:
+    return None if part is None else change(part)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What one evaluation of the model believes about the clean sample.
+
+    Arguments:
+        x0: clean estimate after classifier-free guidance, shape (B, C, *S), model latent units.
+        sigma: noise level of the evaluation, shape (B,).
+        decode: differentiable map from x0 to an image (B, 3, H, W) in [0, 1].
+        captures: attention maps and features of that same evaluation, each of shape (B, ...).
+        cond: x0 of the positive branch alone, like x0.
+        uncond: x0 of the negative branch alone, like x0; None where CFG is 1.
+    """
+
+    x0: Tensor
+    sigma: Tensor
+    decode: Callable[[Tensor], Tensor] | None = None
+    captures: Mapping[str, Tensor] = field(default_factory=dict)
+    cond: Tensor | None = None
+    uncond: Tensor | None = None
+
+    @cached_property
+    def image(self) -> Tensor:
+        """Decoded estimate, shape (B, 3, H, W), values in [0, 1]; decoded at most once."""
+        if self.decode is None:
+            raise ValueError(
+                "this energy looks at the picture, but nothing decodes the latent: "
+                "connect a VAE, or choose a decoder, where the guidance is applied"
+            )
+        return self.decode(self.x0)
+
+    def capture(self, name: str) -> Tensor:
+        """One capture by name; the error lists what was recorded."""
+        if name not in self.captures:
+            there = ", ".join(sorted(self.captures)) or "nothing"
+            raise KeyError(f"no capture {name!r} in this estimate: recorded were {there}")
+        return self.captures[name]
+
+    def moved(self, delta: Tensor) -> Estimate:
+        """The estimate at x0 + delta, with delta (B, C, *S) taken as a constant.
+
+        Both branches move along, so that x0 - uncond remains the push of CFG. Captures belong to
+        the point where they were recorded and are dropped.
+        """
+        step = delta.detach().to(self.x0.dtype)
+        cond = _same(self.cond, lambda part: part + step)
+        uncond = _same(self.uncond, lambda part: part + step)
+        return replace(self, x0=self.x0 + step, captures={}, cond=cond, uncond=uncond)
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Estimate:
+        """A new estimate with `change` applied to x0, to both branches and to every capture."""
+        return replace(
+            self,
+            x0=change(self.x0),
+            captures={name: change(part) for name, part in self.captures.items()},
+            cond=_same(self.cond, change),
+            uncond=_same(self.uncond, change),
+        )
+
+    def detached(self) -> Estimate:
+        """The same estimate without a graph."""
+        return self.mapped(Tensor.detach)
+
+
+class Denoiser(Protocol):
+    """One model evaluation: x (B, C, *S) and sigma (B,) to an Estimate."""
+
+    def __call__(self, x: Tensor, sigma: Tensor, /) -> Estimate: ...
+
+
+class Energy(Protocol):
+    """How far an estimate is from what was asked: (B,), lower is better, row by row.
+
+    Besides being called, an energy may declare `captures: frozenset[str]`,
+    `networks: tuple[nn.Module, ...]`, `reads_image: bool`, `active(sigma: float) -> bool` and
+    `within(mask) -> Energy`. A plain function declares nothing.
+    """
+
+    def __call__(self, estimate: Estimate, /) -> Tensor: ...
+
+
+class Schedule(Protocol):
+    """Strength at a noise level; at 0 the work is skipped, not multiplied."""
+
+    def __call__(self, sigma: float, /) -> float: ...
+
+
+class Rule(Protocol):
+    """Steers one evaluation: takes a denoiser and gives a better estimate."""
+
+    def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run, /) -> Estimate: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a rule did in one evaluation.
+
+    Arguments:
+        rule: name of the rule's class.
+        sigma: noise level.
+        energy: energy before the push, shape (B,).
+        grad_norm: Euclidean norm of the energy's gradient, shape (B,).
+        push: RMS of the change of x0, shape (B,), model latent units.
+        cfg_push: RMS of the push of classifier-free guidance, shape (B,); None where CFG is 1.
+        terms: parts of the energy by name, each of shape (B,).
+    """
+
+    rule: str
+    sigma: float
+    energy: Tensor
+    grad_norm: Tensor
+    push: Tensor
+    cfg_push: Tensor | None = None
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def _forget(record: Record) -> None:
+    """Record nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Facts and services of one sampling run, made by the host.
+
+    Arguments:
+        alpha: signal scale at noise levels of shape (B,): 1 (eps, v, EDM) or 1 - sigma (flow).
+        sigmas: noise levels of the run, shape (N,), falling, usually down to 0.
+        record: receives what the rules did; can never change results.
+        seed: seed of every random number of the guidance.
+    """
+
+    alpha: Callable[[Tensor], Tensor]
+    sigmas: Tensor
+    record: Callable[[Record], None] = _forget
+    seed: int = 0
+
+    def next_sigma(self, sigma: float) -> float:
+        """The next lower noise level of the run, 0 if there is none.
+
+        Samplers of two stages evaluate between two levels: they get the lower one.
+        """
+        lower = [level for level in self.sigmas.tolist() if level < sigma * (1 - 1e-5)]
+        return max(lower, default=0.0)
+
+    def noise(self, like: Tensor, *key: int) -> Tensor:
+        """Standard normal noise of the shape, dtype and device of `like` (B, ...).
+
+        Row i depends on the seed, the key and i alone: not on the batch's size, nor on calls before.
+        """
+        rows = [_normal(like.shape[1:], self.seed, *key, i) for i in range(like.shape[0])]
+        return torch.stack(rows).to(like)
+
+
+def mixed_seed(*key: int | float) -> int:
+    """A seed in [0, 2^63) made of several numbers, the same on every machine."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def _normal(shape: torch.Size, *key: int) -> Tensor:
+    generator = torch.Generator().manual_seed(mixed_seed(*key))
+    return torch.randn(shape, generator=generator)
+
+
+@dataclass(frozen=True, eq=False)
+class Needs:
+    """What energies need from a host.
+
+    Arguments:
+        captures: names of the captures that they read.
+        networks: guide networks to load, each once.
+        reads_image: whether the latent must be decoded.
+    """
+
+    captures: frozenset[str]
+    networks: tuple[nn.Module, ...]
+    reads_image: bool
+
+
+def needs(energies: Iterable[Any]) -> Needs:
+    """Join what several energies declare; an energy that declares nothing needs nothing."""
+    parts = list(energies)
+    networks = {id(net): net for part in parts for net in getattr(part, "networks", ())}
+    return Needs(
+        captures=frozenset().union(*(getattr(part, "captures", ()) for part in parts)),
+        networks=tuple(networks.values()),
+        reads_image=any(getattr(part, "reads_image", False) for part in parts),
+    )
+
+
+def is_active(energy: Energy, sigma: float) -> bool:
+    """Whether the energy says anything at this noise level; energies without `active` always do."""
+    active: Callable[[float], bool] | None = getattr(energy, "active", None)
+    return active is None or active(sigma)
