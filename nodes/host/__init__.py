@@ -1,0 +1,1 @@
+"""The host adapter: the only place that imports ComfyUI."""

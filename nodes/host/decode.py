@@ -1,0 +1,184 @@
+"""Latent to picture, inside the autograd graph: the full VAE, TAESD, or the latent format's linear RGB factors."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.utils
+import folder_paths
+import torch
+from comfy.ldm.modules.diffusionmodules.model import AttnBlock, ResnetBlock
+from comfy.taesd.taesd import TAESD
+from torch import Tensor, nn
+
+from . import memory
+from .networks import managed
+from .weights import normal
+
+CHOICES = ("auto", "vae", "taesd", "rgb")
+
+
+def settled(thing: Any) -> Any:
+    """Return a shallow copy of an object without inference tensors among its attributes."""
+    twin = copy.copy(thing)
+    for name, value in vars(thing).items():
+        twin.__dict__[name] = normal(value)
+    return twin
+
+
+def flat_picture(image: Tensor) -> Tensor:
+    """Return (B, 3, H, W) of a decoded picture; video models decode a picture to one frame, (B, 3, 1, H, W)."""
+    if image.ndim == 5 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim != 4 or image.shape[1] != 3:
+        raise ValueError(
+            f"expected the decoder to give pictures (B, 3, H, W), got {tuple(image.shape)}: "
+            "energies that look at the picture need a model of still pictures and its VAE"
+        )
+    return image
+
+
+@dataclass(frozen=True, eq=False)
+class VaeDecoder:
+    """The full VAE, as VAE Decode would run it, but differentiable.
+
+    Arguments:
+        vae: the host's VAE.
+        latent_format: the model's latent format.
+    """
+
+    vae: Any
+    latent_format: Any
+
+    @property
+    def patchers(self) -> list[Any]:
+        """Models that the host has to load."""
+        return [self.vae.patcher]
+
+    def graph_bytes(self, shape: torch.Size) -> float:
+        """Bytes that the graph of one decoding saves, for latents of this shape."""
+        return memory.DECODE_GRAPH * shape[0] * self.vae.memory_used_decode(shape, self.vae.vae_dtype)
+
+    def __call__(self, x0: Tensor) -> Tensor:
+        """Decode x0 (B, C, *S), model latent units, to a picture (B, 3, H, W) in [0, 1]."""
+        network = self.vae.first_stage_model
+        latent = settled(self.latent_format).process_out(x0.float()).to(self.vae.device, self.vae.vae_dtype)
+        tight = memory.is_short_of(self.graph_bytes(latent.shape), self.vae.device)
+        sparing = memory.checkpointed(network, (ResnetBlock, AttnBlock)) if tight else contextlib.nullcontext()
+        with sparing, memory.explained("the VAE"):
+            image = network.decode(latent).to(x0.device, torch.float32)
+        return flat_picture(self.vae.process_output(image.clone()))
+
+
+@dataclass(frozen=True, eq=False)
+class TaesdDecoder:
+    """The tiny autoencoder of models/vae_approx: a fraction of the VAE's memory, nearly its picture."""
+
+    network: nn.Module
+    patcher: Any
+
+    @property
+    def patchers(self) -> list[Any]:
+        """Models that the host has to load."""
+        return [self.patcher]
+
+    def graph_bytes(self, shape: torch.Size) -> float:
+        """Bytes that the graph of one decoding saves: 64 channels at 8 x 8 pixels per latent, some 40 times."""
+        return 40 * 64 * 64 * 4 * shape[0] * shape[-1] * shape[-2]
+
+    def __call__(self, x0: Tensor) -> Tensor:
+        """Decode x0 (B, C, H, W), model latent units, to a picture (B, 3, 8H, 8W) in [0, 1]."""
+        weight = next(self.network.parameters())
+        with memory.explained("TAESD"):
+            image = self.network.decode(x0.to(weight.device, weight.dtype))
+        return flat_picture(((image.to(x0.device, torch.float32) + 1) / 2).clamp(0, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class RgbDecoder:
+    """The linear map from latent channels to RGB that the host's previews use: small, blurry, nearly free."""
+
+    latent_format: Any
+    patchers: tuple[()] = ()
+
+    def graph_bytes(self, shape: torch.Size) -> float:
+        """Bytes that the graph of one decoding saves."""
+        return 0.0
+
+    def __call__(self, x0: Tensor) -> Tensor:
+        """Map x0 (B, C, H, W), model latent units, to a picture (B, 3, H, W) in [0, 1]."""
+        reshape = getattr(self.latent_format, "latent_rgb_factors_reshape", None)
+        x0 = x0.float() if reshape is None else reshape(x0.float())
+        factors = torch.tensor(self.latent_format.latent_rgb_factors, device=x0.device).float()
+        bias = getattr(self.latent_format, "latent_rgb_factors_bias", None)
+        image = torch.einsum("bc...,cr->br...", x0, factors)
+        if bias is not None:
+            image = image + torch.tensor(bias, device=x0.device).float().view(1, 3, *[1] * (image.ndim - 2))
+        return flat_picture(((image + 1) / 2).clamp(0, 1))
+
+
+def decoder(choice: str, vae: Any, latent_format: Any) -> VaeDecoder | TaesdDecoder | RgbDecoder | None:
+    """Return the decoder of the user's choice; None for "auto" without a VAE.
+
+    Arguments:
+        choice: "auto" (the VAE where one is connected), "vae", "taesd" or "rgb".
+        vae: the host's VAE, or None.
+        latent_format: the model's latent format.
+
+    Raises:
+        ValueError: what was chosen is not to be had; the message says what to do.
+    """
+    if choice not in CHOICES:
+        raise ValueError(f"decoder must be one of {', '.join(CHOICES)}, got {choice!r}")
+    if choice == "taesd":
+        return _taesd(latent_format)
+    if choice == "rgb":
+        return _rgb(latent_format)
+    if vae is not None:
+        return _vae(vae, latent_format)
+    if choice == "vae":
+        raise ValueError("decoder 'vae' needs a VAE, got none: connect one, or choose 'taesd' or 'rgb'")
+    return None
+
+
+def _vae(vae: Any, latent_format: Any) -> VaeDecoder:
+    for attribute in ("first_stage_model", "patcher", "vae_dtype", "process_output"):
+        if getattr(vae, attribute, None) is None:
+            raise ValueError(f"expected a loaded VAE, got {type(vae).__name__} without {attribute}: use Load VAE")
+    expected = getattr(vae, "latent_channels", latent_format.latent_channels)
+    if expected != latent_format.latent_channels:
+        raise ValueError(
+            f"the VAE decodes latents of {expected} channels, the model's have {latent_format.latent_channels}: "
+            "connect the VAE that belongs to the model"
+        )
+    return VaeDecoder(vae, latent_format)
+
+
+def _rgb(latent_format: Any) -> RgbDecoder:
+    if latent_format.latent_rgb_factors is None:
+        raise ValueError(
+            f"decoder 'rgb' needs RGB factors, the latent format {type(latent_format).__name__} has none: "
+            "connect a VAE and choose 'vae', or choose 'taesd'"
+        )
+    return RgbDecoder(latent_format)
+
+
+def _taesd(latent_format: Any) -> TaesdDecoder:
+    name = latent_format.taesd_decoder_name
+    files = folder_paths.get_filename_list("vae_approx")
+    found = next((file for file in files if name is not None and file.startswith(name)), None)
+    if found is None:
+        raise ValueError(
+            f"decoder 'taesd' needs models/vae_approx/{name or '(none exists for this model)'}, "
+            f"found {', '.join(files) or 'no files there'}: download it there, or choose 'vae' or 'rgb'"
+        )
+    path = folder_paths.get_full_path("vae_approx", found)
+    with torch.inference_mode(False):
+        network = TAESD(None, None, latent_channels=latent_format.latent_channels)
+        network.taesd_decoder.load_state_dict(normal(dict(comfy.utils.load_torch_file(path, safe_load=True))))
+        network.taesd_encoder = None
+        network.eval().requires_grad_(False)
+    return TaesdDecoder(network, managed(network))

@@ -1,0 +1,121 @@
+"""Differentiable layers that save no weight and fetch it again in the backward pass.
+
+Where the host casts, offloads, quantises or patches a weight on the fly, the tensor that a layer multiplies with lives
+in a buffer that is reused for the next layer.  Saving it would keep the whole model alive in the graph at best, and
+give silently wrong gradients at worst.  Linear and convolution layers are linear in their input, so the backward pass
+needs nothing but the weight, which the host hands out a second time.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import comfy.ops
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+_OFFLOADABLE = "offloadable" in inspect.signature(comfy.ops.cast_bias_weight).parameters
+
+
+def fetch(module: nn.Module, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor | None, Any]:
+    """Return (weight, bias, ticket) of a host layer, ready for computing in dtype on device; see give_back."""
+    if hasattr(module, "cast_bias_weight"):  # GGUF layers bring their own
+        weight, bias = module.cast_bias_weight(dtype=dtype, device=device)[:2]
+        return weight, bias, None
+    options = {"offloadable": True} if _OFFLOADABLE else {}
+    weight, bias, *ticket = comfy.ops.cast_bias_weight(module, dtype=dtype, device=device, bias_dtype=dtype, **options)
+    if hasattr(weight, "dequantize") and type(weight) not in (Tensor, nn.Parameter):
+        weight = weight.dequantize().to(dtype)
+    scale = getattr(module, "scale_weight", None)
+    if scale is not None:
+        weight = weight * scale.to(device=device, dtype=dtype)
+    return weight, bias, ticket[0] if ticket else None
+
+
+def give_back(module: nn.Module, weight: Tensor, bias: Tensor | None, ticket: Any) -> None:
+    """Tell the host that a fetched weight is no longer read."""
+    if ticket is not None:
+        comfy.ops.uncast_bias_weight(module, weight, bias, ticket)
+
+
+def _linear_backward(module: nn.Module, grad: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+    return grad.matmul(weight)
+
+
+def _conv_backward(module: _ConvNd, grad: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+    transposed = isinstance(module, _ConvTransposeNd)
+    like = grad.new_empty(1).expand(shape)
+    return torch.ops.aten.convolution_backward(
+        grad, like, weight, None, module.stride, module.padding, module.dilation, transposed,
+        module.output_padding, module.groups, (True, False, False),
+    )[0]
+
+
+class _Fetched(torch.autograd.Function):
+    """The layer's own forward without a graph; grad_output times the weight, fetched again, in backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, module: nn.Module, forward: Callable, backward: Callable) -> Tensor:
+        ctx.module, ctx.backward_of, ctx.shape, ctx.dtype = module, backward, x.shape, x.dtype
+        return forward(x.detach())
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None]:
+        if not ctx.needs_input_grad[0]:
+            return None, None, None, None
+        weight, bias, ticket = fetch(ctx.module, grad.dtype, grad.device)
+        result = ctx.backward_of(ctx.module, grad.contiguous(), weight, ctx.shape)
+        give_back(ctx.module, weight, bias, ticket)
+        return result.to(ctx.dtype), None, None, None
+
+
+def _norm_forward(module: nn.Module, x: Tensor) -> Tensor:
+    """Run a normalisation layer on clones of its fetched weights (a few numbers per channel, so they may be saved)."""
+    with torch.no_grad():
+        weight, bias, ticket = fetch(module, x.dtype, x.device)
+        copies = [None if t is None else t.clone() for t in (weight, bias)]
+        give_back(module, weight, bias, ticket)
+    if isinstance(module, nn.GroupNorm):
+        return nn.functional.group_norm(x, module.num_groups, *copies, module.eps)
+    if isinstance(module, nn.LayerNorm):
+        return nn.functional.layer_norm(x, module.normalized_shape, *copies, module.eps)
+    return nn.functional.rms_norm(x, module.normalized_shape, copies[0], module.eps)
+
+
+def _is_fetched(module: nn.Module) -> bool:
+    """Whether the host makes the weight of this layer on the fly."""
+    if not isinstance(module, comfy.ops.CastWeightBiasOp) or getattr(module, "weight", None) is None:
+        return False
+    patched = len(module.weight_function) + len(module.bias_function) > 0
+    return module.comfy_cast_weights or patched or hasattr(module, "_v") or hasattr(module, "layout_type")
+
+
+def fetched_forward(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """Return a differentiable forward for a layer whose weight is made on the fly; None where it is not needed.
+
+    Embeddings need none: they are not differentiated with respect to their input.
+    """
+    if not _is_fetched(module):
+        return None
+    if isinstance(module, (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)):
+        return functools.partial(_norm_forward, module)
+    if isinstance(module, _ConvNd):
+        simple = module.padding_mode == "zeros" and not isinstance(module.padding, str)
+        return _through(module, _conv_backward) if simple else None
+    return _through(module, _linear_backward) if hasattr(module, "in_features") else None
+
+
+def _through(module: nn.Module, backward: Callable) -> Callable[..., Tensor]:
+    forward = module.forward
+
+    def run(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if args or kwargs or not (torch.is_grad_enabled() and x.requires_grad):
+            return forward(x, *args, **kwargs)
+        return _Fetched.apply(x, module, forward, backward)
+
+    return run

@@ -1,0 +1,72 @@
+"""Model evaluations that carry an autograd graph inside ComfyUI.
+
+See docs/decisions/0001-autograd-seam.md for what stands in the way of one, and what is done about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import comfy.model_management
+import torch
+from comfy.ldm.modules.attention import attention_pytorch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from torch import Tensor, nn
+
+from .weights import Loan
+
+OVERRIDE = "optimized_attention_override"
+
+
+def carries_graph(x: Tensor) -> bool:
+    """Whether an evaluation at x is going to be differentiated."""
+    return torch.is_grad_enabled() and not torch.is_inference_mode_enabled() and x.requires_grad
+
+
+def differentiable_attention(previous: Callable | None) -> Callable:
+    """Return an attention override that computes with PyTorch's own kernel, whose backward pass is right.
+
+    An override that another pack has set is called first, as the host would.  If its result has lost the gradient
+    (some kernels have no backward), it is computed again with PyTorch's.
+    """
+    if previous is None:
+        return lambda kernel, *args, **kwargs: attention_pytorch(*args, **kwargs)
+
+    def attention(kernel: Callable, *args: Any, **kwargs: Any) -> Tensor:
+        out = previous(attention_pytorch, *args, **kwargs)
+        tracked = any(isinstance(a, Tensor) and a.requires_grad for a in args)
+        return attention_pytorch(*args, **kwargs) if tracked and not out.requires_grad else out
+
+    return attention
+
+
+@contextlib.contextmanager
+def torch_kernels() -> Iterator[None]:
+    """Make the host choose kernels with a derivative (rotary embeddings, norms), as its own trainer does."""
+    if not hasattr(comfy.model_management, "in_training"):
+        yield
+        return
+    before = comfy.model_management.in_training
+    comfy.model_management.in_training = True
+    try:
+        yield
+    finally:
+        comfy.model_management.in_training = before
+
+
+def _kept_activations(network: nn.Module, loan: Loan) -> contextlib.AbstractContextManager:
+    """Save clones of activations for networks that may overwrite them in place (Flux and its kin); U-Nets do not."""
+    if isinstance(network, UNetModel):
+        return contextlib.nullcontext()
+    weights = loan.addresses
+    keep = lambda t: t if t.data_ptr() in weights else t.clone()  # noqa: E731
+    return torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t)
+
+
+@contextlib.contextmanager
+def differentiable(network: nn.Module, loan: Loan) -> Iterator[None]:
+    """Everything that a forward pass of the diffusion network needs to be differentiated afterwards."""
+    with loan(), torch_kernels(), _kept_activations(network, loan):
+        yield

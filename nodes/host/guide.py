@@ -1,0 +1,169 @@
+"""Guide a MODEL: a clone whose sampling, by any sampler and any guider, is steered by rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from ...guidance_core.compose import energies_of
+from . import memory
+from .decode import decoder as choose_decoder
+from .graph import carries_graph
+from .networks import managed
+from .run import KEY, GuidedRun
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Guidance:
+    """What a guided MODEL carries: its rules, the decoder of their energies, and where records go."""
+
+    rules: tuple[Any, ...]
+    decoder: Any = None
+    traces: tuple[Callable, ...] = ()
+
+    @functools.cached_property
+    def needs(self) -> Any:
+        """Captures, networks and decoding that the energies need."""
+        return energies_of(self.rules)
+
+    @property
+    def reader(self) -> Any:
+        """The decoder, where an energy looks at the picture."""
+        return self.decoder if self.needs.reads_image else None
+
+    @property
+    def differentiates_model(self) -> bool:
+        """Whether a rule differentiates through the diffusion model."""
+        return any(getattr(rule, "through_model", True) for rule in self.rules)
+
+    def joined(self, later: Guidance) -> Guidance:
+        """This guidance and a later one in one, so that a stack of rules still evaluates the model once."""
+        return Guidance(self.rules + later.rules, later.decoder or self.decoder, self.traces + later.traces)
+
+
+def apply(
+    model: Any, rules: Sequence[Any], *, vae: Any = None, decoder: str = "auto", trace: Callable | None = None
+) -> Any:
+    """Return a clone of a MODEL that is steered by rules.
+
+    Arguments:
+        model: the host's ModelPatcher; guided ones may be guided again, their rules join.
+        rules: rules, innermost first.
+        vae: the host's VAE, for energies that look at the picture.
+        decoder: "auto", "vae", "taesd" or "rgb".
+        trace: receives what the rules did.
+
+    Raises:
+        ValueError: an energy needs what is not to be had; said before the first model call.
+    """
+    guided = model.clone()
+    reader = choose_decoder(decoder, vae, guided.get_model_object("latent_format"))
+    guidance = Guidance(tuple(rules), reader, () if trace is None else (trace,))
+    previous = guided.get_attachment(KEY)
+    guidance = guidance if previous is None else previous.joined(guidance)
+    _check(guidance)
+    _attach(guided, guidance)
+    return guided
+
+
+def _check(guidance: Guidance) -> None:
+    needs = guidance.needs
+    if needs.reads_image and guidance.decoder is None:
+        raise ValueError(
+            "an energy looks at the picture, but there is no VAE to decode the latent: connect a VAE, or choose "
+            "decoder 'taesd' or 'rgb' in Apply Guidance"
+        )
+    if needs.captures:
+        raise ValueError(
+            f"an energy reads {', '.join(sorted(needs.captures))} from inside the model, which this version cannot "
+            "record: use energies of the latent or of the picture"
+        )
+
+
+def _attach(guided: Any, guidance: Guidance) -> None:
+    """Put the wrappers of this pack, and only those, on the clone."""
+    wrappers = {
+        WrappersMP.OUTER_SAMPLE: _outer_sample(guidance),
+        WrappersMP.PREPARE_SAMPLING: _prepare_sampling(guidance),
+        WrappersMP.PREDICT_NOISE: _predict_noise,
+        WrappersMP.CALC_COND_BATCH: _calc_cond_batch,
+        WrappersMP.APPLY_MODEL: _apply_model,
+    }
+    guided.set_attachments(KEY, guidance)
+    for kind, wrapper in wrappers.items():
+        guided.remove_wrappers_with_key(kind, KEY)
+        guided.add_wrapper_with_key(kind, KEY, wrapper)
+    patchers = [managed(network) for network in guidance.needs.networks]
+    if guidance.reader is not None:
+        patchers += guidance.reader.patchers
+    guided.set_additional_models(KEY, patchers)
+
+
+def _outer_sample(guidance: Guidance) -> Callable:
+    """The run begins: make its state, and leave it where the other wrappers find it."""
+
+    def wrapper(executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        guider, sigmas = executor.class_obj, kwargs["sigmas"] if "sigmas" in kwargs else args[2]
+        seed = kwargs["seed"] if "seed" in kwargs else args[6]
+        _refuse_nested(noise, kwargs.get("latent_shapes"))
+        run = GuidedRun(guidance, guider, sigmas, seed)
+        options = guider.model_options.setdefault("transformer_options", {})
+        options[KEY] = run
+        try:
+            return executor(noise, *args, **kwargs)
+        finally:
+            options.pop(KEY, None)
+
+    return wrapper
+
+
+def _refuse_nested(noise: Tensor, latent_shapes: Sequence[Any] | None) -> None:
+    if getattr(noise, "is_nested", False) or (latent_shapes is not None and len(latent_shapes) > 1):
+        raise ValueError(
+            "guidance works on one latent, got a nested one (audio with video): "
+            "sample it with the model before Apply Guidance"
+        )
+
+
+def _prepare_sampling(guidance: Guidance) -> Callable:
+    """The host makes room: ask for the backward pass's share too."""
+
+    def wrapper(executor: Any, patcher: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
+        shape = list(noise_shape)
+        extra = memory.MODEL_GRAPH * patcher.model.memory_required(shape) if guidance.differentiates_model else 0.0
+        if guidance.reader is not None:
+            extra += guidance.reader.graph_bytes(torch.Size(shape))
+        widened = memory.widened(shape, extra, patcher.model.memory_required) if extra else noise_shape
+        return executor(patcher, widened, *args, **kwargs)
+
+    return wrapper
+
+
+def _predict_noise(executor: Any, x: Tensor, sigma: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """One denoising step, x0 after CFG: untouched where no rule has work, guided elsewhere."""
+    run = executor.class_obj.model_options["transformer_options"].get(KEY)
+    if run is None or not run.active(sigma):
+        return executor(x, sigma, *args, **kwargs)
+    return run.step(executor, x, sigma, *args, **kwargs)
+
+
+def _calc_cond_batch(executor: Any, model: Any, conds: Any, x: Tensor, sigma: Tensor, options: dict) -> list[Tensor]:
+    """The branches of CFG: only the positive ones carry a graph."""
+    run = options.get("transformer_options", {}).get(KEY)
+    if run is None or not run.stepping:
+        return executor(model, conds, x, sigma, options)
+    return run.branches(executor, model, conds, x, sigma, options)
+
+
+def _apply_model(executor: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The network itself: lend it weights that autograd may save."""
+    options = kwargs.get("transformer_options") or (args[4] if len(args) > 4 else {})
+    run = options.get(KEY) if options else None
+    if run is None or not carries_graph(x):
+        return executor(x, *args, **kwargs)
+    return run.forward(executor, x, *args, **kwargs)

@@ -1,0 +1,169 @@
+"""The state of one guided sampling run, from the host's OUTER_SAMPLE to its end."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import comfy.model_management
+import comfy.model_sampling
+import torch
+from torch import Tensor, nn
+
+from ...guidance_core.compose import active, guided, resolved
+from ...guidance_core.types import Estimate, Run
+from . import memory
+from .graph import OVERRIDE, carries_graph, differentiable, differentiable_attention
+from .weights import Loan, normal
+
+KEY = "energy_guidance"
+
+
+def signal_scale(model_sampling: Any) -> Any:
+    """Return alpha(sigma) of x = alpha * x0 + sigma * noise: 1 - sigma for flow models, 1 for all others."""
+    if isinstance(model_sampling, comfy.model_sampling.CONST):
+        return lambda sigma: 1 - sigma
+    return torch.ones_like
+
+
+def normal_conds(conds: list[Any]) -> list[Any]:
+    """Return conds whose tensors autograd may save; the host's own are left alone."""
+    return [None if cond is None else [_normal_cond(part) for part in cond] for cond in conds]
+
+
+def _normal_cond(cond: dict[str, Any]) -> dict[str, Any]:
+    cond = normal(cond)
+    settled = {}
+    for name, part in cond.get("model_conds", {}).items():
+        settled[name] = copy.copy(part)
+        settled[name].cond = normal(part.cond)
+    return {**cond, "model_conds": settled}
+
+
+def controls_of(conds: list[Any]) -> list[Any]:
+    """Return the ControlNets of conds, chained ones too, each once."""
+    found: dict[int, Any] = {}
+    for part in (part for cond in conds if cond is not None for part in cond):
+        control = part.get("control")
+        while control is not None:
+            found[id(control)] = control
+            control = control.previous_controlnet
+    return list(found.values())
+
+
+class GuidedRun:
+    """Everything that one run of a guided model needs, made when the run begins and forgotten when it ends.
+
+    Arguments:
+        guidance: rules, decoder and traces.
+        guider: the host's guider.
+        sigmas: noise levels of the run, shape (N,).
+        seed: seed of the run.
+    """
+
+    def __init__(self, guidance: Any, guider: Any, sigmas: Tensor, seed: int | None) -> None:
+        self.guidance, self.guider = guidance, guider
+        model_sampling = guider.model_patcher.get_model_object("model_sampling")
+        self.stepping = False
+        self._loans: dict[tuple[int, ...], Loan] = {}
+        self._branches: list[tuple[Tensor | None, Tensor | None]] = []
+        with torch.inference_mode(False), torch.no_grad():
+            rules = resolved(guidance.rules, lambda p: float(model_sampling.percent_to_sigma(p)))
+            run = Run(signal_scale(model_sampling), normal(sigmas), self._record, seed or 0)
+            self.rules = rules
+            self._guided = guided(rules, self._denoise, run)
+
+    def _record(self, record: Any) -> None:
+        for trace in self.guidance.traces:
+            trace(record)
+
+    def active(self, sigma: Tensor) -> bool:
+        """Whether any rule has work at this noise level."""
+        return active(self.rules, float(sigma.flatten()[0]))
+
+    def step(self, executor: Any, x: Tensor, sigma: Tensor, model_options: dict, seed: Any = None) -> Tensor:
+        """Return x0 after CFG and guidance, for x (B, C, *S) and sigma (B,)."""
+        options = {key: value for key, value in model_options.items() if key != "multigpu_clones"}
+        self._predict = lambda x, sigma: executor(x, sigma, options, seed)
+        self.stepping = True
+        try:
+            with torch.inference_mode(False), torch.no_grad(), self._guides()(), memory.explained("the model"):
+                return self._guided(normal(x), normal(sigma)).x0.detach()
+        finally:
+            self.stepping = False
+            self._branches = []
+
+    def _guides(self) -> Loan:
+        """Weights of the guide networks and of the decoder: lent for a whole step, the backward pass included."""
+        reader = self.guidance.reader
+        networks = [patcher.model for patcher in reader.patchers] if reader is not None else []
+        return self._loan(*self.guidance.needs.networks, *networks)
+
+    def _loan(self, *roots: nn.Module) -> Loan:
+        key = tuple(map(id, roots))
+        return self._loans.setdefault(key, Loan(*roots))
+
+    def _denoise(self, x: Tensor, sigma: Tensor) -> Estimate:
+        """The core's denoiser: one evaluation of the host's model with CFG, with a graph where x asks for one."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        self._branches = []
+        x0 = self._predict(x, sigma)
+        # Context windows evaluate piece by piece: then there is no estimate of a whole branch.
+        cond, uncond = self._branches[0] if len(self._branches) == 1 else (None, None)
+        return Estimate(x0, sigma, self.guidance.reader, {}, cond, uncond)
+
+    def branches(self, executor: Any, model: Any, conds: list, x: Tensor, sigma: Tensor, options: dict) -> list[Tensor]:
+        """Evaluate the branches of CFG, the negative ones first and without a graph."""
+        negative = self._negative(conds)
+        if not carries_graph(x):
+            return self._noted(executor(model, conds, x, sigma, options), conds, negative)
+        without = [None] * len(conds)
+        if any(negative):
+            with torch.no_grad():
+                without = executor(model, _only(conds, negative), x.detach(), sigma, options)
+        positive = normal_conds(_only(conds, [not flag for flag in negative]))
+        with self._loan(*self._control_networks(positive))():
+            kept = executor(model, positive, x, sigma, self._graph_options(options))
+        out = [without[i] if flag else kept[i] for i, flag in enumerate(negative)]
+        return self._noted(out, conds, negative)
+
+    def _noted(self, out: list[Tensor], conds: list[Any], negative: list[bool]) -> list[Tensor]:
+        """Note what the first branch of either kind gave, for the estimate."""
+        there = [i for i, cond in enumerate(conds) if cond is not None]
+        cond = next((out[i] for i in there if not negative[i]), None)
+        uncond = next((out[i] for i in there if negative[i]), None)
+        self._branches.append((cond, uncond))
+        return out
+
+    def _negative(self, conds: list[Any]) -> list[bool]:
+        """Which of the branches are negative ones, for this guider; the last of two where it does not tell."""
+        known = [cond for name, cond in self.guider.conds.items() if "negative" in name]
+        flags = [any(cond is one for one in known) for cond in conds]
+        return flags if any(flags) or len(conds) != 2 else [False, conds[1] is not None]
+
+    def _control_networks(self, conds: list[Any]) -> list[nn.Module]:
+        networks = []
+        for control in controls_of(conds):
+            if getattr(control, "cond_hint", None) is not None:
+                control.cond_hint = normal(control.cond_hint)
+            networks += [part for part in vars(control).values() if isinstance(part, nn.Module)]
+        return networks
+
+    def _graph_options(self, options: dict) -> dict:
+        transformer = options.get("transformer_options", {})
+        attention = differentiable_attention(transformer.get(OVERRIDE))
+        return {**options, "transformer_options": {**transformer, OVERRIDE: attention}}
+
+    def forward(self, executor: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Run the network with weights that autograd may save, in the order that the host asks for."""
+        model = executor.class_obj
+        # The options are left as they are: other packs keep state in them.
+        args = tuple(arg if isinstance(arg, dict) and OVERRIDE in arg else normal(arg) for arg in args)
+        kwargs = {name: arg if name == "transformer_options" else normal(arg) for name, arg in kwargs.items()}
+        with differentiable(model.diffusion_model, self._loan(model)):
+            return executor(x, *args, **kwargs)
+
+
+def _only(conds: list[Any], wanted: list[bool]) -> list[Any]:
+    """Conds with those that are not wanted left out, at their places."""
+    return [cond if flag else None for cond, flag in zip(conds, wanted)]

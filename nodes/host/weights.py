@@ -1,0 +1,114 @@
+"""Weights that autograd may save, without copying them.
+
+ComfyUI runs nodes under ``torch.inference_mode()``, so the weights that it loads are inference tensors, and backward
+refuses to save those.  A normal tensor on the same storage is all that is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .fetched import fetched_forward
+
+
+def normal(value: Any) -> Any:
+    """Return value with every inference tensor in it (dicts, lists and tuples are walked) replaced by a clone."""
+    if isinstance(value, Tensor):
+        return value.clone() if value.is_inference() else value
+    if type(value) is dict:
+        return {key: normal(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(normal(item) for item in value)
+    return value
+
+
+def tracks_version(tensor: Tensor) -> bool:
+    """Whether autograd can save the tensor: inference tensors, and ``p.data`` set to one, have no version counter."""
+    if tensor.is_inference():
+        return False
+    try:
+        return tensor._version >= 0
+    except RuntimeError:
+        return False
+
+
+def view(tensor: Tensor) -> Tensor:
+    """Return a normal tensor that shares the storage of tensor and needs no gradient."""
+    if tracks_version(tensor):
+        return tensor.detach()
+    with torch.inference_mode(False):
+        empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        return empty.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
+
+
+def _is_plain(tensor: Tensor | None) -> bool:
+    """Whether a tensor is a resident, strided one: quantised subclasses and meta placeholders are left alone."""
+    plain = type(tensor) in (Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter))
+    return plain and not tensor.is_meta and tensor.layout == torch.strided
+
+
+def _needs_view(tensor: Tensor | None) -> bool:
+    return _is_plain(tensor) and (tensor.requires_grad or not tracks_version(tensor))
+
+
+class Loan:
+    """Normal views of the weights of some modules, lent to them for the duration of ``with``.
+
+    The views are made once and used again as long as the weight is the same tensor on the same memory.  Layers whose
+    weight is cast, quantised, patched or fetched on the fly go through an autograd Function that saves no weight.
+    What the host has replaced meanwhile is left as the host wants it.
+
+    Arguments:
+        roots: modules whose weights are lent.
+    """
+
+    def __init__(self, *roots: nn.Module) -> None:
+        self.roots = roots
+        self._views: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
+
+    def _view(self, table: dict[str, Tensor], name: str) -> Tensor:
+        tensor = table[name]
+        original, lent = self._views.get((id(table), name), (None, None))
+        if original is not tensor or lent.data_ptr() != tensor.data_ptr():
+            lent = view(tensor)
+            self._views[(id(table), name)] = (tensor, lent)
+        return lent
+
+    @property
+    def addresses(self) -> set[int]:
+        """Memory addresses of the weights that were lent so far."""
+        return {lent.data_ptr() for _, lent in self._views.values()}
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[Loan]:
+        """Lend, and take everything back whatever happens."""
+        swapped: list[tuple[dict[str, Tensor], str, Tensor, Tensor]] = []
+        patched: list[nn.Module] = []
+        try:
+            for module in (m for root in self.roots for m in root.modules()):
+                self._lend(module, swapped, patched)
+            yield self
+        finally:
+            for table, name, original, lent in reversed(swapped):
+                if table.get(name) is lent:
+                    table[name] = original
+            for module in patched:
+                module.__dict__.pop("forward", None)
+
+    def _lend(self, module: nn.Module, swapped: list, patched: list) -> None:
+        forward = None if "forward" in module.__dict__ else fetched_forward(module)
+        if forward is not None:
+            module.__dict__["forward"] = forward
+            patched.append(module)
+            return
+        for table in (module._parameters, module._buffers):
+            for name, tensor in table.items():
+                if _needs_view(tensor):
+                    lent = self._view(table, name)
+                    table[name] = lent
+                    swapped.append((table, name, tensor, lent))

@@ -1,0 +1,57 @@
+"""Run the host tests inside a real ComfyUI, with models small enough for seconds on a CPU."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HOST = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
+PACK = "energy_guidance"
+
+
+def _missing() -> str | None:
+    """Why the host cannot be used, if it cannot."""
+    if not (HOST / "comfy" / "samplers.py").is_file():
+        return f"no ComfyUI in {HOST}: set COMFYUI_PATH"
+    return None
+
+
+def _start_host() -> None:
+    """Import ComfyUI's core without its server, on the CPU."""
+    sys.path.insert(0, str(HOST))
+    argv, sys.argv = sys.argv, ["main.py", "--cpu"]
+    import comfy.options
+
+    comfy.options.enable_args_parsing()
+    import comfy.samplers  # noqa: F401
+
+    sys.argv = argv
+
+
+def _register_pack() -> None:
+    """Make the checkout importable as a package, as the host does; it owns the name `nodes` itself."""
+    pack = types.ModuleType(PACK)
+    pack.__path__ = [str(ROOT)]
+    sys.modules[PACK] = pack
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    reason = _missing()
+    if reason is None:
+        _start_host()
+        _register_pack()
+    elif os.environ.get("CI"):
+        pytest.exit(f"CI is set, but there is {reason}", returncode=1)
+
+
+collect_ignore_glob = ["test_*.py"] if _missing() else []
+
+
+def pytest_report_header() -> str:
+    reason = _missing()
+    return f"host tests skipped: {reason}" if reason else f"host: {HOST}"

@@ -1,0 +1,69 @@
+"""Models of the host's own classes, with random weights, small enough for a CPU."""
+
+from __future__ import annotations
+
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_patcher
+import comfy.samplers
+import comfy.supported_models
+import torch
+
+UNET = {
+    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": [1, 1],
+    "channel_mult": (1, 2), "transformer_depth": [1, 1], "transformer_depth_output": [1, 1, 1, 1],
+    "transformer_depth_middle": 1, "num_head_channels": 16, "context_dim": 32, "use_spatial_transformer": True,
+    "legacy": False, "use_linear_in_transformer": False, "adm_in_channels": None, "use_temporal_attention": False,
+}
+FLUX = {
+    "image_model": "flux", "in_channels": 16, "out_channels": 16, "vec_in_dim": 32, "context_in_dim": 48,
+    "hidden_size": 64, "mlp_ratio": 2.0, "num_heads": 2, "depth": 1, "depth_single_blocks": 1,
+    "axes_dim": [8, 12, 12], "theta": 10000, "patch_size": 2, "qkv_bias": True, "guidance_embed": False,
+}
+
+
+def _filled(model: torch.nn.Module) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for name, p in model.named_parameters():
+        fan = max(p[0].numel(), 1) if p.ndim > 1 else 1
+        noise = torch.randn(p.shape, generator=generator) * (fan**-0.5 if p.ndim > 1 else 0.1)
+        p.copy_(noise + (1.0 if p.ndim == 1 and "norm" in name and name.endswith("weight") else 0.0))
+
+
+def patcher(model: torch.nn.Module) -> comfy.model_patcher.ModelPatcher:
+    cpu = torch.device("cpu")
+    return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
+
+
+def unet(kind: str = "eps", dtype: torch.dtype = torch.float32, cast: bool = False, **changes):
+    """A U-Net of Stable Diffusion 1.5's anatomy, as a MODEL that was loaded under inference mode."""
+    with torch.inference_mode():
+        config = comfy.supported_models.SD15({**UNET, **changes})
+        config.set_inference_dtype(dtype, torch.float32 if cast else None)
+        types = comfy.model_base.ModelType
+        model = comfy.model_base.BaseModel(config, {"eps": types.EPS, "v": types.V_PREDICTION, "flow": types.FLOW}[kind])
+        _filled(model.diffusion_model)
+        model.eval()
+    return patcher(model)
+
+
+def flux():
+    """A Flux with two blocks."""
+    with torch.inference_mode():
+        config = comfy.supported_models.Flux(dict(FLUX))
+        config.set_inference_dtype(torch.float32, None)
+        model = comfy.model_base.Flux(config)
+        _filled(model.diffusion_model)
+        model.eval()
+    return patcher(model)
+
+
+@torch.inference_mode()
+def cond(seed: int, width: int = 32, **extra):
+    generator = torch.Generator().manual_seed(seed)
+    return [[torch.randn(1, 7, width, generator=generator), dict(extra)]]
+
+
+@torch.inference_mode()
+def latent(batch: int = 1, size: int = 8, channels: int = 4):
+    return {"samples": torch.zeros(batch, channels, size, size)}
