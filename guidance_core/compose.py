@@ -19,8 +19,8 @@ T = TypeVar("T")
 def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
     """A denoiser steered by rules, the first of them innermost.
 
-    Each rule is copied, so that its state dies with the run; guide networks are shared. The model is
-    evaluated once per call, whatever the rules, and nothing returned requires grad.
+    Each rule is copied, so that its state dies with the run; guide networks are shared. The model
+    is evaluated once per call, whatever the rules, and nothing returned requires grad.
 
     Arguments:
         rules: rules with resolved schedules.

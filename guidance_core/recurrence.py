@@ -7,8 +7,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import groupby
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
@@ -18,7 +17,9 @@ from .process import renoise
 class Sampler(Protocol):
     """Takes x (B, C, *S) down the noise levels sigmas (N,), host options by keyword."""
 
-    def __call__(self, denoise: Any, x: Tensor, sigmas: Tensor, /, **options: Any) -> Tensor: ...
+    def __call__(self, denoise: object, x: Tensor, sigmas: Tensor, /, **options: object) -> Tensor:
+        """Sample from the first noise level to the last."""
+        ...
 
 
 def recurrent(
@@ -48,7 +49,7 @@ def recurrent(
     if repeats == 1:
         return sampler
 
-    def sample(denoise: Any, x: Tensor, sigmas: Tensor, /, **options: Any) -> Tensor:
+    def sample(denoise: object, x: Tensor, sigmas: Tensor, /, **options: object) -> Tensor:
         for first, last, repeated in _stretches(sigmas, active):
             levels = sigmas[first : last + 1]
             x = sampler(denoise, x, levels, **options)
@@ -63,9 +64,10 @@ def recurrent(
 
 def _stretches(sigmas: Tensor, active: Callable[[float], bool]) -> list[tuple[int, int, bool]]:
     """First and last index of each repeated step, and of each run of steps between them."""
-    flags = [active(sigma) for sigma in sigmas[:-1].tolist()]
-    groups = [
-        list(group)
-        for _, group in groupby(range(len(flags)), key=lambda i: (flags[i], flags[i] and i))
-    ]
-    return [(group[0], group[-1] + 1, flags[group[0]]) for group in groups]
+    stretches: list[tuple[int, int, bool]] = []
+    for step, sigma in enumerate(sigmas[:-1].tolist()):
+        repeated = active(sigma)
+        joins = bool(stretches) and not (repeated or stretches[-1][2])
+        first = stretches.pop()[0] if joins else step
+        stretches.append((first, step + 1, repeated))
+    return stretches

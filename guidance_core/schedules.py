@@ -40,6 +40,7 @@ class Constant:
         _check("constant", self.value)
 
     def __call__(self, sigma: float) -> float:
+        """The value."""
         return self.value
 
 
@@ -73,6 +74,7 @@ class Window:
             raise ValueError("knots must fall from sigma_start to sigma_end")
 
     def __call__(self, sigma: float) -> float:
+        """Strength at this noise level."""
         if not self.sigma_end < sigma <= self.sigma_start:
             return 0.0
         return self.value * CURVES[self.curve](self._progress(sigma))
@@ -124,6 +126,7 @@ class PercentWindow:
             )
 
     def __call__(self, sigma: float) -> float:
+        """Refuse: percentages are not noise levels."""
         raise TypeError("a PercentWindow knows no noise levels: use compose.resolved first")
 
     def on(self, percent_to_sigma: Callable[[float], float]) -> Window:
@@ -147,4 +150,5 @@ class Scaled:
         _check("constant", self.factor)
 
     def __call__(self, sigma: float) -> float:
+        """The factor times the schedule's strength."""
         return self.factor * self.schedule(sigma) if self.factor else 0.0

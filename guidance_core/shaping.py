@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,12 +15,13 @@ def rms(values: Tensor) -> Tensor:
     """Root mean square of each row, shape (B, ...) to (B,); tiny values do not underflow."""
     rows = values.flatten(1)
     peak = rows.abs().amax(1).clamp_min(torch.finfo(values.dtype).tiny)
-    return peak * (rows / peak[:, None]).square().mean(1).sqrt()
+    relative: Tensor = (rows / peak[:, None]).square().mean(1).sqrt()
+    return peak * relative
 
 
 def norm(values: Tensor) -> Tensor:
     """Euclidean norm of each row, shape (B, ...) to (B,)."""
-    return rms(values) * values[0].numel() ** 0.5
+    return rms(values) * math.sqrt(values[0].numel())
 
 
 def unit_rms(values: Tensor) -> Tensor:

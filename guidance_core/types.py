@@ -85,7 +85,9 @@ class Estimate:
 class Denoiser(Protocol):
     """One model evaluation: x (B, C, *S) and sigma (B,) to an Estimate."""
 
-    def __call__(self, x: Tensor, sigma: Tensor, /) -> Estimate: ...
+    def __call__(self, x: Tensor, sigma: Tensor, /) -> Estimate:
+        """Estimate the clean sample."""
+        ...
 
 
 class Energy(Protocol):
@@ -96,19 +98,25 @@ class Energy(Protocol):
     `within(mask) -> Energy`. A plain function declares nothing.
     """
 
-    def __call__(self, estimate: Estimate, /) -> Tensor: ...
+    def __call__(self, estimate: Estimate, /) -> Tensor:
+        """Energy of each sample."""
+        ...
 
 
 class Schedule(Protocol):
     """Strength at a noise level; at 0 the work is skipped, not multiplied."""
 
-    def __call__(self, sigma: float, /) -> float: ...
+    def __call__(self, sigma: float, /) -> float:
+        """Strength at this noise level."""
+        ...
 
 
 class Rule(Protocol):
     """Steers one evaluation: takes a denoiser and gives a better estimate."""
 
-    def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run, /) -> Estimate: ...
+    def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run, /) -> Estimate:
+        """One guided evaluation."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +173,7 @@ class Run:
     def noise(self, like: Tensor, *key: int) -> Tensor:
         """Standard normal noise of the shape, dtype and device of `like` (B, ...).
 
-        Row i depends on the seed, the key and i alone: not on the batch's size, nor on calls before.
+        Row i depends on the seed, the key and i alone, not on the batch's size or earlier calls.
         """
         rows = [_normal(like.shape[1:], self.seed, *key, i) for i in range(like.shape[0])]
         return torch.stack(rows).to(like)

@@ -6,16 +6,26 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import ClassVar, Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..process import full_precision
 from ..types import Estimate
+
+
+class Classifier(Protocol):
+    """A guide network with K labels."""
+
+    labels: tuple[str, ...]
+    multi_label: bool
+
+    def __call__(self, image: Tensor, /) -> Tensor:
+        """Logits (B, K) of images (B, 3, H, W) in [0, 1]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -25,8 +35,7 @@ class ClassLabel:
     Cross-entropy over the labels, or softplus(-logit) where the network's labels are independent.
 
     Arguments:
-        network: maps images (B, 3, H, W) in [0, 1] to logits (B, K); has `labels`, K names, and
-            `multi_label`.
+        network: the classifier, a module.
         label: one of the network's labels.
 
     Raises:
@@ -34,7 +43,7 @@ class ClassLabel:
         ValueError: a label that the network does not know.
     """
 
-    network: Any
+    network: Classifier
     label: str
     captures: ClassVar[frozenset[str]] = frozenset()
     reads_image: ClassVar[bool] = True
@@ -58,15 +67,15 @@ class ClassLabel:
     @property
     def networks(self) -> tuple[nn.Module, ...]:
         """The classifier."""
-        return (self.network,)
+        return (self.network,)  # type: ignore[return-value]
 
 
-def _called(network: Any) -> str:
+def _called(network: object) -> str:
     return str(getattr(network, "name", type(network).__name__))
 
 
-def _unknown(label: str, network: Any) -> str:
-    labels: Sequence[str] = network.labels
+def _unknown(label: str, network: Classifier) -> str:
+    labels = network.labels
     near = get_close_matches(label, labels, n=5, cutoff=0.4) or list(labels[:8])
     return (
         f"{_called(network)} has no label {label!r} among its {len(labels)}; "

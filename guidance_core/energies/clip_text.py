@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,20 @@ from ..process import full_precision
 from ..types import Estimate, mixed_seed
 
 DISTANCES = ("spherical", "cosine")
+
+
+class Clip(Protocol):
+    """A guide network that puts pictures and texts into one space; embeddings of unit length."""
+
+    input_size: int
+
+    def encode_image(self, image: Tensor, /) -> Tensor:
+        """Embeddings (B, D) of images (B, 3, H, W) in [0, 1]."""
+        ...
+
+    def encode_text(self, texts: list[str], /) -> Tensor:
+        """Embeddings (N, D) of N texts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,8 +47,7 @@ class ClipText:
     noise level alone, so that a run can be repeated and a sample does not depend on its batch.
 
     Arguments:
-        network: has encode_image (images (B, 3, H, W) in [0, 1] to (B, D)), encode_text (a list of
-            N texts to (N, D)), both of unit length, and input_size.
+        network: the CLIP model, a module.
         text: what should be seen.
         distance: spherical or cosine.
         cutouts: random squares besides the whole picture, >= 0.
@@ -47,7 +60,7 @@ class ClipText:
         ValueError: an argument outside its range.
     """
 
-    network: Any
+    network: Clip
     text: str
     distance: str = "spherical"
     cutouts: int = 4
@@ -74,7 +87,7 @@ class ClipText:
     def target(self) -> Tensor:
         """Embedding of the text, shape (1, D); encoded once, where it is first asked for."""
         with torch.no_grad():
-            embedding: Tensor = self.network.encode_text([self.text])
+            embedding = self.network.encode_text([self.text])
         return full_precision(embedding)
 
     def __call__(self, estimate: Estimate) -> Tensor:
@@ -101,7 +114,7 @@ class ClipText:
     @property
     def networks(self) -> tuple[nn.Module, ...]:
         """The CLIP model."""
-        return (self.network,)
+        return (self.network,)  # type: ignore[return-value]
 
 
 def _cutout(image: Tensor, least: float, size: int) -> Tensor:
@@ -118,7 +131,7 @@ def _cutout(image: Tensor, least: float, size: int) -> Tensor:
 
 def _augmented(square: Tensor) -> Tensor:
     """Tilt, shift and tint a cutout a little, alike for the samples of a batch."""
-    import kornia.augmentation as K  # noqa: N812  # heavy: only where cutouts are augmented
+    import kornia.augmentation as K  # heavy: only where cutouts are augmented
 
     for step in (
         K.RandomAffine(10.0, (0.05, 0.05), padding_mode="border", same_on_batch=True, p=1.0),
@@ -131,7 +144,7 @@ def _augmented(square: Tensor) -> Tensor:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """kornia draws from torch's global generator: seed it here, and leave it as it was."""
+    """Kornia draws from torch's global generator: seed it here, and leave it as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

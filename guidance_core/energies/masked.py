@@ -88,13 +88,20 @@ def _seen(estimate: Estimate, image: Tensor, masks: Tensor) -> Estimate:
 
 def _square(mask: Tensor) -> tuple[slice, slice]:
     """Smallest square around the mask (H, W), as far as the picture reaches."""
-    ends = [side.nonzero().flatten()[[0, -1]].tolist() for side in (mask.amax(1), mask.amax(0))]
-    side = max(last - first + 1 for first, last in ends)
-    return tuple(  # type: ignore[return-value]
-        _around(*end, min(side, size), size) for end, size in zip(ends, mask.shape, strict=True)
+    top, bottom = _ends(mask.amax(1))
+    left, right = _ends(mask.amax(0))
+    side = max(bottom - top, right - left)
+    height, width = mask.shape
+    return _around(top, bottom, min(side, height), height), _around(
+        left, right, min(side, width), width
     )
 
 
+def _ends(line: Tensor) -> tuple[int, int]:
+    inside = line.nonzero().flatten().tolist()
+    return inside[0], inside[-1] + 1
+
+
 def _around(first: int, last: int, side: int, size: int) -> slice:
-    start = min(max((first + last + 1 - side) // 2, 0), size - side)
+    start = min(max((first + last - side) // 2, 0), size - side)
     return slice(start, start + side)

@@ -2,7 +2,7 @@
 
 References:
     Universal Guidance for Diffusion Models, Bansal et al. 2023, arXiv:2302.07121, eq. (6).
-    Deviates: written for x = alpha x0 + sigma n, with sizes that do not depend on the energy's units.
+    Deviates: for x = alpha x0 + sigma n, and with sizes that ignore the energy's units.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from ..gradients import through_model
