@@ -1,1 +1,1 @@
-"""Nodes: widgets, tooltips and sockets around guidance_core; only nodes/host knows ComfyUI's internals."""
+"""Widgets, tooltips and sockets around guidance_core; only nodes/host knows the host."""

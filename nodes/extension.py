@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import diagnostics, energies, loaders, rules, sampling, schedules
+from . import (
+    combinators,
+    diagnostics,
+    energies,
+    ksampler,
+    loaders,
+    rules,
+    sampling,
+    schedules,
+)
 
-MODULES = (loaders, energies, schedules, rules, sampling, diagnostics)
+MODULES = (loaders, energies, combinators, schedules, rules, sampling, ksampler, diagnostics)
 
 
 class EnergyGuidance(ComfyExtension):

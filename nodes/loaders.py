@@ -8,14 +8,17 @@ from .host import networks, shapes
 from .sockets import Network, schema
 
 FILE_TIP = (
-    "A weights file under models/guidance (safetensors, or a checkpoint that loads with weights_only). "
-    "'shapes' is the small network that comes with the pack, for the embedded model."
+    "A weights file under models/guidance (safetensors, or a checkpoint that loads with "
+    "weights_only). 'shapes' is the small network that comes with the pack, for the embedded "
+    "model."
 )
 
 
 def file_input() -> io.Input:
     """The file picker of a guide network."""
-    return io.Combo.Input("file", options=networks.guide_files(), default="shapes", tooltip=FILE_TIP)
+    return io.Combo.Input(
+        "file", options=networks.guide_files(), default="shapes", tooltip=FILE_TIP
+    )
 
 
 def architecture_input(tip: str) -> io.Input:
@@ -24,13 +27,13 @@ def architecture_input(tip: str) -> io.Input:
 
 
 def file_fault(file: str | None) -> str | None:
-    """What is wrong with a chosen file, if anything; None comes over a link and is not known yet."""
+    """What is wrong with a chosen file, if anything; None comes over a link, not known yet."""
     files = networks.guide_files()
     if file is None or file in files:
         return None
     return (
-        f"no weights file {file!r} in models/guidance (found: {', '.join(files)}): put the file there "
-        "and refresh the page, or choose one that is there"
+        f"no weights file {file!r} in models/guidance (found: {', '.join(files)}): put the file "
+        f"there and refresh the page, or choose one that is there"
     )
 
 
@@ -44,12 +47,15 @@ class LoadShapes(io.ComfyNode):
             "EGLoadShapes",
             display_name="Load Shapes (embedded demo model)",
             category="guidance/loaders",
-            description="A small text-to-image model of flat scenes that comes with the pack: 128x128 pixels, "
-            "captions such as 'a big red circle and a small white square'. No download.",
+            description="A small text-to-image model of flat scenes that comes with the pack: "
+            "128x128 pixels, captions such as 'a big red circle and a small white square'. No "
+            "download.",
             search_aliases=("demo model", "example checkpoint", "shapes"),
             inputs=[],
             outputs=[
-                io.Model.Output(tooltip="Diffusion model of Stable Diffusion's anatomy, for any sampler."),
+                io.Model.Output(
+                    tooltip="Diffusion model of Stable Diffusion's anatomy, for any sampler."
+                ),
                 io.Clip.Output(tooltip="Text encoder, for the ordinary CLIP Text Encode node."),
                 io.Vae.Output(tooltip="Autoencoder: 128x128 pixels to 16x16 latents and back."),
             ],
@@ -76,8 +82,8 @@ class LoadOpenCLIP(io.ComfyNode):
             inputs=[
                 file_input(),
                 architecture_input(
-                    "The open_clip name of the network, such as ViT-B-32 or RN50 (Universal Guidance used "
-                    "RN50). 'auto' reads it from the file."
+                    "The open_clip name of the network, such as ViT-B-32 or RN50 (Universal "
+                    "Guidance used RN50). 'auto' reads it from the file."
                 ),
             ],
             outputs=[Network.Output(display_name="network", tooltip="For Energy: CLIP Text.")],

@@ -14,8 +14,8 @@ from .sockets import Energy, Rule, Schedule, advanced, schema
 # Measured on the embedded model: guidance in the last third burns texture in.
 DEFAULT_WINDOW = PercentWindow(0.0, 0.7)
 SCHEDULE_TIP = (
-    "When the rule acts. Without one: constant over the first 70 % of the noise schedule. FreeDoM and MPGD "
-    "used 0.3 to 0.7, Universal Guidance all of it."
+    "When the rule acts. Without one: constant over the first 70 % of the noise schedule. FreeDoM "
+    "and MPGD used 0.3 to 0.7, Universal Guidance all of it."
 )
 
 
@@ -28,6 +28,22 @@ def shared_inputs(strength_tip: str, scales: list[str], scale_tip: str) -> list[
         ),
         io.Combo.Input("scale", options=scales, default="relative", tooltip=scale_tip),
     ]
+
+
+def stop_input() -> io.Input:
+    """The energy at which a rule is content."""
+    return advanced(
+        io.Float.Input(
+            "stop",
+            default=0.0,
+            min=0.0,
+            max=1000.0,
+            step=0.00001,
+            round=0.00001,
+            tooltip="Energy at which a picture counts as done: its push fades from twice this "
+            "value on. 0 never stops. Universal Guidance stopped its backward steps at 0.00001.",
+        )
+    )
 
 
 def timed(strength: float, schedule: Any) -> Scaled:
@@ -45,29 +61,34 @@ class RuleForward(io.ComfyNode):
             "EGRuleForward",
             display_name="Rule: Forward (through the model)",
             category="guidance/rule",
-            description="Forward guidance: the gradient of the energy through the diffusion model moves "
-            "every prediction. One more backward pass per step (Universal Guidance, FreeDoM, DPS).",
+            description="Forward guidance: the gradient of the energy through the diffusion model "
+            "moves every prediction. One more backward pass per step (Universal Guidance, "
+            "FreeDoM, DPS).",
             search_aliases=("universal guidance", "classifier guidance", "freedom", "dps"),
             inputs=[
                 *shared_inputs(
-                    "How hard to push; 0 is exactly no guidance. Relative: 0.5 is a good start, above 2 "
-                    "burns. Absolute: the paper's weight, 6 to 20000 in Universal Guidance. Cfg: 0.2 in "
-                    "FreeDoM.",
+                    "How hard to push; 0 is exactly no guidance. Relative: 0.5 is a good start, "
+                    "above 2 burns. Absolute: the paper's weight, 6 to 20000 in Universal "
+                    "Guidance. Cfg: 0.2 in FreeDoM.",
                     ["relative", "cfg", "absolute"],
-                    "What strength 1 means. relative: a push as large as the uncertainty left in the clean "
-                    "estimate, so the number transfers between energies and models. cfg: as large as "
-                    "CFG's own push (FreeDoM, MPGD; needs CFG above 1). absolute: the plain gradient "
-                    "(Universal Guidance).",
+                    "What strength 1 means. relative: a push as large as the uncertainty left in "
+                    "the clean estimate, so the number transfers between energies and models. "
+                    "cfg: as large as CFG's own push (FreeDoM, MPGD; needs CFG above 1). "
+                    "absolute: the plain gradient (Universal Guidance).",
                 ),
+                stop_input(),
                 Schedule.Input("schedule", optional=True, tooltip=SCHEDULE_TIP),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
 
     @classmethod
-    def execute(cls, energy: Any, strength: float, scale: str, schedule: Any = None) -> io.NodeOutput:
+    def execute(
+        cls, energy: Any, strength: float, scale: str, stop: float, schedule: Any = None
+    ) -> io.NodeOutput:
         """Build the rule."""
-        return io.NodeOutput(Forward(energy, timed(strength, schedule), scale=scale))
+        rule = Forward(energy, timed(strength, schedule), scale=scale, stop=stop)
+        return io.NodeOutput(rule)
 
 
 class RuleBackward(io.ComfyNode):
@@ -80,53 +101,48 @@ class RuleBackward(io.ComfyNode):
             "EGRuleBackward",
             display_name="Rule: Backward (at the estimate)",
             category="guidance/rule",
-            description="Backward guidance: a few optimiser steps on the clean estimate itself. No backward "
-            "pass through the diffusion model, so it is cheap (Universal Guidance, TFG's mean guidance).",
+            description="Backward guidance: a few optimiser steps on the clean estimate itself. "
+            "No backward pass through the diffusion model, so it is cheap (Universal Guidance, "
+            "TFG's mean guidance).",
             search_aliases=("universal guidance", "mean guidance", "refine"),
             inputs=[
                 *shared_inputs(
-                    "How far the estimate may move in all; 0 is exactly no guidance. Relative: 0.5 is a "
-                    "good start. Absolute: factor of the steps taken, 1 in Universal Guidance.",
+                    "How far the estimate may move in all; 0 is exactly no guidance. Relative: "
+                    "0.5 is a good start. Absolute: factor of the steps taken, 1 in Universal "
+                    "Guidance.",
                     ["relative", "absolute"],
-                    "What strength 1 means. relative: the whole move is at most as large as the uncertainty "
-                    "left in the clean estimate. absolute: whatever the optimiser does (Universal "
-                    "Guidance).",
+                    "What strength 1 means. relative: the whole move is at most as large as the "
+                    "uncertainty left in the clean estimate. absolute: whatever the optimiser "
+                    "does (Universal Guidance).",
                 ),
                 io.Int.Input(
                     "steps",
                     default=4,
                     min=1,
                     max=1000,
-                    tooltip="Optimiser steps per sampling step, each one decoding and one backward pass of "
-                    "the energy. TFG used 4.",
+                    tooltip="Optimiser steps per sampling step, each one decoding and one "
+                    "backward pass of the energy. TFG used 4.",
                 ),
                 io.Combo.Input(
                     "optimiser",
                     options=["adam", "gd"],
                     default="adam",
-                    tooltip="adam as in Universal Guidance's code, or plain gradient descent as in its text.",
+                    tooltip="adam as in Universal Guidance's code, or plain gradient descent as "
+                    "in its text.",
                 ),
                 advanced(
                     io.Float.Input(
                         "learning_rate",
-                        default=0.05,
+                        default=0.01,
                         min=0.0001,
                         max=1000.0,
                         step=0.0001,
-                        tooltip="Size of one optimiser step. Universal Guidance: 0.01 with Adam.",
+                        round=0.0001,
+                        tooltip="Size of one optimiser step, in the absolute scale only: the "
+                        "relative one sizes its steps itself. Universal Guidance: 0.01 with Adam.",
                     )
                 ),
-                advanced(
-                    io.Float.Input(
-                        "stop",
-                        default=0.0,
-                        min=0.0,
-                        max=1000.0,
-                        step=0.00001,
-                        tooltip="A picture whose energy is below this is left alone. Universal Guidance: "
-                        "0.00001.",
-                    )
-                ),
+                stop_input(),
                 Schedule.Input("schedule", optional=True, tooltip=SCHEDULE_TIP),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],

@@ -7,14 +7,13 @@ from comfy_api.latest import io
 from ..guidance_core.schedules import CURVES, PercentWindow
 from .sockets import Schedule, schema
 
-
 START_TIP = (
-    "Where guidance begins, as a share of the model's noise schedule: 0 is pure noise. FreeDoM and MPGD "
-    "begin at 0.3, Universal Guidance and TFG at 0."
+    "Where guidance begins, as a share of the model's noise schedule: 0 is pure noise. FreeDoM "
+    "and MPGD begin at 0.3, Universal Guidance and TFG at 0."
 )
 END_TIP = (
-    "Where guidance ends: 1 is the finished picture. Late guidance tends to burn texture in: FreeDoM and "
-    "MPGD stop at 0.7, Universal Guidance and TFG go on to 1."
+    "Where guidance ends: 1 is the finished picture. Late guidance tends to burn texture in: "
+    "FreeDoM and MPGD stop at 0.7, Universal Guidance and TFG go on to 1."
 )
 
 
@@ -28,14 +27,16 @@ def window_inputs() -> list[io.Input]:
 
 
 def window_fault(start: float | None, end: float | None) -> str | None:
-    """What is wrong with a window, if anything; a value of None comes over a link and is not known yet."""
+    """What is wrong with a window, if anything; None comes over a link, not known yet."""
     for name, value in (("start_percent", start), ("end_percent", end)):
         if value is not None and not 0.0 <= value <= 1.0:
-            return f"{name} must lie in [0, 1], got {value}: 0 is pure noise, 1 the finished picture"
+            return (
+                f"{name} must lie in [0, 1], got {value}: 0 is pure noise, 1 the finished picture"
+            )
     if start is not None and end is not None and start >= end:
         return (
-            f"start_percent must be smaller than end_percent, got {start} and {end}: raise end_percent "
-            "or lower start_percent (strength 0 switches guidance off)"
+            f"start_percent must be smaller than end_percent, got {start} and {end}: raise "
+            f"end_percent or lower start_percent (strength 0 switches guidance off)"
         )
     return None
 
@@ -58,9 +59,9 @@ class ScheduleNode(io.ComfyNode):
                     "curve",
                     options=list(CURVES),
                     default="constant",
-                    tooltip="How the strength changes inside the window: constant (Universal Guidance, "
-                    "FreeDoM, MPGD), falling to 0 or rising from 0 in a straight line (TFG found a rising "
-                    "one best), or falling like a half cosine.",
+                    tooltip="How the strength changes inside the window: constant (Universal "
+                    "Guidance, FreeDoM, MPGD), falling to 0 or rising from 0 in a straight line "
+                    "(TFG found a rising one best), or falling like a half cosine.",
                 ),
             ],
             outputs=[

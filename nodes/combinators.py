@@ -1,0 +1,99 @@
+"""Nodes that make energies of energies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..guidance_core.energies.scheduled import Scheduled
+from ..guidance_core.energies.weighted_sum import WeightedSum
+from .sockets import Energy, Schedule, schema
+
+SLOTS = 4
+
+
+class CombineEnergies(io.ComfyNode):
+    """A weighted sum of energies."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        weight = {"default": 1.0, "min": -1000.0, "max": 1000.0, "step": 0.05}
+        inputs: list[io.Input] = []
+        for slot in range(1, SLOTS + 1):
+            inputs += [
+                Energy.Input(
+                    f"energy_{slot}", optional=slot > 1, tooltip=f"Part {slot} of the sum."
+                ),
+                io.Float.Input(
+                    f"weight_{slot}",
+                    tooltip=f"How much part {slot} counts; negative pushes away, 0 drops it. TFG "
+                    f"adds its energies with weight 1.",
+                    **weight,
+                ),
+            ]
+        return schema(
+            "EGCombineEnergies",
+            display_name="Combine Energies",
+            category="guidance/energy",
+            description="Weighted sum of up to four energies; feed one sum into another for more. "
+            "One sum costs one backward pass, stacked rules cost one each.",
+            search_aliases=("sum", "weighted energies", "multiple guidance"),
+            inputs=inputs,
+            outputs=[Energy.Output(display_name="energy", tooltip="The sum.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        energy_1: Any,
+        weight_1: float,
+        weight_2: float,
+        weight_3: float,
+        weight_4: float,
+        energy_2: Any = None,
+        energy_3: Any = None,
+        energy_4: Any = None,
+    ) -> io.NodeOutput:
+        """Sum what is connected."""
+        slots = zip(
+            (weight_1, weight_2, weight_3, weight_4),
+            (energy_1, energy_2, energy_3, energy_4),
+            strict=True,
+        )
+        parts = tuple((weight, energy) for weight, energy in slots if energy is not None and weight)
+        if not parts:
+            raise ValueError(
+                "at least one connected energy must have a weight other than 0, got none"
+            )
+        return io.NodeOutput(WeightedSum(parts))
+
+
+class ScheduleEnergy(io.ComfyNode):
+    """One energy with a schedule of its own."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGScheduleEnergy",
+            display_name="Schedule Energy",
+            category="guidance/energy",
+            description="Gives one energy of a sum its own window and curve; outside the window "
+            "it is not even computed.",
+            search_aliases=("energy window", "timed energy"),
+            inputs=[
+                Energy.Input("energy", tooltip="The energy to time."),
+                Schedule.Input("schedule", tooltip="When it counts, and how much."),
+            ],
+            outputs=[Energy.Output(display_name="energy", tooltip="The timed energy.")],
+        )
+
+    @classmethod
+    def execute(cls, energy: Any, schedule: Any) -> io.NodeOutput:
+        """Build the timed energy."""
+        return io.NodeOutput(Scheduled(energy, schedule))
+
+
+NODES = [CombineEnergies, ScheduleEnergy]
