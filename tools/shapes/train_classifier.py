@@ -1,0 +1,86 @@
+"""Train the classifier of Shapes: which shapes, colours and sizes a picture shows.
+
+    python -m tools.shapes.train_classifier --steps 3000
+
+Only clean scenes are shown, blurred and with noise at random, so that its gradient stays of use on
+the unsharp clean estimates of a sampler's early steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import timm
+import torch
+from kornia.filters import gaussian_blur2d
+from torch import Tensor, nn
+
+from guidance_core.shapes import scenes
+from tools.shapes import checkpoints
+
+
+# The classifier looks at pictures of this side.
+SIDE = 64
+
+
+def build() -> nn.Module:
+    """An untrained timm ResNet of half a million parameters with one logit a label."""
+    return timm.create_model("test_resnet", num_classes=len(scenes.LABELS))
+
+
+def labels(drawn: list[scenes.Scene]) -> Tensor:
+    """What each scene shows: (B, labels) of zeros and ones, in the order of `scenes.LABELS`."""
+    names = [{n for i in s.items for n in (i.shape, i.colour, i.size)} for s in drawn]
+    return torch.tensor([[float(label in shown) for label in scenes.LABELS] for shown in names])
+
+
+def worn(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Three in four pictures blurred (sigma to 3 pixels), faded towards the background, with noise."""
+    draw = torch.rand(4, len(pictures), generator=generator)
+    sigma = 0.2 + 3 * draw[0].square()
+    soft = gaussian_blur2d(pictures, 13, torch.stack([sigma, sigma], 1))
+    ground = torch.tensor(scenes.BACKGROUND).view(3, 1, 1) / 255
+    soft = torch.lerp(soft, ground, 0.6 * draw[1].view(-1, 1, 1, 1))
+    noise = torch.randn(pictures.shape, generator=generator)
+    soft = soft + 0.1 * draw[2].view(-1, 1, 1, 1) * noise
+    return torch.where(draw[3].view(-1, 1, 1, 1) < 0.75, soft, pictures)
+
+
+def batch(step: int, size: int) -> tuple[Tensor, Tensor]:
+    """Pictures (B, 3, 64, 64) in [0, 1] and their labels, a function of `step` alone."""
+    generator = torch.Generator().manual_seed(40_000_000 + step)
+    drawn = [scenes.random_scene(generator) for _ in range(size)]
+    return worn(scenes.render(drawn, SIDE), generator), labels(drawn)
+
+
+def main() -> None:
+    """Train, resuming from the last checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--out", type=Path, default=Path("out/shapes/classifier.pt"))
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    net = build().to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=args.lr, weight_decay=0.05)
+    start = checkpoints.resume(args.out, net=net, optimiser=optimiser)
+    for step, bar in checkpoints.steps(start, args.steps, "classifier"):
+        pictures, target = batch(step, args.batch)
+        for group in optimiser.param_groups:
+            group["lr"] = args.lr * min(1, (step + 1) / 50) * (1 - step / args.steps)
+        logits = net((pictures * 2 - 1).to(memory_format=torch.channels_last))
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        right = ((logits > 0) == (target > 0.5)).float().mean()
+        bar.set_postfix(loss=f"{loss.item():.3f}", right=f"{right.item():.3f}", refresh=False)
+        if (step + 1) % 200 == 0 or step + 1 == args.steps:
+            checkpoints.save(args.out, step + 1, net=net, optimiser=optimiser)
+
+
+if __name__ == "__main__":
+    main()

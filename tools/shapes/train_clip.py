@@ -1,0 +1,103 @@
+"""Train the open_clip model of Shapes: pictures and captions in one space.
+
+    python -m tools.shapes.train_clip --steps 3000
+
+A caption belongs to every picture that shows what it names, not only to the one it was made from,
+so the loss is the sigmoid loss over all pairs (SigLIP, Zhai et al. 2023, arXiv:2303.15343).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+from guidance_core.shapes import scenes
+from tools.shapes import checkpoints
+from tools.shapes.train_classifier import SIDE, worn
+
+CONFIG = {
+    "embed_dim": 64,
+    "vision_cfg": {"image_size": SIDE, "patch_size": 8, "width": 96, "head_width": 32, "layers": 4},
+    "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 3},
+    "init_logit_bias": -4.0,
+}
+# What a caption names of each object.
+WORDS = (("size", "colour", "shape"), ("colour", "shape"), ("colour", "shape"), ("shape",), ("colour",))
+
+
+def build() -> open_clip.CLIP:
+    """An untrained ViT and text transformer under a million parameters, the vocabulary apart."""
+    model = open_clip.CLIP(**CONFIG)
+    nn.init.normal_(model.token_embedding.weight, std=0.3)
+    return model
+
+
+def phrase(scene: scenes.Scene, generator: torch.Generator) -> tuple[str, list[set[str]]]:
+    """A caption of one or all objects, and the labels that it asks of each."""
+    words = WORDS[int(torch.randint(len(WORDS), (), generator=generator))]
+    whole = bool(torch.rand((), generator=generator) < 0.5)
+    shown = scenes.Scene(scene.items if whole else scene.items[:1])
+    return shown.caption(words), [{getattr(item, word) for word in words} for item in shown.items]
+
+
+def shows(scene: scenes.Scene, wanted: list[set[str]]) -> bool:
+    """Whether each wanted object is there, two wanted ones as two."""
+    have = [{i.shape, i.colour, i.size} for i in scene.items]
+    orders = [have, have[::-1]]
+    return any(
+        len(order) >= len(wanted) and all(w <= h for w, h in zip(wanted, order, strict=False))
+        for order in orders
+    )
+
+
+def batch(step: int, size: int) -> tuple[Tensor, list[str], Tensor]:
+    """Pictures, captions and which belongs to which (size, size), a function of `step` alone."""
+    generator = torch.Generator().manual_seed(50_000_000 + step)
+    drawn = [scenes.random_scene(generator) for _ in range(size)]
+    captions, wanted = zip(*(phrase(scene, generator) for scene in drawn), strict=True)
+    truth = torch.tensor([[float(shows(s, w)) for w in wanted] for s in drawn])
+    return worn(scenes.render(drawn, SIDE), generator), list(captions), truth
+
+
+def loss_of(model: open_clip.CLIP, pictures: Tensor, ids: Tensor, truth: Tensor) -> Tensor:
+    """Mean sigmoid loss over all pairs, matches weighing as much as the rest together."""
+    image, text, scale, bias = model(pictures * 2 - 1, ids)
+    logits = scale * image @ text.T + bias
+    weight = torch.where(truth > 0, (1 - truth.mean()) / truth.mean(), 1.0)
+    return nn.functional.binary_cross_entropy_with_logits(logits, truth, weight)
+
+
+def main() -> None:
+    """Train, resuming from the last checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--out", type=Path, default=Path("out/shapes/clip.pt"))
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    model = build()
+    tokenise = open_clip.SimpleTokenizer(context_length=24)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    start = checkpoints.resume(args.out, model=model, optimiser=optimiser)
+    for step, bar in checkpoints.steps(start, args.steps, "clip"):
+        pictures, captions, truth = batch(step, args.batch)
+        for group in optimiser.param_groups:
+            group["lr"] = args.lr * min(1, (step + 1) / 100) * (1 - step / args.steps)
+        loss = loss_of(model, pictures, tokenise(captions), truth)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+        if (step + 1) % 200 == 0 or step + 1 == args.steps:
+            checkpoints.save(args.out, step + 1, model=model, optimiser=optimiser)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Train the text encoder and the U-Net of Shapes together.
+
+    python -m tools.shapes.train_diffusion --steps 6000
+
+Latents are encoded as the training goes, from a window of scenes that moves on with every step, so
+that a run resumes exactly and never sees a fixed data set.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from guidance_core.shapes import scenes
+from tools.shapes import checkpoints, text, train_vae
+
+# Scenes in the window, and how many of them are new at every step.
+WINDOW, FRESH = 3072, 6
+# Share of captions left empty (for CFG), without sizes, and without colours.
+EMPTY, NO_SIZE, NO_COLOUR = 0.12, 0.12, 0.06
+# Min-SNR-gamma weights, Hang et al. 2023, arXiv:2303.09556.
+GAMMA = 5.0
+
+
+class Shapes(nn.Module):
+    """Text encoder and U-Net as one module: (latents, timesteps, token ids) -> eps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                hidden_size=64,
+                intermediate_size=256,
+                projection_dim=64,
+                num_hidden_layers=3,
+                num_attention_heads=2,
+            )
+        )
+        self.unet = UNet2DConditionModel(
+            sample_size=16,
+            in_channels=4,
+            out_channels=4,
+            block_out_channels=(64, 128),
+            layers_per_block=1,
+            down_block_types=("CrossAttnDownBlock2D",) * 2,
+            up_block_types=("CrossAttnUpBlock2D",) * 2,
+            cross_attention_dim=64,
+            # Heads, in spite of the name (diffusers issue 2011): 32 channels each.
+            attention_head_dim=(2, 4),
+            # Eight groups: with 32 a group would be two channels, all but an instance norm.
+            norm_num_groups=8,
+        )
+        # One over the standard deviation of the latents, set when the training starts.
+        self.register_buffer("scaling_factor", torch.ones(()))
+        # Wide enough at the start for words to differ (CLIP's 0.02 suits its width of 768).
+        nn.init.normal_(self.text_encoder.get_input_embeddings().weight, std=0.3)
+
+    def forward(self, x: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
+        """Noise in `x` (B, 4, 16, 16), as the model sees it."""
+        context = self.text_encoder(ids).last_hidden_state
+        return self.unet(x, timesteps, context).sample
+
+
+def load_vae(path: Path) -> AutoencoderKL:
+    """The trained VAE, frozen."""
+    vae = train_vae.build()
+    checkpoints.resume(path, vae=vae)
+    return vae.eval().requires_grad_(False)
+
+
+class Latents:
+    """The moving window of scenes: latents of scene i at row i modulo WINDOW."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        self.vae, self.end = vae, 0
+        self.latents = torch.zeros(WINDOW, 4, 16, 16)
+        self.scenes: list[scenes.Scene | None] = [None] * WINDOW
+
+    def upto(self, end: int) -> None:
+        """Encode what is missing of the scenes [end - WINDOW, end)."""
+        for first in range(max(self.end, end - WINDOW), end, 32):
+            indices = range(first, min(first + 32, end))
+            drawn = [
+                scenes.random_scene(torch.Generator().manual_seed(20_000_000 + i)) for i in indices
+            ]
+            with torch.no_grad():
+                encoded = self.vae.encode(scenes.render(drawn) * 2 - 1).latent_dist.mean
+            for i, scene, latent in zip(indices, drawn, encoded, strict=True):
+                self.latents[i % WINDOW], self.scenes[i % WINDOW] = latent, scene
+        self.end = end
+
+
+def caption(scene: scenes.Scene, chance: float) -> str:
+    """A caption of the scene; `chance` in [0, 1) decides what it leaves out."""
+    if chance < EMPTY:
+        return ""
+    if chance < EMPTY + NO_SIZE:
+        return scene.caption(("colour", "shape"))
+    if chance < EMPTY + NO_SIZE + NO_COLOUR:
+        return scene.caption(("size", "shape"))
+    return scene.caption()
+
+
+def loss_of(
+    model: Callable[..., Tensor], x0: Tensor, ids: Tensor, alphas: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Eps prediction with min-SNR weights: scalar."""
+    t = torch.randint(0, len(alphas), (len(x0),), generator=generator)
+    noise = torch.randn(x0.shape, generator=generator)
+    alpha = alphas[t].view(-1, 1, 1, 1)
+    eps = model(alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise, t, ids)
+    snr = alphas[t] / (1 - alphas[t])
+    weight = (GAMMA / snr).clamp(max=1)
+    return (weight * (eps - noise).square().flatten(1).mean(1)).mean()
+
+
+def rate(step: int, total: int) -> float:
+    """Learning rate as a share of the peak: warm-up, plateau, then down to zero."""
+    return min(1.0, (step + 1) / 100, 0.01 + (total - step) / (0.4 * total))
+
+
+def main() -> None:
+    """Train, resuming from the last checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--vae", type=Path, default=Path("out/shapes/vae.pt"))
+    parser.add_argument("--out", type=Path, default=Path("out/shapes/diffusion.pt"))
+    parser.add_argument("--compile", action="store_true", help="torch.compile the U-Net")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_flush_denormal(True)
+    model = Shapes()
+    ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    start = checkpoints.resume(args.out, model=model, ema=ema, optimiser=optimiser)
+    if args.compile:
+        model.unet.compile()
+    latents = Latents(load_vae(args.vae))
+    latents.upto(WINDOW + start * FRESH)
+    if start == 0:
+        model.scaling_factor = 1 / latents.latents.std()
+    alphas = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").alphas_cumprod
+    for step, bar in checkpoints.steps(start, args.steps, "diffusion"):
+        generator = torch.Generator().manual_seed(30_000_000 + step)
+        latents.upto(WINDOW + step * FRESH)
+        rows = torch.randint(0, WINDOW, (args.batch,), generator=generator)
+        chances = torch.rand(args.batch, generator=generator)
+        captions = [caption(latents.scenes[r], float(c)) for r, c in zip(rows.tolist(), chances, strict=True)]
+        for group in optimiser.param_groups:
+            group["lr"] = args.lr * rate(step, args.steps)
+        loss = loss_of(model, latents.latents[rows] * model.scaling_factor, text.tokens(captions), alphas, generator)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        ema.update_parameters(model)
+        bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
+        if (step + 1) % 100 == 0 or step + 1 == args.steps:
+            checkpoints.save(args.out, step + 1, model=model, ema=ema, optimiser=optimiser)
+
+
+if __name__ == "__main__":
+    main()
