@@ -1,4 +1,4 @@
-"""Make the virtual environments: one of this checkout, and one for each ComfyUI that lacks a package.
+"""Make the virtual environments: this checkout's, and one for each ComfyUI that lacks a package.
 
     python3 tools/environment.py            makes .venv
 
@@ -21,7 +21,7 @@ from pathlib import Path
 # Run as a script this file stands alone; imported, it is tools.environment.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.hosts import CHECKOUT, Host  # noqa: E402
+from tools.hosts import CHECKOUT, Host
 
 # The versions that the project's own environments are tested with; a user's torch is left alone.
 TORCH = ("torch==2.12.1", "torchvision==0.27.1")

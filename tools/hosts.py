@@ -81,7 +81,7 @@ def clone() -> Host | None:
 def _named(folder: Path) -> Host:
     if not is_comfyui(folder):
         raise ValueError(
-            f"COMFYUI_PATH names {folder}, which holds no ComfyUI (no main.py and comfy/samplers.py):"
-            " name the folder with main.py in it, or unset COMFYUI_PATH"
+            f"COMFYUI_PATH names {folder}, which is no ComfyUI: name the folder with its main.py,"
+            " or unset COMFYUI_PATH"
         )
     return Host(folder.resolve(), version(folder))

@@ -1,0 +1,79 @@
+"""Draw the demo's pictures on the embedded host, diffusers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+import diffusers
+import torch
+import transformers
+from torch import Tensor
+
+from guidance_core.energies.classifier import ClassLabel
+from guidance_core.energies.clip_text import ClipText
+from guidance_core.networks import classifier, clip
+from guidance_core.rules.backward import Backward
+from guidance_core.rules.forward import Forward
+from guidance_core.schedules import PercentWindow
+from guidance_core.types import Energy, Rule
+from tools.demo import diffusers_host, plan
+
+
+class Embedded:
+    """The embedded host: `draw` a job, and its `name`."""
+
+    name = f"diffusers {diffusers.__version__}"
+
+    def __init__(self) -> None:
+        """Load the model; the libraries' own progress bars are kept quiet."""
+        diffusers.logging.set_verbosity_error()
+        diffusers.logging.disable_progress_bar()
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        self.model = diffusers_host.load()
+
+    def draw(self, job: plan.Job, tick: Callable[[float], None]) -> tuple[Tensor, float]:
+        """Pictures (B, 3, 128, 128) in [0, 1], and seconds for a step of one picture."""
+        done, began = 0, time.perf_counter()
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            tick(min(1.0, done / (job.steps * job.column.recurrences)))
+
+        settings = diffusers_host.Settings(
+            seed=job.seed,
+            batch=job.batch,
+            steps=job.steps,
+            recurrences=job.column.recurrences,
+            end_percent=plan.END_PERCENT,
+        )
+        latents = diffusers_host.sample(self.model, self._rules(job), settings, step=step)
+        seconds = (time.perf_counter() - began) / (job.steps * job.batch)
+        with torch.no_grad():
+            return self.model.decode(latents).cpu(), seconds
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+    def _rules(self, job: plan.Job) -> list[Rule]:
+        if not job.column.strength:
+            return []
+        energy = _energy(job.task, self.model.device)
+        window = PercentWindow(0.0, plan.END_PERCENT, value=job.column.strength)
+        steps = job.column.backward_steps
+        return [
+            Forward(energy, window),
+            *([Backward(energy, window, steps=steps)] if steps else []),
+        ]
+
+
+@cache
+def _energy(task: plan.Task, device: torch.device) -> Energy:
+    weights = diffusers_host.WEIGHTS
+    if task.network == "classifier":
+        network = classifier.load(weights / "classifier.safetensors")
+        return ClassLabel(network.to(device), task.target)
+    return ClipText(clip.load(weights / "open_clip.safetensors").to(device), task.target)
