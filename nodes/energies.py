@@ -100,6 +100,7 @@ class EnergyCLIPText(io.ComfyNode):
                         default=0,
                         min=0,
                         max=0xFFFFFFFFFFFFFFFF,
+                        control_after_generate=False,
                         tooltip="Seed of the crops and of their jitter; the papers leave it to "
                         "chance.",
                     )

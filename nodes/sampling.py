@@ -17,9 +17,10 @@ VAE_TIP = (
     "FreeDoM used the model's own VAE)."
 )
 RECURRENCES_TIP = (
-    "How often each step is taken again after noise is put back, so that the picture can settle: "
-    "1 is off, each more costs as much as the steps themselves. Universal Guidance 2 to 10, "
-    "FreeDoM 3, TFG 1. Samplers that remember earlier steps start afresh in every repeat."
+    "How often each step is taken: 1 is off; otherwise noise is put back after it and the step is "
+    "taken again, so that guidance and model can agree, at the same cost once more. Universal "
+    "Guidance 2 to 10, FreeDoM 3, TFG 1. Samplers that remember earlier steps start afresh each "
+    "time."
 )
 TRACE_TIP = (
     "Energy, gradient and push of every step, filled while sampling; for Plot Guidance Trace."
