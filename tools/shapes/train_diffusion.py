@@ -1,6 +1,6 @@
 """Train the text encoder and the U-Net of Shapes together.
 
-    python -m tools.shapes.train_diffusion --steps 6000
+    python -m tools.shapes.train_diffusion --steps 4500
 
 Latents are encoded as the training goes, from a window of scenes that moves on with every step, so
 that a run resumes exactly and never sees a fixed data set.
@@ -22,7 +22,7 @@ from guidance_core.shapes import scenes
 from tools.shapes import checkpoints, text, train_vae
 
 # Scenes in the window, and how many of them are new at every step.
-WINDOW, FRESH = 3072, 6
+WINDOW, FRESH = 2048, 3
 # Share of captions left empty (for CFG), without sizes, and without colours.
 EMPTY, NO_SIZE, NO_COLOUR = 0.12, 0.12, 0.06
 # Min-SNR-gamma weights, Hang et al. 2023, arXiv:2303.09556.
@@ -57,8 +57,6 @@ class Shapes(nn.Module):
             # Eight groups: with 32 a group would be two channels, all but an instance norm.
             norm_num_groups=8,
         )
-        # One over the standard deviation of the latents, set when the training starts.
-        self.register_buffer("scaling_factor", torch.ones(()))
         # Wide enough at the start for words to differ (CLIP's 0.02 suits its width of 768).
         nn.init.normal_(self.text_encoder.get_input_embeddings().weight, std=0.3)
 
@@ -69,10 +67,27 @@ class Shapes(nn.Module):
 
 
 def load_vae(path: Path) -> AutoencoderKL:
-    """The trained VAE, frozen."""
+    """The trained VAE, frozen, with latents of zero mean and unit variance in every channel."""
     vae = train_vae.build()
     checkpoints.resume(path, vae=vae)
-    return vae.eval().requires_grad_(False)
+    return standardised(vae.eval().requires_grad_(False))
+
+
+@torch.no_grad()
+def standardised(vae: AutoencoderKL) -> AutoencoderKL:
+    """Fold the mean and the deviation of each latent channel into the 1x1 convolutions around it."""
+    drawn = [scenes.random_scene(torch.Generator().manual_seed(i)) for i in range(128)]
+    latents = torch.cat(
+        [vae.encode(p * 2 - 1).latent_dist.mean for p in scenes.render(drawn).split(32)]
+    )
+    mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    before, after = vae.quant_conv, vae.post_quant_conv
+    after.bias += after.weight[:, :, 0, 0] @ mean
+    after.weight *= std.view(1, -1, 1, 1)
+    before.bias[:4] = (before.bias[:4] - mean) / std
+    before.weight[:4] /= std.view(-1, 1, 1, 1)
+    before.bias[4:] -= 2 * std.log()
+    return vae
 
 
 class Latents:
@@ -129,8 +144,8 @@ def rate(step: int, total: int) -> float:
 def main() -> None:
     """Train, resuming from the last checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--vae", type=Path, default=Path("out/shapes/vae.pt"))
     parser.add_argument("--out", type=Path, default=Path("out/shapes/diffusion.pt"))
@@ -139,15 +154,13 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_flush_denormal(True)
     model = Shapes()
-    ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
+    ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.999))
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)
     start = checkpoints.resume(args.out, model=model, ema=ema, optimiser=optimiser)
     if args.compile:
         model.unet.compile()
     latents = Latents(load_vae(args.vae))
     latents.upto(WINDOW + start * FRESH)
-    if start == 0:
-        model.scaling_factor = 1 / latents.latents.std()
     alphas = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").alphas_cumprod
     for step, bar in checkpoints.steps(start, args.steps, "diffusion"):
         generator = torch.Generator().manual_seed(30_000_000 + step)
@@ -157,7 +170,7 @@ def main() -> None:
         captions = [caption(latents.scenes[r], float(c)) for r, c in zip(rows.tolist(), chances, strict=True)]
         for group in optimiser.param_groups:
             group["lr"] = args.lr * rate(step, args.steps)
-        loss = loss_of(model, latents.latents[rows] * model.scaling_factor, text.tokens(captions), alphas, generator)
+        loss = loss_of(model, latents.latents[rows], text.tokens(captions), alphas, generator)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
