@@ -11,7 +11,16 @@ from torch.nn.functional import interpolate, normalize
 from . import weights
 
 # Tried in this order when the architecture is "auto" and the file does not say.
-RECOGNISED = ("ViT-B-32", "ViT-B-16", "ViT-L-14", "RN50", "RN101", "ViT-H-14", "ViT-g-14", "ViT-bigG-14")
+RECOGNISED = (
+    "ViT-B-32",
+    "ViT-B-16",
+    "ViT-L-14",
+    "RN50",
+    "RN101",
+    "ViT-H-14",
+    "ViT-g-14",
+    "ViT-bigG-14",
+)
 
 
 class ClipNetwork(nn.Module):
@@ -36,7 +45,12 @@ class ClipNetwork(nn.Module):
         std: tuple[float, ...],
     ) -> None:
         super().__init__()
-        self.network, self.name, self.tokenise, self.input_size = network, name, tokenise, input_size
+        self.network, self.name, self.tokenise, self.input_size = (
+            network,
+            name,
+            tokenise,
+            input_size,
+        )
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
@@ -90,5 +104,7 @@ def _architecture(architecture: str, state: dict[str, Tensor], name: str) -> str
             state, RECOGNISED, lambda a: open_clip.create_model(a, load_weights=False), name
         )
     if architecture not in open_clip.list_models():
-        raise ValueError(f"open_clip knows no architecture {architecture!r}: see open_clip.list_models()")
+        raise ValueError(
+            f"open_clip knows no architecture {architecture!r}: see open_clip.list_models()"
+        )
     return architecture

@@ -22,11 +22,13 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise FileNotFoundError(f"expected a weights file, found none at {path}: check the name")
     try:
-        state, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+        state, metadata = (
+            _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+        )
     except Exception as error:
         raise ValueError(
-            f"{path.name} could not be read as plain weights ({error}): expected .safetensors, or a "
-            "PyTorch file that holds tensors only. Download it again or convert it to .safetensors"
+            f"{path.name} could not be read as plain weights ({error}): expected .safetensors, "
+            "or a PyTorch file that holds tensors only. Download it again or convert it to .safetensors"
         ) from error
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, metadata
 
@@ -63,7 +65,10 @@ def fill(network: nn.Module, state: dict[str, Tensor], name: str) -> nn.Module:
 
 
 def recognise(
-    state: dict[str, Tensor], candidates: Iterable[str], build: Callable[[str], nn.Module], name: str
+    state: dict[str, Tensor],
+    candidates: Iterable[str],
+    build: Callable[[str], nn.Module],
+    name: str,
 ) -> str:
     """The first candidate whose keys and shapes are those of `state`.
 

@@ -1,7 +1,7 @@
 """Synthetic scenes: one or two flat objects (size x colour x shape) on a plain background.
 
-A scene is data (`Scene`), its picture is drawn from it exactly (`render`), and its caption names the
-objects but never where they are, so that place is left for guidance to decide.
+A scene is data (`Scene`), its picture is drawn from it exactly (`render`), and its caption names
+the objects but never where they are, so that place is left for guidance to decide.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ SHAPES = ("circle", "square", "triangle")
 SIZES: dict[str, tuple[float, float]] = {"small": (12.0, 14.0), "big": (19.0, 22.0)}
 LABELS = (*SHAPES, *PALETTE, *SIZES)
 # Half width, top and bottom of a shape as seen from its centroid, in radii.
-EXTENTS = {"circle": (1, 1, 1), "square": (0.8862, 0.8862, 0.8862), "triangle": (1.3468, 1.5551, 0.7776)}
+EXTENTS = {
+    "circle": (1, 1, 1),
+    "square": (0.8862, 0.8862, 0.8862),
+    "triangle": (1.3468, 1.5551, 0.7776),
+}
 MARGIN = 4.0
 GAP = 8.0
 

@@ -77,7 +77,9 @@ def reconstruction(model: diffusers_host.Shapes, count: int) -> tuple[float, flo
     """PSNR in dB of the VAE's round trip, and the share that the oracle still reads right."""
     some = drawn(count, 70_000_000)
     pictures = scenes.render(some)
-    back = model.decode(model.vae.encode(pictures * 2 - 1).latent_dist.mean * model.vae.config.scaling_factor)
+    back = model.decode(
+        model.vae.encode(pictures * 2 - 1).latent_dist.mean * model.vae.config.scaling_factor
+    )
     psnr = -10 * (back - pictures).square().flatten(1).mean(1).log10().mean()
     right = [v.matches(s.caption()) for v, s in zip(oracle.judge(back), some, strict=True)]
     return float(psnr), sum(right) / count
@@ -87,7 +89,9 @@ def reconstruction(model: diffusers_host.Shapes, count: int) -> tuple[float, flo
 def classified(path: Path, count: int) -> float:
     """Share of all labels of unseen clean scenes that the classifier gets right."""
     some = drawn(count, 80_000_000)
-    truth = torch.tensor([[v.has(n) for n in scenes.LABELS] for v in oracle.judge(scenes.render(some))])
+    truth = torch.tensor(
+        [[v.has(n) for n in scenes.LABELS] for v in oracle.judge(scenes.render(some))]
+    )
     return float(((classifier.load(path)(scenes.render(some)) > 0) == truth).float().mean())
 
 
@@ -108,7 +112,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--weights", type=Path, default=diffusers_host.WEIGHTS)
-    parser.add_argument("--trained-on", default="", help="a line for the card: samples, hours, hardware")
+    parser.add_argument(
+        "--trained-on", default="", help="a line for the card: samples, hours, hardware"
+    )
     args = parser.parse_args()
     model = diffusers_host.load(args.weights, "cpu")
     captions = [scene.caption() for scene in drawn(args.samples, 95_000_000)]
@@ -133,7 +139,10 @@ def main() -> None:
         "U-Net": ("unet/", model.unet),
         "VAE": ("vae/", model.vae),
         "text encoder": ("text_encoder/", model.text_encoder),
-        "classifier": ("classifier.safetensors", classifier.load(args.weights / "classifier.safetensors")),
+        "classifier": (
+            "classifier.safetensors",
+            classifier.load(args.weights / "classifier.safetensors"),
+        ),
         "open_clip": ("open_clip.safetensors", clip.load(args.weights / "open_clip.safetensors")),
     }
     card = CARD.format(
@@ -141,12 +150,13 @@ def main() -> None:
         colours=", ".join(scenes.PALETTE),
         samples=args.samples,
         parts="\n".join(
-            f"| {k} | `{f}` | {sum(p.numel() for p in m.parameters()):,} |" for k, (f, m) in parts.items()
+            f"| {k} | `{f}` | {sum(p.numel() for p in m.parameters()):,} |"
+            for k, (f, m) in parts.items()
         ),
         figures="\n".join(f"| {name} | {value} |" for name, value in figures.items()),
     )
     (args.weights / "README.md").write_text(card, encoding="utf-8")
-    print(card)  # noqa: T201
+    print(card)
 
 
 if __name__ == "__main__":

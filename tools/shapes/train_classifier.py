@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from guidance_core.shapes import scenes
 from tools.shapes import checkpoints
 
-
 # The classifier looks at pictures of this side.
 SIDE = 64
 

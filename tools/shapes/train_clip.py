@@ -26,7 +26,13 @@ CONFIG = {
     "init_logit_bias": -4.0,
 }
 # What a caption names of each object.
-WORDS = (("size", "colour", "shape"), ("colour", "shape"), ("colour", "shape"), ("shape",), ("colour",))
+WORDS = (
+    ("size", "colour", "shape"),
+    ("colour", "shape"),
+    ("colour", "shape"),
+    ("shape",),
+    ("colour",),
+)
 
 
 def build() -> open_clip.CLIP:
@@ -83,7 +89,9 @@ def main() -> None:
     torch.set_num_threads(1)
     model = build()
     tokenise = open_clip.SimpleTokenizer(context_length=24)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01
+    )
     start = checkpoints.resume(args.out, model=model, optimiser=optimiser)
     for step, bar in checkpoints.steps(start, args.steps, "clip"):
         pictures, captions, truth = batch(step, args.batch)

@@ -124,7 +124,11 @@ def caption(scene: scenes.Scene, chance: float) -> str:
 
 
 def loss_of(
-    model: Callable[..., Tensor], x0: Tensor, ids: Tensor, alphas: Tensor, generator: torch.Generator
+    model: Callable[..., Tensor],
+    x0: Tensor,
+    ids: Tensor,
+    alphas: Tensor,
+    generator: torch.Generator,
 ) -> Tensor:
     """Eps prediction with min-SNR weights: scalar."""
     t = torch.randint(0, len(alphas), (len(x0),), generator=generator)
@@ -155,19 +159,26 @@ def main() -> None:
     torch.set_flush_denormal(True)
     model = Shapes()
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.999))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01
+    )
     start = checkpoints.resume(args.out, model=model, ema=ema, optimiser=optimiser)
     if args.compile:
         model.unet.compile()
     latents = Latents(load_vae(args.vae))
     latents.upto(WINDOW + start * FRESH)
-    alphas = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").alphas_cumprod
+    alphas = DDPMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
+    ).alphas_cumprod
     for step, bar in checkpoints.steps(start, args.steps, "diffusion"):
         generator = torch.Generator().manual_seed(30_000_000 + step)
         latents.upto(WINDOW + step * FRESH)
         rows = torch.randint(0, WINDOW, (args.batch,), generator=generator)
         chances = torch.rand(args.batch, generator=generator)
-        captions = [caption(latents.scenes[r], float(c)) for r, c in zip(rows.tolist(), chances, strict=True)]
+        captions = [
+            caption(latents.scenes[r], float(c))
+            for r, c in zip(rows.tolist(), chances, strict=True)
+        ]
         for group in optimiser.param_groups:
             group["lr"] = args.lr * rate(step, args.steps)
         loss = loss_of(model, latents.latents[rows], text.tokens(captions), alphas, generator)
