@@ -18,7 +18,16 @@ from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import Constant, PercentWindow, Scaled, Window
 from guidance_core.types import Estimate, Run
-from tests.core.toys import Model, TinyClassifier, TinyClip, decode, latent, levels, run_with, toward
+from tests.core.toys import (
+    Model,
+    TinyClassifier,
+    TinyClip,
+    decode,
+    latent,
+    levels,
+    run_with,
+    toward,
+)
 
 
 def test_no_rules_is_the_model():
@@ -57,7 +66,13 @@ def test_needs_of_a_stack_are_joined_and_networks_listed_once():
 def test_active_says_where_a_stack_has_work():
     never = Scheduled(toward(), Window(1.0, 0.5))
     rules = [Forward(toward(), Window(9.0, 4.0)), Backward(never, Constant())]
-    assert [active(rules, sigma) for sigma in (9.5, 9, 4, 1, 0.5)] == [False, True, False, True, False]
+    assert [active(rules, sigma) for sigma in (9.5, 9, 4, 1, 0.5)] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
     assert not active([], 1.0)
     assert active([lambda denoise, x, sigma, run: denoise(x, sigma)], 1.0)
 

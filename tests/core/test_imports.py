@@ -76,5 +76,7 @@ def test_heavy_packages_are_not_imported_at_load():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
         names = {alias.name.split(".")[0] for node in top for alias in node.names}
-        names |= {(node.module or "").split(".")[0] for node in top if isinstance(node, ast.ImportFrom)}
+        names |= {
+            (node.module or "").split(".")[0] for node in top if isinstance(node, ast.ImportFrom)
+        }
         assert not names & heavy, path

@@ -56,14 +56,14 @@ def test_posterior_std_of_pure_noise_is_one_and_of_no_noise_zero():
 
 @pytest.mark.parametrize(("alpha", "low", "high"), [(ve, 0.8, 3.0), (flow, 0.3, 0.8), (flow, 0, 1)])
 def test_renoise_keeps_the_marginal(alpha, low, high):
-    n = 200_000
+    n = 50_000
     x0 = 0.5 * seeded(n, 1, seed=1) + 1
     low_level, high_level = (torch.full((n,), level, dtype=DOUBLE) for level in (low, high))
     x = per_sample(alpha(low_level), x0) * x0 + low * seeded(n, 1, seed=2)
     again = renoise(x, low_level, high_level, alpha, seeded(n, 1, seed=3))
     a = float(alpha(high_level)[0])
     assert float(again.mean()) == pytest.approx(a, abs=0.02)
-    assert float(again.var()) == pytest.approx(a * a * 0.25 + high * high, rel=0.01)
+    assert float(again.var()) == pytest.approx(a * a * 0.25 + high * high, rel=0.03)
 
 
 @pytest.mark.parametrize("alpha", [ve, flow])

@@ -101,7 +101,9 @@ def test_recording_changes_nothing_and_is_truthful(rule):
     assert row["rule"] == type(rule).__name__
     assert row["sigma"] == SIGMA
     assert_close(torch.tensor(row["push"], dtype=DOUBLE), rms(guided_x0 - plain()))
-    assert_close(torch.tensor(row["energy"], dtype=DOUBLE), toward()(Model()(latent(), levels(SIGMA))))
+    assert_close(
+        torch.tensor(row["energy"], dtype=DOUBLE), toward()(Model()(latent(), levels(SIGMA)))
+    )
     cfg = Model()(latent(), levels(SIGMA))
     assert_close(torch.tensor(row["cfg_push"], dtype=DOUBLE), rms(cfg.x0 - cfg.uncond))
 
@@ -164,7 +166,9 @@ def test_relative_push_is_finite_where_a_flow_is_all_noise():
     assert absolute.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["forward relative", "forward cfg", "backward adam", "backward gd"])
+@pytest.mark.parametrize(
+    "name", ["forward relative", "forward cfg", "backward adam", "backward gd"]
+)
 @pytest.mark.parametrize("exponent", [-30, 30])
 def test_relative_push_does_not_know_the_units_of_its_energy(name, exponent):
     rule = CASES[name]

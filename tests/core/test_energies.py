@@ -1,0 +1,355 @@
+"""The laws that every energy obeys, and the closed forms of each."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from guidance_core.energies.classifier import ClassLabel
+from guidance_core.energies.clip_text import ClipText
+from guidance_core.energies.color import MeanColor
+from guidance_core.energies.masked import Masked
+from guidance_core.energies.scheduled import Scheduled
+from guidance_core.energies.weighted_sum import WeightedSum
+from guidance_core.gradients import at_estimate
+from guidance_core.schedules import Constant, Window
+from guidance_core.types import Estimate, needs
+from tests.core.toys import (
+    DOUBLE,
+    TinyClassifier,
+    TinyClip,
+    assert_close,
+    decode,
+    latent,
+    levels,
+    seeded,
+    toward,
+)
+
+RED = torch.tensor([1.0, 0.0, 0.0])
+CLIP, CLASSIFIER = TinyClip(), TinyClassifier()
+CORNER = torch.zeros(10, 12)
+CORNER[1:5, 2:8] = 1.0
+PAIR = torch.stack([CORNER, CORNER.flip(0, 1)])
+
+CASES = {
+    "color": MeanColor(RED),
+    "color of a share": MeanColor(RED, share=0.3),
+    "color in a mask": MeanColor(RED, mask=CORNER),
+    "label": ClassLabel(CLASSIFIER, "blue"),
+    "label of many": ClassLabel(TinyClassifier(multi_label=True), "circle"),
+    "text": ClipText(CLIP, "a red circle", cutouts=0),
+    "text, cosine": ClipText(CLIP, "a red circle", "cosine", cutouts=0),
+    "text, cutouts": ClipText(CLIP, "a red circle", cutouts=2, augment=False),
+    "text, augmented": ClipText(CLIP, "a red circle", cutouts=2),
+    "sum": WeightedSum(((2.0, MeanColor(RED)), (0.5, ClassLabel(CLASSIFIER, "red")))),
+    "scheduled": Scheduled(MeanColor(RED), Constant(0.5)),
+    "masked color": Masked(MeanColor(RED, share=0.5), CORNER),
+    "masked label": Masked(ClassLabel(CLASSIFIER, "red"), CORNER),
+}
+EACH = pytest.mark.parametrize("energy", CASES.values(), ids=CASES.keys())
+
+
+def at(x0: Tensor, sigma: float = 1.0) -> Estimate:
+    return Estimate(x0, levels(sigma, x0.shape[0]), decode)
+
+
+def shown(image: Tensor) -> Estimate:
+    """An estimate whose latent is the picture itself."""
+    return Estimate(image, levels(1.0, image.shape[0]), lambda x0: x0)
+
+
+def flat(*rgb: float, size: int = 16) -> Tensor:
+    return torch.tensor(rgb, dtype=DOUBLE).view(1, 3, 1, 1).expand(1, 3, size, size).clone()
+
+
+@EACH
+def test_one_finite_nonnegative_value_per_sample(energy):
+    value = energy(at(latent(3)))
+    assert value.shape == (3,)
+    assert value.isfinite().all()
+    assert (value >= 0).all()
+
+
+@EACH
+def test_sample_alone_equals_sample_in_batch(energy):
+    x0 = latent(3)
+    value, grad = at_estimate(energy, at(x0))
+    for i in range(3):
+        alone, slope = at_estimate(energy, at(x0[i : i + 1]))
+        assert_close(alone[0], value[i])
+        assert_close(slope[0], grad[i])
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "masked label"])
+def test_gradient_is_that_of_finite_differences(name):
+    x0 = latent(1)[..., :3, :3].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: CASES[name](at(x)), x0, atol=1e-6)
+
+
+@EACH
+def test_a_small_step_down_lowers_it(energy):
+    value, grad = at_estimate(energy, at(latent()))
+    assert (energy(at(latent() - 1e-3 * grad)) < value).all()
+
+
+@EACH
+def test_asked_twice_says_the_same_and_leaves_the_generator_alone(energy):
+    state = torch.random.get_rng_state()
+    first = energy(at(latent()))
+    assert torch.equal(first, energy(at(latent())))
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_pictures_are_measured_in_float32(energy, dtype):
+    value = energy(Estimate(latent().to(dtype), levels(1.0).float(), decode))
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value.double(), energy(at(latent())), rtol=0.05, atol=0.05)
+
+
+@EACH
+def test_declares_that_it_reads_the_picture(energy):
+    wanted = needs([energy])
+    assert wanted.reads_image
+    assert wanted.captures == frozenset()
+    if energy.networks:
+        assert all(isinstance(network, torch.nn.Module) for network in wanted.networks)
+
+
+def test_color_is_zero_at_its_target_and_known_elsewhere():
+    energy = MeanColor(torch.tensor([0.25, 0.5, 1.0]))
+    assert_close(energy(shown(flat(0.25, 0.5, 1.0))), torch.zeros(1, dtype=DOUBLE))
+    off = energy(shown(flat(0.25, 0.0, 0.5)))
+    assert_close(off, torch.tensor([0.5], dtype=DOUBLE))
+
+
+def half_red() -> Tensor:
+    image = flat(0, 0, 1)
+    image[..., :8] = flat(1, 0, 0)[..., :8]
+    return image
+
+
+def test_color_of_a_share_looks_at_the_nearest_pixels_only():
+    assert_close(MeanColor(RED)(shown(half_red())), torch.tensor([0.5], dtype=DOUBLE))
+    for share, energy in ((0.5, 0.0), (0.25, 0.0), (0.75, 2 / 9), (1.0, 0.5)):
+        value = MeanColor(RED, share)(shown(half_red()))
+        assert_close(value, torch.tensor([energy], dtype=DOUBLE))
+    _, grad = at_estimate(MeanColor(RED, 0.75), shown(half_red()))
+    assert (grad[..., :8].abs().sum(1) > 0).all()
+    assert float((grad.abs().sum(1) > 0).double().mean()) == 0.75
+
+
+def test_color_in_a_mask_weights_pixels():
+    mask = torch.zeros(16, 16)
+    mask[:, 8:] = 0.5
+    value = MeanColor(RED, mask=mask)(shown(half_red()))
+    assert_close(value, torch.tensor([2.0], dtype=DOUBLE))
+    soft = torch.ones(16, 16)
+    soft[:, 8:] = 0.5
+    assert_close(MeanColor(RED, mask=soft)(shown(half_red())), torch.tensor([2 / 9], dtype=DOUBLE))
+
+
+def test_masks_multiply():
+    left, top = torch.zeros(16, 16), torch.zeros(16, 16)
+    left[:, :8], top[:4] = 1.0, 1.0
+    both = Masked(MeanColor(RED, mask=left), top)
+    _, grad = at_estimate(both, shown(flat(0, 1, 0)))
+    assert torch.equal((grad.abs().sum(1)[0] > 0).float(), left * top)
+
+
+def test_a_label_is_cross_entropy_or_softplus():
+    image = decode(latent())
+    logits = CLASSIFIER(image)
+    target = torch.tensor([1, 1])
+    expected = F.cross_entropy(logits, target, reduction="none")
+    assert_close(ClassLabel(CLASSIFIER, "blue")(at(latent())), expected)
+    many = ClassLabel(TinyClassifier(multi_label=True), "blue")
+    assert_close(many(at(latent())), -logits[:, 1].sigmoid().log())
+
+
+class Fixed:
+    """A CLIP whose picture embedding is given."""
+
+    input_size, name = 8, "fixed"
+
+    def __init__(self, angle: float) -> None:
+        self.angle = angle
+
+    def encode_image(self, image):
+        turned = torch.tensor([math.cos(self.angle), math.sin(self.angle)], dtype=DOUBLE)
+        return turned + 0 * image.mean((1, 2, 3))[:, None]
+
+    def encode_text(self, texts):
+        return torch.tensor([[1.0, 0.0]], dtype=DOUBLE)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3, math.pi / 2, 3.0, math.pi])
+def test_distances_between_embeddings_are_those_of_the_angle(angle):
+    spherical = ClipText(Fixed(angle), "a", cutouts=0)
+    cosine = ClipText(Fixed(angle), "a", "cosine", cutouts=0)
+    value, grad = at_estimate(spherical, at(latent(1)))
+    assert_close(value, torch.tensor([angle**2 / 2], dtype=DOUBLE))
+    assert grad.isfinite().all()
+    assert_close(cosine(at(latent(1))), torch.tensor([1 - math.cos(angle)], dtype=DOUBLE))
+
+
+def test_spherical_distance_is_the_published_one():
+    energy = ClipText(CLIP, "a red circle", cutouts=0)
+    chord = (CLIP.encode_image(decode(latent())) - energy.target).norm(dim=1)
+    assert_close(energy(at(latent())), 2 * (chord / 2).arcsin().square())
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_cutouts_follow_seed_and_noise_level(augment):
+    def value(seed, sigma):
+        energy = ClipText(CLIP, "a red circle", cutouts=3, augment=augment, seed=seed)
+        return energy(at(latent(), sigma))
+
+    assert torch.equal(value(0, 1.0), value(0, 1.0))
+    assert not torch.equal(value(0, 1.0), value(1, 1.0))
+    assert not torch.equal(value(0, 1.0), value(0, 2.0))
+
+
+def test_more_cutouts_keep_the_first_ones():
+    seen = []
+
+    class Watching(TinyClip):
+        def encode_image(self, image):
+            seen.append(image)
+            return super().encode_image(image)
+
+    for count in (1, 2):
+        ClipText(Watching(), "a", cutouts=count, augment=False)(at(latent()))
+    sizes = [tuple(view.shape[-2:]) for view in seen]
+    assert sizes == [(20, 24), (8, 8), (20, 24), (8, 8), (8, 8)]
+    assert torch.equal(seen[1], seen[3])
+
+
+def test_cutouts_show_the_part_that_they_cut():
+    images = []
+
+    class Watching(TinyClip):
+        def encode_image(self, image):
+            images.append(image)
+            return super().encode_image(image)
+
+    ramp = torch.linspace(0, 1, 32, dtype=DOUBLE).view(1, 1, 32, 1).expand(1, 3, 32, 32)
+    ClipText(Watching(), "a", cutouts=8, augment=False, least=0.5)(shown(ramp))
+    spans = [float(view.max() - view.min()) for view in images[1:]]
+    assert all(0.4 < span <= 1.001 for span in spans)
+    assert len(set(spans)) > 4
+
+
+def test_text_is_encoded_once():
+    clip = TinyClip()
+    energy = ClipText(clip, "a red circle")
+    for _ in range(3):
+        energy(at(latent()))
+    assert clip.encoded == 1
+
+
+def test_a_sum_adds_its_parts_and_skips_the_idle_ones():
+    red, blue = MeanColor(RED), MeanColor(RED.flip(0))
+
+    def never(estimate):
+        raise AssertionError("an idle part was evaluated")
+
+    idle = Scheduled(never, Window(0.5, 0.1))
+    total = WeightedSum(((2.0, red), (-0.5, blue), (0.0, never), (1.0, idle)))
+    assert_close(total(at(latent())), 2 * red(at(latent())) - 0.5 * blue(at(latent())))
+    assert total.active(1.0)
+    assert not WeightedSum(((0.0, red), (1.0, idle))).active(1.0)
+    assert Masked(WeightedSum(((1.0, red),)), CORNER).active(1.0)
+
+
+def test_a_scheduled_energy_follows_its_schedule():
+    energy = Scheduled(MeanColor(RED), Window(2.0, 1.0, value=0.5))
+    assert_close(energy(at(latent(), 2.0)), 0.5 * MeanColor(RED)(at(latent())))
+    assert torch.equal(energy(at(latent(), 1.0)), torch.zeros(2, dtype=DOUBLE))
+    assert energy.active(2.0)
+    assert not energy.active(1.0)
+
+
+@pytest.mark.parametrize("name", ["label", "text", "text, augmented", "color", "sum"])
+def test_a_masked_energy_pushes_only_inside(name):
+    image = decode(latent())
+    _, grad = at_estimate(Masked(CASES[name], CORNER), shown(image))
+    inside = F.interpolate(CORNER[None, None], image.shape[-2:], mode="area")[0, 0] > 0
+    assert (grad[..., ~inside] == 0).all()
+    assert (grad[..., inside].abs().sum((0, 1)) > 0).any()
+
+
+def test_a_masked_network_sees_the_square_around_the_mask():
+    seen = []
+
+    class Watching(TinyClassifier):
+        def forward(self, image):
+            seen.append(image)
+            return super().forward(image)
+
+    image = seeded(2, 3, 20, 24).sigmoid()
+    Masked(ClassLabel(Watching(), "red"), CORNER)(shown(image))
+    assert torch.equal(seen[0], image[..., 0:12, 4:16])
+
+
+def test_a_mask_for_each_sample():
+    both = Masked(ClassLabel(CLASSIFIER, "red"), PAIR)(at(latent()))
+    for i in range(2):
+        alone = Masked(ClassLabel(CLASSIFIER, "red"), PAIR[i])(at(latent()[i : i + 1]))
+        assert_close(both[i], alone[0])
+    colors = Masked(MeanColor(RED), PAIR)(at(latent()))
+    assert_close(colors[1], Masked(MeanColor(RED), PAIR[1])(at(latent()))[1])
+
+
+def test_a_tall_mask_gives_as_much_of_a_square_as_there_is():
+    seen = []
+
+    class Watching(TinyClassifier):
+        def forward(self, image):
+            seen.append(tuple(image.shape[-2:]))
+            return super().forward(image)
+
+    mask = torch.zeros(16, 8)
+    mask[1:15, 3] = 1
+    Masked(ClassLabel(Watching(), "red"), mask)(shown(seeded(1, 3, 16, 8).sigmoid()))
+    assert seen == [(14, 8)]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: MeanColor(torch.tensor([1.0, 0.0])), ValueError, "three values in"),
+        (lambda: MeanColor(torch.tensor([1.5, 0.0, 0.0])), ValueError, "got .1.5, 0.0, 0.0."),
+        (lambda: MeanColor(RED, share=0.0), ValueError, "share must be in .0, 1., got 0.0"),
+        (lambda: ClassLabel(CLASSIFIER, "rde"), ValueError, "no label 'rde' .*try one of: red"),
+        (lambda: ClassLabel(CLIP, "red"), TypeError, "needs a classifier, got tiny CLIP"),
+        (lambda: ClipText(CLASSIFIER, "red"), TypeError, "needs a CLIP model, got tiny classifier"),
+        (lambda: ClipText(CLIP, "  "), ValueError, "the text is empty"),
+        (lambda: ClipText(CLIP, "a", "euclidean"), ValueError, "got 'euclidean'"),
+        (lambda: ClipText(CLIP, "a", cutouts=-1), ValueError, "cutouts >= 0"),
+        (lambda: ClipText(CLIP, "a", least=0.0), ValueError, "0 < least <= 1"),
+        (lambda: WeightedSum(()), ValueError, "at least one energy"),
+        (lambda: WeightedSum(((math.nan, MeanColor(RED)),)), ValueError, "got nan"),
+        (lambda: Masked(MeanColor(RED), torch.zeros(4, 4)), ValueError, "the mask is empty"),
+        (lambda: Masked(MeanColor(RED), torch.ones(4)), ValueError, "got .4,."),
+        (lambda: Masked(MeanColor(RED), 2 * torch.ones(4, 4)), ValueError, "in .0, 1."),
+        (lambda: Masked(toward(), CORNER), ValueError, "looks at the picture"),
+    ],
+)
+def test_bad_arguments_are_refused_at_once(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda m: MeanColor(RED, mask=m), lambda m: Masked(CASES["label"], m)]
+)
+def test_masks_and_pictures_of_different_number_are_refused(make):
+    with pytest.raises(ValueError, match="mask has 2 pictures, the latent batch 3"):
+        make(PAIR)(at(latent(3)))
