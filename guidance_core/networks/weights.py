@@ -27,8 +27,8 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         )
     except Exception as error:
         raise ValueError(
-            f"{path.name} could not be read as plain weights ({error}): expected .safetensors, "
-            "or a PyTorch file that holds tensors only. Download it again or convert it to .safetensors"
+            f"{path.name} could not be read as plain weights ({error}): expected a .safetensors "
+            "or PyTorch file that holds tensors only. Download it again or convert it"
         ) from error
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, metadata
 

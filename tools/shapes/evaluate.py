@@ -38,8 +38,9 @@ Measured by the pixel oracle (`python -m tools.shapes.evaluate --samples {sample
 |---|---|
 {figures}
 
-Captions read "a big red circle" or "a small white square and a big blue triangle"; sizes and colours
-may be left out. They never name a place. Out of reach: other words, three objects, touching objects.
+Captions read "a big red circle" or "a small white square and a big blue triangle"; sizes and
+colours may be left out. They never name a place. Out of reach: other words, three objects,
+touching objects.
 """
 
 
@@ -97,7 +98,7 @@ def classified(path: Path, count: int) -> float:
 
 @torch.no_grad()
 def matched(path: Path, count: int) -> float:
-    """Share of unseen scenes whose own full caption is nearer than another scene's that is untrue of it."""
+    """Share of unseen scenes nearer to their own caption than to one that is untrue of them."""
     some, network = drawn(count, 90_000_000), clip.load(path)
     image = network.encode_image(scenes.render(some))
     text = network.encode_text([s.caption() for s in some])
@@ -117,6 +118,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     model = diffusers_host.load(args.weights, "cpu")
+    labels, sentences = (args.weights / f"{n}.safetensors" for n in ("classifier", "open_clip"))
     captions = [scene.caption() for scene in drawn(args.samples, 95_000_000)]
     single = [c for c in captions if " and " not in c]
     double = [c for c in captions if " and " in c]
@@ -130,8 +132,8 @@ def main() -> None:
         f"... of two objects ({len(double)})": f"{two:.1%}",
         "clean scenes, empty prompt, CFG 1": f"{clean:.1%}",
         "VAE round trip": f"{psnr:.1f} dB, {read:.1%} read right",
-        "classifier, labels right on unseen scenes": f"{classified(args.weights / 'classifier.safetensors', 256):.1%}",
-        "open_clip, own caption before another's": f"{matched(args.weights / 'open_clip.safetensors', 256):.1%}",
+        "classifier, labels right on unseen scenes": f"{classified(labels, 256):.1%}",
+        "open_clip, own caption before another's": f"{matched(sentences, 256):.1%}",
     }
     if args.trained_on:
         figures["training"] = args.trained_on
@@ -139,11 +141,8 @@ def main() -> None:
         "U-Net": ("unet/", model.unet),
         "VAE": ("vae/", model.vae),
         "text encoder": ("text_encoder/", model.text_encoder),
-        "classifier": (
-            "classifier.safetensors",
-            classifier.load(args.weights / "classifier.safetensors"),
-        ),
-        "open_clip": ("open_clip.safetensors", clip.load(args.weights / "open_clip.safetensors")),
+        "classifier": (labels.name, classifier.load(labels)),
+        "open_clip": (sentences.name, clip.load(sentences)),
     }
     card = CARD.format(
         shapes=", ".join(f"{s}s" for s in scenes.SHAPES),

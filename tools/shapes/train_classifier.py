@@ -35,7 +35,7 @@ def labels(drawn: list[scenes.Scene]) -> Tensor:
 
 
 def worn(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Three in four pictures blurred (sigma to 3 pixels), faded towards the background, with noise."""
+    """Three in four pictures blurred (sigma to 3 pixels), faded into the ground, with noise."""
     draw = torch.rand(4, len(pictures), generator=generator)
     sigma = 0.2 + 3 * draw[0].square()
     soft = gaussian_blur2d(pictures, 13, torch.stack([sigma, sigma], 1))

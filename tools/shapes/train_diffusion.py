@@ -75,7 +75,7 @@ def load_vae(path: Path) -> AutoencoderKL:
 
 @torch.no_grad()
 def standardised(vae: AutoencoderKL) -> AutoencoderKL:
-    """Fold the mean and the deviation of each latent channel into the 1x1 convolutions around it."""
+    """Fold mean and deviation of each latent channel into the 1x1 convolutions around it."""
     drawn = [scenes.random_scene(torch.Generator().manual_seed(i)) for i in range(128)]
     latents = torch.cat(
         [vae.encode(p * 2 - 1).latent_dist.mean for p in scenes.render(drawn).split(32)]
