@@ -1,0 +1,100 @@
+"""Time every kind of step in turn, and compare each with the plain step beside it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import memory
+
+# Runs some steps and returns seconds for one.
+Step = Callable[[], float]
+CASES = {"shapes": 15, "sd15": 5}
+PLAIN = "plain"
+
+
+def measured(name: str, steps: Mapping[str, Step], repeats: int) -> dict[str, Any]:
+    """Ratios to the plain step, seconds and peak memory of one case.
+
+    The kinds of step follow each other within a repeat, so that a machine that slows down slows
+    all of them; a ratio is the median of the ratios of the repeats.
+    """
+    peaks = {}
+    for kind, step in steps.items():
+        peaks[kind] = memory.peak_mb(step)
+        _show(f"{name}: warming up, {kind}")
+    seconds: dict[str, list[float]] = {kind: [] for kind in steps}
+    for repeat in range(repeats):
+        for kind, step in steps.items():
+            _show(f"{name}: repeat {repeat + 1} of {repeats}, {kind}")
+            seconds[kind].append(step())
+    _show("")
+    plain = seconds[PLAIN]
+    ratios = {
+        kind: statistics.median(t / p for t, p in zip(times, plain, strict=True))
+        for kind, times in seconds.items()
+        if kind != PLAIN
+    }
+    return {
+        "name": name,
+        "repeats": repeats,
+        "ratios": ratios,
+        "seconds": {kind: statistics.median(times) for kind, times in seconds.items()},
+        "peak_mb": peaks,
+    }
+
+
+def table(case: Mapping[str, Any]) -> str:
+    """One case in lines of text."""
+    lines = [
+        f"{case['name']}, median of {case['repeats']}",
+        f"  {'':10} ratio     s/step   peak MB",
+    ]
+    for kind, seconds in case["seconds"].items():
+        ratio = case["ratios"].get(kind, 1.0)
+        lines.append(f"  {kind:10} {ratio:5.3f} {seconds:10.4f} {case['peak_mb'][kind]:9.0f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    options = _options()
+    if os.environ.get("COMFYUI_PATH"):
+        from bench import comfyui as host
+    else:
+        from bench import embedded as host
+    cases = []
+    print(f"host: {host.NAME}, device: {host.DEVICE}, {host.THREADS} threads", flush=True)
+    for name in options.case or CASES:
+        cases.append(measured(name, host.steps(name), options.repeats or CASES[name]))
+        print(table(cases[-1]), flush=True)
+    report = {"host": host.NAME, "device": str(host.DEVICE), "cases": cases}
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(f"written: {options.out / 'report.json'}")
+
+
+def _show(line: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{line:60}", end="\r" if not line else "", file=sys.stderr, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--case", action="append", choices=tuple(CASES), help="only this one")
+    parser.add_argument("--repeats", type=int, help="how often each kind of step is timed")
+    parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder to write into")
+    options = parser.parse_args()
+    if options.repeats is not None and options.repeats < 1:
+        parser.error("--repeats must be at least 1")
+    return options
+
+
+if __name__ == "__main__":
+    main()
