@@ -1,8 +1,8 @@
 """A diffusion model whose every answer is known: a mixture of Gaussians.
 
 x = alpha x0 + sigma n, with x0 from sum_k w_k N(mean_k, var_k I). The exact denoiser is
-closed-form, and tilting the mixture by exp(-|x0 - y|^2 / 2 r2) gives a mixture again, so that the exact *guided*
-denoiser is closed-form too.
+closed-form, and tilting the mixture by exp(-|x0 - y|^2 / 2 r2) gives a mixture again, so that the
+exact *guided* denoiser is closed-form too.
 """
 
 from __future__ import annotations
