@@ -66,6 +66,14 @@ class Shapes(nn.Module):
         return self.unet(x, timesteps, context).sample
 
 
+def warm(model: Shapes, folder: Path) -> None:
+    """Start from exported weights instead of from nothing."""
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+    text = CLIPTextModel.from_pretrained(folder / "text_encoder")
+    model.unet.load_state_dict(unet.state_dict())
+    model.text_encoder.load_state_dict(text.state_dict())
+
+
 def load_vae(path: Path) -> AutoencoderKL:
     """The trained VAE, frozen, with latents of zero mean and unit variance in every channel."""
     vae = train_vae.build()
@@ -153,11 +161,16 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--vae", type=Path, default=Path("out/shapes/vae.pt"))
     parser.add_argument("--out", type=Path, default=Path("out/shapes/diffusion.pt"))
+    parser.add_argument(
+        "--init", type=Path, help="exported weights to go on from, without a checkpoint"
+    )
     parser.add_argument("--compile", action="store_true", help="torch.compile the U-Net")
     args = parser.parse_args()
     torch.manual_seed(0)
     torch.set_flush_denormal(True)
     model = Shapes()
+    if args.init is not None:
+        warm(model, args.init)
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.999))
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01
