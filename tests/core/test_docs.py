@@ -8,7 +8,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 
 from guidance_core.gradients import at_estimate
 from guidance_core.types import Estimate, needs
