@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ import websocket
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACK = "energy-guidance"
+Watch = Callable[[dict[str, Any]], None]
 START_SECONDS = 240
 RUN_SECONDS = 300
 
@@ -68,8 +69,8 @@ class Server:
         body = {"prompt": prompt, "client_id": client}
         return requests.post(f"http://{self.address}/prompt", json=body, timeout=60)
 
-    def run(self, prompt: dict[str, Any]) -> Outcome:
-        """Queue a prompt, watch it to its end and return what happened."""
+    def run(self, prompt: dict[str, Any], watch: Watch = lambda event: None) -> Outcome:
+        """Queue a prompt, show every event to `watch`, and return what happened."""
         client = uuid.uuid4().hex
         channel = websocket.create_connection(
             f"ws://{self.address}/ws?clientId={client}", timeout=RUN_SECONDS
@@ -78,10 +79,23 @@ class Server:
             response = self.post(prompt, client)
             assert response.status_code == 200, response.text
             prompt_id = response.json()["prompt_id"]
-            events = list(_events(channel, prompt_id))
+            events = []
+            for event in _events(channel, prompt_id):
+                events.append(event)
+                watch(event)
         finally:
             channel.close()
         return Outcome(self._history(prompt_id), events)
+
+    def interrupt(self) -> None:
+        """Press Cancel."""
+        requests.post(f"http://{self.address}/interrupt", json={}, timeout=60).raise_for_status()
+
+    def forget(self) -> None:
+        """Drop every cached output, so that the next prompt runs anew."""
+        flags = {"free_memory": True}
+        requests.post(f"http://{self.address}/free", json=flags, timeout=60).raise_for_status()
+        time.sleep(1.0)  # the worker reads its flags when it wakes up
 
     def view(self, image: dict[str, str]) -> bytes:
         """The bytes of an image of the history."""
@@ -140,7 +154,7 @@ def _command(comfyui: Path, base: Path, port: int) -> list[str]:
         *(sys.executable, str(comfyui / "main.py")),
         *options.split(),
         *("--preview-method", "none", "--database-url", "sqlite:///:memory:"),
-        *("--base-directory", str(base)),
+        *("--base-directory", str(base), "--disable-metadata"),
     ]
 
 

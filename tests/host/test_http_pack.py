@@ -1,0 +1,147 @@
+"""What the server and its web page are told about the pack is complete and in step."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from energy_guidance.tests.host.server import CHECKOUT, PACK, Server
+from energy_guidance.tools.locales import definitions
+
+IDS = {
+    *("EGLoadShapes", "EGLoadOpenCLIP", "EGLoadClassifier"),
+    *("EGEnergyCLIPText", "EGEnergyClassifier", "EGEnergyColor"),
+    *("EGCombineEnergies", "EGSchedule", "EGScheduleEnergy", "EGRuleForward", "EGRuleBackward"),
+    *("EGApplyGuidance", "EGGuidedKSampler", "EGRecurrentSampler", "EGPlotTrace"),
+}
+LANGUAGES = ("en", "ko")
+START_LIMIT = 0.5
+
+
+@pytest.fixture(scope="session")
+def nodes(server: Server) -> dict:
+    """The pack's part of /object_info."""
+    everything = server.get("/object_info").json()
+    return {name: node for name, node in everything.items() if name.startswith("EG")}
+
+
+def widgets(node: dict) -> dict:
+    return {**node["input"].get("required", {}), **node["input"].get("optional", {})}
+
+
+def locale(language: str, name: str) -> dict:
+    return json.loads((CHECKOUT / "locales" / language / name).read_text(encoding="utf-8"))
+
+
+def test_every_node_is_there(nodes: dict) -> None:
+    assert set(nodes) == IDS
+
+
+def test_everything_has_a_tooltip(nodes: dict) -> None:
+    for name, node in nodes.items():
+        assert node["description"], name
+        for key, spec in widgets(node).items():
+            assert len(spec[1].get("tooltip", "")) > 10, f"{name}.{key}"
+        assert all(node["output_tooltips"]), name
+
+
+def test_numbers_have_ranges_that_hold_their_defaults(nodes: dict) -> None:
+    for name, node in nodes.items():
+        for key, (kind, options) in widgets(node).items():
+            if kind in ("INT", "FLOAT"):
+                assert options["min"] <= options["default"] <= options["max"], f"{name}.{key}"
+
+
+def test_english_is_what_the_nodes_say(nodes: dict) -> None:
+    assert locale("en", "nodeDefs.json") == definitions(nodes), "run tools/locales.py"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_language_is_complete_and_served(server: Server, nodes: dict, language: str) -> None:
+    own, english = locale(language, "nodeDefs.json"), definitions(nodes)
+    assert shape(own) == shape(english)
+    assert all(text.strip() for text in leaves(own))
+    served = server.get("/i18n").json()[language]
+    assert served["nodeDefs"].items() >= own.items()
+    assert shape(locale(language, "main.json")) == shape(locale("en", "main.json"))
+
+
+def test_categories_and_sockets_are_translated(nodes: dict) -> None:
+    main = locale("ko", "main.json")
+    parts = {part for node in nodes.values() for part in node["category"].split("/")} - {"loaders"}
+    assert parts == set(main["nodeCategories"])
+    sockets = {kind for node in nodes.values() for kind in node["output"] if "GUID" in kind}
+    assert sockets == set(main["dataTypes"])
+
+
+def shape(tree: dict) -> dict:
+    """The keys of nested dicts."""
+    return {key: shape(value) if isinstance(value, dict) else None for key, value in tree.items()}
+
+
+def leaves(tree: dict) -> list[str]:
+    texts = []
+    for value in tree.values():
+        texts += leaves(value) if isinstance(value, dict) else [value]
+    return texts
+
+
+def test_every_node_has_a_help_page(server: Server, nodes: dict) -> None:
+    for name, node in nodes.items():
+        page = server.get(f"/extensions/{PACK}/docs/{name}.md").text
+        assert page.startswith(f"# {node['display_name']}\n"), name
+        for part in ("## Inputs", "## Recipe", "## Source"):
+            assert part in page, f"{name}: {part}"
+        listed = set(re.findall(r"^\| (\w+) \|", page.split("## Outputs")[0], re.MULTILINE))
+        assert listed - {"name"} == set(widgets(node)), name
+
+
+def test_templates_are_offered_with_their_pictures(server: Server) -> None:
+    offered = server.get("/workflow_templates").json()[PACK]
+    assert set(offered) == {"text-guided", "classifier-guided", "recurrent"}
+    for name in offered:
+        picture = server.get(f"/api/workflow_templates/{PACK}/{name}.jpg").content
+        assert picture.startswith(b"\xff\xd8"), name
+
+
+@pytest.mark.parametrize("name", ["text-guided", "classifier-guided", "recurrent"])
+def test_page_and_api_forms_of_an_example_agree(nodes: dict, name: str) -> None:
+    folder = CHECKOUT / "example_workflows"
+    page = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    prompt = json.loads((folder / "api" / f"{name}.json").read_text(encoding="utf-8"))
+    drawn = {str(node["id"]): node for node in page["nodes"] if node["type"] != "MarkdownNote"}
+    assert {key: node["type"] for key, node in drawn.items()} == {
+        key: node["class_type"] for key, node in prompt.items()
+    }
+    for key, node in prompt.items():
+        links = {k: v for k, v in node["inputs"].items() if isinstance(v, list)}
+        assert linked(page, drawn[key]) == links
+        values = [v for k, v in node["inputs"].items() if not isinstance(v, list)]
+        shown = [v for v in drawn[key].get("widgets_values") or [] if v not in CONTROLS]
+        assert shown == in_order(nodes, node, values)
+
+
+CONTROLS = ("fixed", "randomize", "image")
+
+
+def in_order(nodes: dict, node: dict, values: list) -> list:
+    """Widget values in the order of the node's widgets, where the node is one of ours."""
+    if node["class_type"] not in nodes:
+        return values
+    names = [name for name in widgets(nodes[node["class_type"]]) if name in node["inputs"]]
+    return [node["inputs"][name] for name in names if not isinstance(node["inputs"][name], list)]
+
+
+def linked(page: dict, node: dict) -> dict:
+    """Links into a node as in the API form."""
+    origins = {link[0]: [str(link[1]), link[2]] for link in page["links"]}
+    sockets = [socket for socket in node.get("inputs", []) if socket.get("link") is not None]
+    return {socket["name"]: origins[socket["link"]] for socket in sockets}
+
+
+def test_pack_starts_in_less_than_half_a_second(server: Server) -> None:
+    log = server.log.read_text(encoding="utf-8")
+    seconds = re.search(rf"([\d.]+) seconds.*{PACK}", log)
+    assert seconds, log[-2000:]
+    assert float(seconds[1]) < START_LIMIT

@@ -1,0 +1,161 @@
+"""Workflows on a real server: they run, repeat themselves, report progress and fail with advice."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from energy_guidance.tests.host.server import CHECKOUT, Server
+
+WORKFLOWS = CHECKOUT / "example_workflows"
+NAMES = ("text-guided", "classifier-guided", "recurrent")
+STEPS = 3
+QUICK = {"steps": STEPS, "batch_size": 1, "cutouts": 1, "backward_steps": 1}
+
+
+def workflow(name: str, **changes) -> dict:
+    """An example as API JSON, made quick, with widgets changed wherever they occur."""
+    prompt = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text(encoding="utf-8"))
+    for node in prompt.values():
+        wanted = {**QUICK, **changes}
+        node["inputs"] |= {key: wanted[key] for key in node["inputs"] if key in wanted}
+    return prompt
+
+
+def id_of(prompt: dict, kind: str) -> str:
+    return next(key for key, node in prompt.items() if node["class_type"] == kind)
+
+
+def picture(server: Server, prompt: dict) -> bytes:
+    outcome = server.run(prompt)
+    return server.view(outcome.images(id_of(prompt, "SaveImage"))[0])
+
+
+def without_trace(prompt: dict) -> dict:
+    return {key: node for key, node in prompt.items() if node["class_type"] != "EGPlotTrace"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_example_runs_and_repeats_its_bytes(server: Server, name: str) -> None:
+    first = picture(server, workflow(name))
+    server.forget()
+    assert first.startswith(b"\x89PNG")
+    assert picture(server, workflow(name)) == first
+
+
+def test_energy_changes_the_picture(server: Server) -> None:
+    red, blue = (workflow("classifier-guided", label=label) for label in ("red", "blue"))
+    assert picture(server, red) != picture(server, blue)
+
+
+def test_strength_zero_is_the_stock_ksampler(server: Server) -> None:
+    guided = without_trace(workflow("text-guided", strength=0.0))
+    stock = copy.deepcopy(guided)
+    sampler = stock[id_of(stock, "EGGuidedKSampler")]
+    ours = {"energy", "strength", "backward_steps", "recurrences", "start_percent", "end_percent"}
+    kept = {key: value for key, value in sampler["inputs"].items() if key not in {*ours, "vae"}}
+    sampler |= {"class_type": "KSampler", "inputs": kept}
+    assert picture(server, guided) == picture(server, stock)
+
+
+def test_progress_counts_recurrences_and_ends_full(server: Server) -> None:
+    prompt = without_trace(workflow("text-guided", seed=11, recurrences=2, end_percent=1.0))
+    sampler = id_of(prompt, "EGGuidedKSampler")
+    outcome = server.run(prompt)
+    progress = [event for event in outcome.of("progress") if event["node"] == sampler]
+    values = [event["value"] for event in progress]
+    assert values == sorted(values)
+    assert progress[-1]["value"] == progress[-1]["max"] == 2 * STEPS
+
+
+def test_trace_of_another_node_is_plotted_after_sampling(server: Server) -> None:
+    prompt = workflow("recurrent", noise_seed=12)
+    outcome = server.run(prompt)
+    plot = server.view(outcome.images(id_of(prompt, "EGPlotTrace"))[0])
+    assert plot.startswith(b"\x89PNG")
+
+
+def test_cancel_stops_and_the_next_run_is_whole(server: Server) -> None:
+    before = picture(server, workflow("classifier-guided", seed=13))
+    slow = workflow("classifier-guided", seed=14, steps=500)
+
+    def cancel(event: dict) -> None:
+        if event["type"] == "progress" and event["data"]["max"] == 500:
+            server.interrupt()
+
+    assert server.run(slow, cancel).of("execution_interrupted")
+    server.forget()
+    assert picture(server, workflow("classifier-guided", seed=13)) == before
+
+
+def refusal(server: Server, prompt: dict) -> str:
+    """Text of the errors with which the server refuses a prompt."""
+    response = server.post(prompt)
+    assert response.status_code == 400, response.text
+    faults = [error for node in response.json()["node_errors"].values() for error in node["errors"]]
+    return " ".join(f"{error['message']} {error['details']}" for error in faults)
+
+
+def test_missing_weights_are_refused_before_anything_runs(server: Server) -> None:
+    text = refusal(server, workflow("text-guided", file="nowhere.safetensors"))
+    for part in ("nowhere.safetensors", "models/guidance", "shapes"):
+        assert part in text
+
+
+@pytest.mark.parametrize("name", ["text-guided", "classifier-guided", "recurrent"])
+def test_empty_window_is_refused_before_anything_runs(server: Server, name: str) -> None:
+    text = refusal(server, workflow(name, start_percent=0.8, end_percent=0.3))
+    assert "start_percent must be smaller than end_percent, got 0.8 and 0.3" in text
+
+
+def test_window_out_of_range_is_refused_before_anything_runs(server: Server) -> None:
+    text = refusal(server, workflow("text-guided", end_percent=1.5))
+    assert "end_percent must lie in [0, 1], got 1.5" in text
+
+
+def failure(server: Server, prompt: dict, kind: str) -> str:
+    """Message of the error on a node of a class."""
+    error = server.run(prompt).error
+    assert error["node_type"] == kind, error
+    return error["exception_message"]
+
+
+def test_unknown_label_lists_the_labels(server: Server) -> None:
+    text = failure(server, workflow("classifier-guided", label="dragon"), "EGEnergyClassifier")
+    for part in ("dragon", "red", "circle", "small"):
+        assert part in text
+
+
+def test_classifier_for_a_sentence_says_what_to_load(server: Server) -> None:
+    prompt = workflow("text-guided")
+    prompt[id_of(prompt, "EGLoadOpenCLIP")]["class_type"] = "EGLoadClassifier"
+    assert "CLIP" in failure(server, prompt, "EGEnergyCLIPText")
+
+
+def test_image_energy_without_vae_says_what_to_connect(server: Server) -> None:
+    prompt = workflow("classifier-guided")
+    del prompt[id_of(prompt, "EGApplyGuidance")]["inputs"]["vae"]
+    text = failure(server, prompt, "EGApplyGuidance")
+    assert "VAE" in text
+    assert "rgb" in text
+
+
+def test_trace_plotted_too_early_says_what_to_connect(server: Server) -> None:
+    prompt = workflow("recurrent", noise_seed=15)
+    del prompt[id_of(prompt, "EGPlotTrace")]["inputs"]["after"]
+    sampler, guider = id_of(prompt, "SamplerCustomAdvanced"), id_of(prompt, "EGApplyGuidance")
+    only_plot = {key: prompt[key] for key in prompt if key != sampler}
+    only_plot = {
+        key: node
+        for key, node in only_plot.items()
+        if [sampler, 0] not in node["inputs"].values() and node["class_type"] != "SaveImage"
+    }
+    assert guider in only_plot
+    server.forget()
+    assert "'after'" in failure(server, only_plot, "EGPlotTrace")
+
+
+def test_cfg_scale_without_cfg_says_what_to_do(server: Server) -> None:
+    text = failure(server, workflow("classifier-guided", scale="cfg"), "KSampler")
+    assert "relative" in text

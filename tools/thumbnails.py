@@ -1,0 +1,69 @@
+"""Draw the thumbnails of example_workflows/ by running their API forms on a ComfyUI.
+
+    python -m tools.thumbnails http://127.0.0.1:8188
+
+The ComfyUI must have this pack. Each thumbnail is what the example's Save Image node saves, its
+pictures side by side.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from PIL import Image
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "example_workflows"
+COLUMNS, SIDE, QUALITY = 2, 256, 88
+
+
+def request(url: str, body: Any = None) -> bytes:
+    """The answer to GET, or to POST of a JSON body."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=60) as answer:
+        return answer.read()
+
+
+def pictures(address: str, prompt: dict[str, Any]) -> list[Image.Image]:
+    """Run a prompt and fetch what it saved."""
+    prompt_id = json.loads(request(f"{address}/prompt", {"prompt": prompt}))["prompt_id"]
+    history: dict[str, Any] = {}
+    while prompt_id not in history:
+        time.sleep(1.0)
+        history = json.loads(request(f"{address}/history/{prompt_id}"))
+    (saver,) = [key for key, node in prompt.items() if node["class_type"] == "SaveImage"]
+    outputs = history[prompt_id]["outputs"]
+    if saver not in outputs:
+        raise SystemExit(f"the workflow failed: {history[prompt_id]['status']['messages'][-1]}")
+    files = [request(f"{address}/view?{urlencode(image)}") for image in outputs[saver]["images"]]
+    return [Image.open(io.BytesIO(file)).convert("RGB") for file in files]
+
+
+def sheet(images: list[Image.Image]) -> Image.Image:
+    """Pictures in rows of two."""
+    rows = -(-len(images) // COLUMNS)
+    page = Image.new("RGB", (COLUMNS * SIDE, rows * SIDE))
+    for k, image in enumerate(images):
+        place = (k % COLUMNS * SIDE, k // COLUMNS * SIDE)
+        page.paste(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS), place)
+    return page
+
+
+def main(address: str) -> None:
+    """Write one thumbnail per example."""
+    for file in sorted((EXAMPLES / "api").glob("*.json")):
+        prompt = json.loads(file.read_text(encoding="utf-8"))
+        target = EXAMPLES / f"{file.stem}.jpg"
+        sheet(pictures(address, prompt)).save(target, quality=QUALITY)
+        print(target)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
