@@ -28,7 +28,7 @@ def _start_host() -> None:
     import comfy.options
 
     comfy.options.enable_args_parsing()
-    import comfy.samplers  # noqa: F401
+    import comfy.samplers
 
     sys.argv = argv
 
@@ -55,3 +55,18 @@ collect_ignore_glob = ["test_*.py"] if _missing() else []
 def pytest_report_header() -> str:
     reason = _missing()
     return f"host tests skipped: {reason}" if reason else f"host: {HOST}"
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    reason = _missing()
+    if reason:
+        terminalreporter.write_line(f"host tests skipped: {reason}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A real server of this host with the checkout as its only custom node, one for all tests."""
+    from energy_guidance.tests.host.server import running
+
+    with running(HOST, tmp_path_factory.mktemp("comfyui") / "base") as started:
+        yield started
