@@ -60,14 +60,24 @@ class VaeDecoder:
 
     def graph_bytes(self, shape: torch.Size) -> float:
         """Bytes that the graph of one decoding saves, for latents of this shape."""
-        return memory.DECODE_GRAPH * shape[0] * self.vae.memory_used_decode(shape, self.vae.vae_dtype)
+        return (
+            memory.DECODE_GRAPH * shape[0] * self.vae.memory_used_decode(shape, self.vae.vae_dtype)
+        )
 
     def __call__(self, x0: Tensor) -> Tensor:
         """Decode x0 (B, C, *S), model latent units, to a picture (B, 3, H, W) in [0, 1]."""
         network = self.vae.first_stage_model
-        latent = settled(self.latent_format).process_out(x0.float()).to(self.vae.device, self.vae.vae_dtype)
+        latent = (
+            settled(self.latent_format)
+            .process_out(x0.float())
+            .to(self.vae.device, self.vae.vae_dtype)
+        )
         tight = memory.is_short_of(self.graph_bytes(latent.shape), self.vae.device)
-        sparing = memory.checkpointed(network, (ResnetBlock, AttnBlock)) if tight else contextlib.nullcontext()
+        sparing = (
+            memory.checkpointed(network, (ResnetBlock, AttnBlock))
+            if tight
+            else contextlib.nullcontext()
+        )
         with sparing, memory.explained("the VAE"):
             image = network.decode(latent).to(x0.device, torch.float32)
         return flat_picture(self.vae.process_output(image.clone()))
@@ -116,11 +126,15 @@ class RgbDecoder:
         bias = getattr(self.latent_format, "latent_rgb_factors_bias", None)
         image = torch.einsum("bc...,cr->br...", x0, factors)
         if bias is not None:
-            image = image + torch.tensor(bias, device=x0.device).float().view(1, 3, *[1] * (image.ndim - 2))
+            image = image + torch.tensor(bias, device=x0.device).float().view(
+                1, 3, *[1] * (image.ndim - 2)
+            )
         return flat_picture(((image + 1) / 2).clamp(0, 1))
 
 
-def decoder(choice: str, vae: Any, latent_format: Any) -> VaeDecoder | TaesdDecoder | RgbDecoder | None:
+def decoder(
+    choice: str, vae: Any, latent_format: Any
+) -> VaeDecoder | TaesdDecoder | RgbDecoder | None:
     """Return the decoder of the user's choice; None for "auto" without a VAE.
 
     Arguments:
@@ -140,14 +154,18 @@ def decoder(choice: str, vae: Any, latent_format: Any) -> VaeDecoder | TaesdDeco
     if vae is not None:
         return _vae(vae, latent_format)
     if choice == "vae":
-        raise ValueError("decoder 'vae' needs a VAE, got none: connect one, or choose 'taesd' or 'rgb'")
+        raise ValueError(
+            "decoder 'vae' needs a VAE, got none: connect one, or choose 'taesd' or 'rgb'"
+        )
     return None
 
 
 def _vae(vae: Any, latent_format: Any) -> VaeDecoder:
     for attribute in ("first_stage_model", "patcher", "vae_dtype", "process_output"):
         if getattr(vae, attribute, None) is None:
-            raise ValueError(f"expected a loaded VAE, got {type(vae).__name__} without {attribute}: use Load VAE")
+            raise ValueError(
+                f"expected a loaded VAE, got {type(vae).__name__} without {attribute}: use Load VAE"
+            )
     expected = getattr(vae, "latent_channels", latent_format.latent_channels)
     if expected != latent_format.latent_channels:
         raise ValueError(
@@ -178,7 +196,9 @@ def _taesd(latent_format: Any) -> TaesdDecoder:
     path = folder_paths.get_full_path("vae_approx", found)
     with torch.inference_mode(False):
         network = TAESD(None, None, latent_channels=latent_format.latent_channels)
-        network.taesd_decoder.load_state_dict(normal(dict(comfy.utils.load_torch_file(path, safe_load=True))))
+        network.taesd_decoder.load_state_dict(
+            normal(dict(comfy.utils.load_torch_file(path, safe_load=True)))
+        )
         network.taesd_encoder = None
         network.eval().requires_grad_(False)
     return TaesdDecoder(network, managed(network))

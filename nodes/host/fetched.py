@@ -21,13 +21,17 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 _OFFLOADABLE = "offloadable" in inspect.signature(comfy.ops.cast_bias_weight).parameters
 
 
-def fetch(module: nn.Module, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor | None, Any]:
+def fetch(
+    module: nn.Module, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor | None, Any]:
     """Return (weight, bias, ticket) of a host layer, ready for computing in dtype on device; see give_back."""
     if hasattr(module, "cast_bias_weight"):  # GGUF layers bring their own
         weight, bias = module.cast_bias_weight(dtype=dtype, device=device)[:2]
         return weight, bias, None
     options = {"offloadable": True} if _OFFLOADABLE else {}
-    weight, bias, *ticket = comfy.ops.cast_bias_weight(module, dtype=dtype, device=device, bias_dtype=dtype, **options)
+    weight, bias, *ticket = comfy.ops.cast_bias_weight(
+        module, dtype=dtype, device=device, bias_dtype=dtype, **options
+    )
     if hasattr(weight, "dequantize") and type(weight) not in (Tensor, nn.Parameter):
         weight = weight.dequantize().to(dtype)
     scale = getattr(module, "scale_weight", None)
@@ -50,8 +54,17 @@ def _conv_backward(module: _ConvNd, grad: Tensor, weight: Tensor, shape: torch.S
     transposed = isinstance(module, _ConvTransposeNd)
     like = grad.new_empty(1).expand(shape)
     return torch.ops.aten.convolution_backward(
-        grad, like, weight, None, module.stride, module.padding, module.dilation, transposed,
-        module.output_padding, module.groups, (True, False, False),
+        grad,
+        like,
+        weight,
+        None,
+        module.stride,
+        module.padding,
+        module.dilation,
+        transposed,
+        module.output_padding,
+        module.groups,
+        (True, False, False),
     )[0]
 
 
@@ -59,7 +72,9 @@ class _Fetched(torch.autograd.Function):
     """The layer's own forward without a graph; grad_output times the weight, fetched again, in backward."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, module: nn.Module, forward: Callable, backward: Callable) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, module: nn.Module, forward: Callable, backward: Callable
+    ) -> Tensor:
         ctx.module, ctx.backward_of, ctx.shape, ctx.dtype = module, backward, x.shape, x.dtype
         return forward(x.detach())
 
@@ -89,10 +104,18 @@ def _norm_forward(module: nn.Module, x: Tensor) -> Tensor:
 
 def _is_fetched(module: nn.Module) -> bool:
     """Whether the host makes the weight of this layer on the fly."""
-    if not isinstance(module, comfy.ops.CastWeightBiasOp) or getattr(module, "weight", None) is None:
+    if (
+        not isinstance(module, comfy.ops.CastWeightBiasOp)
+        or getattr(module, "weight", None) is None
+    ):
         return False
     patched = len(module.weight_function) + len(module.bias_function) > 0
-    return module.comfy_cast_weights or patched or hasattr(module, "_v") or hasattr(module, "layout_type")
+    return (
+        module.comfy_cast_weights
+        or patched
+        or hasattr(module, "_v")
+        or hasattr(module, "layout_type")
+    )
 
 
 def fetched_forward(module: nn.Module) -> Callable[[Tensor], Tensor] | None:

@@ -61,7 +61,7 @@ def _kept_activations(network: nn.Module, loan: Loan) -> contextlib.AbstractCont
     if isinstance(network, UNetModel):
         return contextlib.nullcontext()
     weights = loan.addresses
-    keep = lambda t: t if t.data_ptr() in weights else t.clone()  # noqa: E731
+    keep = lambda t: t if t.data_ptr() in weights else t.clone()
     return torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t)
 
 

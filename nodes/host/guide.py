@@ -18,6 +18,7 @@ from .graph import carries_graph
 from .networks import managed
 from .run import KEY, GuidedRun
 
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Guidance:
     """What a guided MODEL carries: its rules, the decoder of their energies, and where records go."""
@@ -43,11 +44,18 @@ class Guidance:
 
     def joined(self, later: Guidance) -> Guidance:
         """This guidance and a later one in one, so that a stack of rules still evaluates the model once."""
-        return Guidance(self.rules + later.rules, later.decoder or self.decoder, self.traces + later.traces)
+        return Guidance(
+            self.rules + later.rules, later.decoder or self.decoder, self.traces + later.traces
+        )
 
 
 def apply(
-    model: Any, rules: Sequence[Any], *, vae: Any = None, decoder: str = "auto", trace: Callable | None = None
+    model: Any,
+    rules: Sequence[Any],
+    *,
+    vae: Any = None,
+    decoder: str = "auto",
+    trace: Callable | None = None,
 ) -> Any:
     """Return a clone of a MODEL that is steered by rules.
 
@@ -135,10 +143,16 @@ def _prepare_sampling(guidance: Guidance) -> Callable:
 
     def wrapper(executor: Any, patcher: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
         shape = list(noise_shape)
-        extra = memory.MODEL_GRAPH * patcher.model.memory_required(shape) if guidance.differentiates_model else 0.0
+        extra = (
+            memory.MODEL_GRAPH * patcher.model.memory_required(shape)
+            if guidance.differentiates_model
+            else 0.0
+        )
         if guidance.reader is not None:
             extra += guidance.reader.graph_bytes(torch.Size(shape))
-        widened = memory.widened(shape, extra, patcher.model.memory_required) if extra else noise_shape
+        widened = (
+            memory.widened(shape, extra, patcher.model.memory_required) if extra else noise_shape
+        )
         return executor(patcher, widened, *args, **kwargs)
 
     return wrapper
@@ -152,7 +166,9 @@ def _predict_noise(executor: Any, x: Tensor, sigma: Tensor, *args: Any, **kwargs
     return run.step(executor, x, sigma, *args, **kwargs)
 
 
-def _calc_cond_batch(executor: Any, model: Any, conds: Any, x: Tensor, sigma: Tensor, options: dict) -> list[Tensor]:
+def _calc_cond_batch(
+    executor: Any, model: Any, conds: Any, x: Tensor, sigma: Tensor, options: dict
+) -> list[Tensor]:
     """The branches of CFG: only the positive ones carry a graph."""
     run = options.get("transformer_options", {}).get(KEY)
     if run is None or not run.stepping:

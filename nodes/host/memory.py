@@ -37,7 +37,9 @@ def explained(what: str) -> Iterator[None]:
         raise
 
 
-def widened(shape: Sequence[int], extra: float, required: Callable[[list[int]], float]) -> list[int]:
+def widened(
+    shape: Sequence[int], extra: float, required: Callable[[list[int]], float]
+) -> list[int]:
     """Return the noise shape whose memory estimate covers extra bytes on top of its own.
 
     The host estimates from a shape alone, so the batch axis has to stand for the extra bytes.
@@ -70,4 +72,6 @@ def checkpointed(root: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterato
 
 
 def _recomputing(forward: Callable) -> Callable:
-    return lambda *args, **kwargs: torch.utils.checkpoint.checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    return lambda *args, **kwargs: torch.utils.checkpoint.checkpoint(
+        forward, *args, use_reentrant=False, **kwargs
+    )

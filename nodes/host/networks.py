@@ -20,7 +20,9 @@ ASSETS = Path(__file__).parents[2] / "assets" / "shapes"
 def managed(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
     """Wrap a network so that the host loads, offloads and counts it like its own models."""
     load_device = comfy.model_management.get_torch_device()
-    return comfy.model_patcher.ModelPatcher(network, load_device, comfy.model_management.unet_offload_device())
+    return comfy.model_patcher.ModelPatcher(
+        network, load_device, comfy.model_management.unet_offload_device()
+    )
 
 
 def guide_files() -> list[str]:

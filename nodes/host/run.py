@@ -81,13 +81,20 @@ class GuidedRun:
         """Whether any rule has work at this noise level."""
         return active(self.rules, float(sigma.flatten()[0]))
 
-    def step(self, executor: Any, x: Tensor, sigma: Tensor, model_options: dict, seed: Any = None) -> Tensor:
+    def step(
+        self, executor: Any, x: Tensor, sigma: Tensor, model_options: dict, seed: Any = None
+    ) -> Tensor:
         """Return x0 after CFG and guidance, for x (B, C, *S) and sigma (B,)."""
         options = {key: value for key, value in model_options.items() if key != "multigpu_clones"}
         self._predict = lambda x, sigma: executor(x, sigma, options, seed)
         self.stepping = True
         try:
-            with torch.inference_mode(False), torch.no_grad(), self._guides()(), memory.explained("the model"):
+            with (
+                torch.inference_mode(False),
+                torch.no_grad(),
+                self._guides()(),
+                memory.explained("the model"),
+            ):
                 return self._guided(normal(x), normal(sigma)).x0.detach()
         finally:
             self.stepping = False
@@ -112,7 +119,9 @@ class GuidedRun:
         cond, uncond = self._branches[0] if len(self._branches) == 1 else (None, None)
         return Estimate(x0, sigma, self.guidance.reader, {}, cond, uncond)
 
-    def branches(self, executor: Any, model: Any, conds: list, x: Tensor, sigma: Tensor, options: dict) -> list[Tensor]:
+    def branches(
+        self, executor: Any, model: Any, conds: list, x: Tensor, sigma: Tensor, options: dict
+    ) -> list[Tensor]:
         """Evaluate the branches of CFG, the negative ones first and without a graph."""
         negative = self._negative(conds)
         if not carries_graph(x):
@@ -125,7 +134,20 @@ class GuidedRun:
         with self._loan(*self._control_networks(positive))():
             kept = executor(model, positive, x, sigma, self._graph_options(options))
         out = [without[i] if flag else kept[i] for i, flag in enumerate(negative)]
+        out = self._with_borrowed_slopes(out, negative)
         return self._noted(out, conds, negative)
+
+    def _with_borrowed_slopes(self, out: list[Tensor], negative: list[bool]) -> list[Tensor]:
+        """Give the negative branches the derivative of the first positive one, and leave their values.
+
+        The derivative of CFG's result is then that of the positive branch, whatever its scale. With
+        constants in their place it would be cfg times that.
+        """
+        source = next((x0 for x0, flag in zip(out, negative, strict=True) if not flag), None)
+        if source is None:
+            return out
+        slope = source - source.detach()
+        return [x0 + slope if flag else x0 for x0, flag in zip(out, negative, strict=True)]
 
     def _noted(self, out: list[Tensor], conds: list[Any], negative: list[bool]) -> list[Tensor]:
         """Note what the first branch of either kind gave, for the estimate."""
@@ -158,8 +180,13 @@ class GuidedRun:
         """Run the network with weights that autograd may save, in the order that the host asks for."""
         model = executor.class_obj
         # The options are left as they are: other packs keep state in them.
-        args = tuple(arg if isinstance(arg, dict) and OVERRIDE in arg else normal(arg) for arg in args)
-        kwargs = {name: arg if name == "transformer_options" else normal(arg) for name, arg in kwargs.items()}
+        args = tuple(
+            arg if isinstance(arg, dict) and OVERRIDE in arg else normal(arg) for arg in args
+        )
+        kwargs = {
+            name: arg if name == "transformer_options" else normal(arg)
+            for name, arg in kwargs.items()
+        }
         with differentiable(model.diffusion_model, self._loan(model)):
             return executor(x, *args, **kwargs)
 

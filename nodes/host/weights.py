@@ -43,7 +43,9 @@ def view(tensor: Tensor) -> Tensor:
         return tensor.detach()
     with torch.inference_mode(False):
         empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-        return empty.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
+        return empty.set_(
+            tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride()
+        )
 
 
 def _is_plain(tensor: Tensor | None) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import comfy.latent_formats
+import comfy.ldm.flux.model
 import comfy.model_base
 import comfy.model_patcher
 import comfy.samplers
@@ -10,15 +13,39 @@ import comfy.supported_models
 import torch
 
 UNET = {
-    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": [1, 1],
-    "channel_mult": (1, 2), "transformer_depth": [1, 1], "transformer_depth_output": [1, 1, 1, 1],
-    "transformer_depth_middle": 1, "num_head_channels": 16, "context_dim": 32, "use_spatial_transformer": True,
-    "legacy": False, "use_linear_in_transformer": False, "adm_in_channels": None, "use_temporal_attention": False,
+    "image_size": 32,
+    "in_channels": 4,
+    "out_channels": 4,
+    "model_channels": 32,
+    "num_res_blocks": [1, 1],
+    "channel_mult": (1, 2),
+    "transformer_depth": [1, 1],
+    "transformer_depth_output": [1, 1, 1, 1],
+    "transformer_depth_middle": 1,
+    "num_head_channels": 16,
+    "context_dim": 32,
+    "use_spatial_transformer": True,
+    "legacy": False,
+    "use_linear_in_transformer": False,
+    "adm_in_channels": None,
+    "use_temporal_attention": False,
 }
 FLUX = {
-    "image_model": "flux", "in_channels": 16, "out_channels": 16, "vec_in_dim": 32, "context_in_dim": 48,
-    "hidden_size": 64, "mlp_ratio": 2.0, "num_heads": 2, "depth": 1, "depth_single_blocks": 1,
-    "axes_dim": [8, 12, 12], "theta": 10000, "patch_size": 2, "qkv_bias": True, "guidance_embed": False,
+    "image_model": "flux",
+    "in_channels": 16,
+    "out_channels": 16,
+    "vec_in_dim": 32,
+    "context_in_dim": 48,
+    "hidden_size": 64,
+    "mlp_ratio": 2.0,
+    "num_heads": 2,
+    "depth": 1,
+    "depth_single_blocks": 1,
+    "axes_dim": [8, 12, 12],
+    "theta": 10000,
+    "patch_size": 2,
+    "qkv_bias": True,
+    "guidance_embed": False,
 }
 
 
@@ -27,7 +54,9 @@ def _filled(model: torch.nn.Module) -> None:
     for name, p in model.named_parameters():
         fan = max(p[0].numel(), 1) if p.ndim > 1 else 1
         noise = torch.randn(p.shape, generator=generator) * (fan**-0.5 if p.ndim > 1 else 0.1)
-        p.copy_(noise + (1.0 if p.ndim == 1 and "norm" in name and name.endswith("weight") else 0.0))
+        p.copy_(
+            noise + (1.0 if p.ndim == 1 and "norm" in name and name.endswith("weight") else 0.0)
+        )
 
 
 def patcher(model: torch.nn.Module) -> comfy.model_patcher.ModelPatcher:
@@ -41,7 +70,9 @@ def unet(kind: str = "eps", dtype: torch.dtype = torch.float32, cast: bool = Fal
         config = comfy.supported_models.SD15({**UNET, **changes})
         config.set_inference_dtype(dtype, torch.float32 if cast else None)
         types = comfy.model_base.ModelType
-        model = comfy.model_base.BaseModel(config, {"eps": types.EPS, "v": types.V_PREDICTION, "flow": types.FLOW}[kind])
+        model = comfy.model_base.BaseModel(
+            config, {"eps": types.EPS, "v": types.V_PREDICTION, "flow": types.FLOW}[kind]
+        )
         _filled(model.diffusion_model)
         model.eval()
     return patcher(model)
@@ -50,7 +81,10 @@ def unet(kind: str = "eps", dtype: torch.dtype = torch.float32, cast: bool = Fal
 def flux():
     """A Flux with two blocks."""
     with torch.inference_mode():
-        config = comfy.supported_models.Flux(dict(FLUX))
+        known = {field.name for field in dataclasses.fields(comfy.ldm.flux.model.FluxParams)}
+        newer = {"txt_ids_dims": [], "global_modulation": False, "mlp_silu_act": False}
+        settings = {**FLUX, **{name: value for name, value in newer.items() if name in known}}
+        config = comfy.supported_models.Flux(settings)
         config.set_inference_dtype(torch.float32, None)
         model = comfy.model_base.Flux(config)
         _filled(model.diffusion_model)
@@ -67,3 +101,23 @@ def cond(seed: int, width: int = 32, **extra):
 @torch.inference_mode()
 def latent(batch: int = 1, size: int = 8, channels: int = 4):
     return {"samples": torch.zeros(batch, channels, size, size)}
+
+
+def sample(
+    model, steps=2, cfg=4.0, sampler="euler", batch=1, size=8, channels=4, width=32, pooled=None, **options
+):
+    """Sample as the stock KSampler does."""
+    import comfy.sample
+
+    extra = {} if pooled is None else {"pooled_output": torch.ones(1, pooled)}
+    with torch.inference_mode():
+        start = options.pop("latent", None)
+        start = latent(batch, size, channels)["samples"] if start is None else start
+        noise = comfy.sample.prepare_noise(start, options.pop("noise_seed", 1))
+        positive = options.pop("positive", None) or cond(1, width, **extra)
+        negative = options.pop("negative", None) or cond(2, width, **extra)
+        scheduler = options.pop("scheduler", "normal")
+        return comfy.sample.sample(
+            model, noise, steps, cfg, sampler, scheduler, positive, negative, start,
+            disable_pbar=True, **{"seed": 1, **options},
+        )

@@ -1,0 +1,176 @@
+"""The embedded model as the host's own MODEL, CLIP and VAE, from diffusers-layout files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.sd
+import comfy.sd1_clip
+import comfy.supported_models
+import comfy.utils
+
+from torch import nn
+
+from .networks import ASSETS
+
+
+def load(folder: Path = ASSETS) -> tuple[Any, Any, Any]:
+    """Return (MODEL, CLIP, VAE) of the embedded model.
+
+    Arguments:
+        folder: holds unet/, vae/ and text_encoder/, each a config.json and a safetensors file.
+
+    Raises:
+        ValueError: a file is missing or does not fit.
+    """
+    return load_model(folder), load_clip(folder), load_vae(folder)
+
+
+def _config(folder: Path, part: str) -> dict[str, Any]:
+    path = folder / part / "config.json"
+    if not path.is_file():
+        raise ValueError(
+            f"expected the embedded model's {part}/config.json in {folder}, it is not there: "
+            "install the pack again, with its assets"
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _weights(folder: Path, part: str) -> dict[str, Any]:
+    names = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+    path = next((folder / part / name for name in names if (folder / part / name).is_file()), None)
+    if path is None:
+        raise ValueError(
+            f"expected {' or '.join(names)} in {folder / part}, found neither: "
+            "install the pack again, with its assets"
+        )
+    return comfy.utils.load_torch_file(str(path), safe_load=True)
+
+
+class ShapesLatent(comfy.latent_formats.LatentFormat):
+    """Scale and preview colours of the embedded model's latents, from its VAE's config."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.scale_factor = config["scaling_factor"]
+        self.latent_channels = config["latent_channels"]
+        self.latent_rgb_factors = config.get("latent_rgb_factors")
+        self.latent_rgb_factors_bias = config.get("latent_rgb_bias")
+
+
+class ShapesConfig(comfy.supported_models.SD15):
+    """Stable Diffusion 1.5's recipe (scaled-linear betas, eps) around another U-Net."""
+
+    unet_extra_config: dict[str, Any] = {}
+
+
+def unet_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Translate a UNet2DConditionModel's config to the host's UNetModel."""
+    widths, layers = config["block_out_channels"], config["layers_per_block"]
+    heads = config["attention_head_dim"]  # diffusers' name for the number of heads
+    crossed = [1 if "CrossAttn" in kind else 0 for kind in config["down_block_types"]]
+    crossed_up = [1 if "CrossAttn" in kind else 0 for kind in config["up_block_types"]]
+    return {
+        "image_size": 32,
+        "in_channels": config["in_channels"],
+        "out_channels": config["out_channels"],
+        "model_channels": widths[0],
+        "channel_mult": [width // widths[0] for width in widths],
+        "num_res_blocks": [layers] * len(widths),
+        "transformer_depth": [depth for depth in crossed for _ in range(layers)],
+        # The host takes these from the end, diffusers' first up block is the deepest.
+        "transformer_depth_output": [d for d in reversed(crossed_up) for _ in range(layers + 1)],
+        "transformer_depth_middle": 1,
+        "num_head_channels": widths[0] // (heads[0] if isinstance(heads, list) else heads),
+        "context_dim": config["cross_attention_dim"],
+        "use_spatial_transformer": True,
+        "use_linear_in_transformer": config.get("use_linear_projection", False),
+        "use_temporal_attention": False,
+        "legacy": False,
+        "adm_in_channels": None,
+    }
+
+
+def regroup(network: nn.Module, groups: int) -> None:
+    """Normalise over `groups` groups of channels: the host's classes always take 32."""
+    for module in network.modules():
+        if isinstance(module, nn.GroupNorm):
+            module.num_groups = groups
+
+
+def load_model(folder: Path = ASSETS) -> Any:
+    """Return the U-Net as a MODEL."""
+    weights, card = _weights(folder, "unet"), _config(folder, "unet")
+    config = unet_config(card)
+    names = comfy.utils.unet_to_diffusers(config)
+    device = comfy.model_management.get_torch_device()
+    dtype = comfy.model_management.unet_dtype(model_params=comfy.utils.calculate_parameters(weights))
+    recipe = ShapesConfig(config)
+    recipe.latent_format = ShapesLatent(_config(folder, "vae"))
+    recipe.set_inference_dtype(dtype, comfy.model_management.unet_manual_cast(dtype, device))
+    model = comfy.model_base.BaseModel(recipe)
+    regroup(model.diffusion_model, card["norm_num_groups"])
+    model.diffusion_model.load_state_dict({names[key]: value for key, value in weights.items()})
+    model.to(comfy.model_management.unet_offload_device())
+    offload = comfy.model_management.unet_offload_device()
+    return comfy.model_patcher.ModelPatcher(model, load_device=device, offload_device=offload)
+
+
+def load_vae(folder: Path = ASSETS) -> Any:
+    """Return the autoencoder as a VAE."""
+    config, weights = _config(folder, "vae"), _weights(folder, "vae")
+    widths = config["block_out_channels"]
+    layout = {
+        "double_z": True,
+        "z_channels": config["latent_channels"],
+        "resolution": 256,
+        "in_channels": config["in_channels"],
+        "out_ch": config["out_channels"],
+        "ch": widths[0],
+        "ch_mult": [width // widths[0] for width in widths],
+        "num_res_blocks": config["layers_per_block"],
+        "attn_resolutions": [],
+        "dropout": 0.0,
+    }
+    params = {"ddconfig": layout, "embed_dim": config["latent_channels"]}
+    vae = comfy.sd.VAE(sd=weights, config={"params": params})
+    regroup(vae.first_stage_model, config["norm_num_groups"])
+    return vae
+
+
+def load_clip(folder: Path = ASSETS) -> Any:
+    """Return the text encoder as a CLIP, with the host's own CLIP tokenizer."""
+    config, weights = _config(folder, "text_encoder"), _weights(folder, "text_encoder")
+    # Newer versions of transformers leave the prefix out.
+    full = lambda key: key if key.startswith("text_") else "text_model." + key
+    weights = {full(key): value for key, value in weights.items()}
+    width, classes = config["hidden_size"], comfy.sd1_clip
+    text_config = {**config, "eos_token_id": 49407}
+
+    class ShapesText(classes.SDClipModel):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(
+                textmodel_json_config=dict(text_config), return_projected_pooled=False, **options
+            )
+
+    class ShapesTokens(classes.SDTokenizer):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(embedding_size=width, **options)
+
+    target = SimpleNamespace(
+        params={"clip_model": ShapesText},
+        clip=classes.SD1ClipModel,
+        tokenizer=lambda **options: classes.SD1Tokenizer(tokenizer=ShapesTokens, **options),
+    )
+    clip = comfy.sd.CLIP(target, parameters=comfy.utils.calculate_parameters(weights))
+    missing, _ = clip.load_sd(weights)
+    lost = [name for name in missing if "logit_scale" not in name and "projection" not in name]
+    if lost:
+        raise ValueError(f"the text encoder's file lacks {', '.join(lost[:3])}: install it again")
+    return clip
