@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from ..process import full_precision
 from ..types import Estimate
 
+LISTED = 40  # labels that an error shows
+
 
 class Classifier(Protocol):
     """A guide network with K labels."""
@@ -74,10 +76,12 @@ def _called(network: object) -> str:
     return str(getattr(network, "name", type(network).__name__))
 
 
-def _unknown(label: str, network: Classifier) -> str:
-    labels = network.labels
-    near = get_close_matches(label, labels, n=5, cutoff=0.4) or list(labels[:8])
+def _unknown(label: str, network: Any) -> str:
+    labels: Sequence[str] = network.labels
+    near = get_close_matches(label, labels, n=5, cutoff=0.4)
+    listed = [*near, *(other for other in labels if other not in near)][:LISTED]
+    more = ", ..." if len(labels) > LISTED else ""
     return (
         f"{_called(network)} has no label {label!r} among its {len(labels)}; "
-        f"try one of: {', '.join(near)}"
+        f"try one of: {', '.join(listed)}{more}"
     )
