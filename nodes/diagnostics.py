@@ -13,7 +13,7 @@ from .sockets import Trace, schema
 QUANTITIES = {
     "energy": "energy",
     "grad_norm": "gradient norm",
-    "push": "push (RMS on the estimate)",
+    "push": "push (RMS)",
 }
 DPI = 100
 
