@@ -1,4 +1,4 @@
-"""Latent to picture, inside the autograd graph: the full VAE, TAESD, or the latent format's linear RGB factors."""
+"""Latent to picture inside the autograd graph: the VAE, TAESD, or linear RGB factors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def settled(thing: Any) -> Any:
 
 
 def flat_picture(image: Tensor) -> Tensor:
-    """Return (B, 3, H, W) of a decoded picture; video models decode a picture to one frame, (B, 3, 1, H, W)."""
+    """Return a decoded picture as (B, 3, H, W); video models give one frame, (B, 3, 1, H, W)."""
     if image.ndim == 5 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.ndim != 4 or image.shape[1] != 3:
@@ -85,7 +85,7 @@ class VaeDecoder:
 
 @dataclass(frozen=True, eq=False)
 class TaesdDecoder:
-    """The tiny autoencoder of models/vae_approx: a fraction of the VAE's memory, nearly its picture."""
+    """The tiny autoencoder of models/vae_approx: nearly the VAE's picture, far less memory."""
 
     network: nn.Module
     patcher: Any
@@ -96,7 +96,7 @@ class TaesdDecoder:
         return [self.patcher]
 
     def graph_bytes(self, shape: torch.Size) -> float:
-        """Bytes that the graph of one decoding saves: 64 channels at 8 x 8 pixels per latent, some 40 times."""
+        """Bytes that the graph saves: some 40 layers of 64 channels at 8 x 8 pixels per latent."""
         return 40 * 64 * 64 * 4 * shape[0] * shape[-1] * shape[-2]
 
     def __call__(self, x0: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class TaesdDecoder:
 
 @dataclass(frozen=True, eq=False)
 class RgbDecoder:
-    """The linear map from latent channels to RGB that the host's previews use: small, blurry, nearly free."""
+    """The linear map to RGB that the host's previews use: small, blurry, nearly free."""
 
     latent_format: Any
     patchers: tuple[()] = ()
@@ -169,8 +169,8 @@ def _vae(vae: Any, latent_format: Any) -> VaeDecoder:
     expected = getattr(vae, "latent_channels", latent_format.latent_channels)
     if expected != latent_format.latent_channels:
         raise ValueError(
-            f"the VAE decodes latents of {expected} channels, the model's have {latent_format.latent_channels}: "
-            "connect the VAE that belongs to the model"
+            f"the VAE decodes latents of {expected} channels, the model's have "
+            f"{latent_format.latent_channels}: connect the VAE that belongs to the model"
         )
     return VaeDecoder(vae, latent_format)
 
@@ -178,7 +178,7 @@ def _vae(vae: Any, latent_format: Any) -> VaeDecoder:
 def _rgb(latent_format: Any) -> RgbDecoder:
     if latent_format.latent_rgb_factors is None:
         raise ValueError(
-            f"decoder 'rgb' needs RGB factors, the latent format {type(latent_format).__name__} has none: "
+            f"decoder 'rgb' needs RGB factors, {type(latent_format).__name__} latents have none: "
             "connect a VAE and choose 'vae', or choose 'taesd'"
         )
     return RgbDecoder(latent_format)
@@ -191,7 +191,8 @@ def _taesd(latent_format: Any) -> TaesdDecoder:
     if found is None:
         raise ValueError(
             f"decoder 'taesd' needs models/vae_approx/{name or '(none exists for this model)'}, "
-            f"found {', '.join(files) or 'no files there'}: download it there, or choose 'vae' or 'rgb'"
+            f"found {', '.join(files) or 'no files there'}: "
+            "download it there, or choose 'vae' or 'rgb'"
         )
     path = folder_paths.get_full_path("vae_approx", found)
     with torch.inference_mode(False):

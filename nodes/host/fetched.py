@@ -1,9 +1,10 @@
 """Differentiable layers that save no weight and fetch it again in the backward pass.
 
-Where the host casts, offloads, quantises or patches a weight on the fly, the tensor that a layer multiplies with lives
-in a buffer that is reused for the next layer.  Saving it would keep the whole model alive in the graph at best, and
-give silently wrong gradients at worst.  Linear and convolution layers are linear in their input, so the backward pass
-needs nothing but the weight, which the host hands out a second time.
+Where the host casts, offloads, quantises or patches a weight on the fly, the tensor that a layer
+multiplies with lives in a buffer that is reused for the next layer.  Saving it would keep the whole
+model alive in the graph at best, and give silently wrong gradients at worst.  Linear and
+convolution layers are linear in their input, so the backward pass needs nothing but the weight,
+which the host hands out a second time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _OFFLOADABLE = "offloadable" in inspect.signature(comfy.ops.cast_bias_weight).pa
 def fetch(
     module: nn.Module, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor | None, Any]:
-    """Return (weight, bias, ticket) of a host layer, ready for computing in dtype on device; see give_back."""
+    """Return (weight, bias, ticket) of a host layer, cast to dtype on device; see give_back."""
     if hasattr(module, "cast_bias_weight"):  # GGUF layers bring their own
         weight, bias = module.cast_bias_weight(dtype=dtype, device=device)[:2]
         return weight, bias, None
@@ -69,7 +70,7 @@ def _conv_backward(module: _ConvNd, grad: Tensor, weight: Tensor, shape: torch.S
 
 
 class _Fetched(torch.autograd.Function):
-    """The layer's own forward without a graph; grad_output times the weight, fetched again, in backward."""
+    """The layer's own forward without a graph; backward fetches the weight again."""
 
     @staticmethod
     def forward(
@@ -90,7 +91,7 @@ class _Fetched(torch.autograd.Function):
 
 
 def _norm_forward(module: nn.Module, x: Tensor) -> Tensor:
-    """Run a normalisation layer on clones of its fetched weights (a few numbers per channel, so they may be saved)."""
+    """Run a normalisation layer on clones of its fetched weights: small enough to save."""
     with torch.no_grad():
         weight, bias, ticket = fetch(module, x.dtype, x.device)
         copies = [None if t is None else t.clone() for t in (weight, bias)]
@@ -119,7 +120,7 @@ def _is_fetched(module: nn.Module) -> bool:
 
 
 def fetched_forward(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """Return a differentiable forward for a layer whose weight is made on the fly; None where it is not needed.
+    """Return a differentiable forward for a layer whose weight is made on the fly, else None.
 
     Embeddings need none: they are not differentiated with respect to their input.
     """

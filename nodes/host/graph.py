@@ -1,6 +1,7 @@
 """Model evaluations that carry an autograd graph inside ComfyUI.
 
-See docs/decisions/0001-autograd-seam.md for what stands in the way of one, and what is done about it.
+See docs/decisions/0001-autograd-seam.md for what stands in the way of one, and what is done about
+it.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ def carries_graph(x: Tensor) -> bool:
 
 
 def differentiable_attention(previous: Callable | None) -> Callable:
-    """Return an attention override that computes with PyTorch's own kernel, whose backward pass is right.
+    """Return an attention override that computes with PyTorch's own, differentiable kernel.
 
-    An override that another pack has set is called first, as the host would.  If its result has lost the gradient
-    (some kernels have no backward), it is computed again with PyTorch's.
+    An override that another pack has set is called first, as the host would.  If its result has
+    lost the gradient (some kernels have no backward), it is computed again with PyTorch's.
     """
     if previous is None:
         return lambda kernel, *args, **kwargs: attention_pytorch(*args, **kwargs)
@@ -44,7 +45,7 @@ def differentiable_attention(previous: Callable | None) -> Callable:
 
 @contextlib.contextmanager
 def torch_kernels() -> Iterator[None]:
-    """Make the host choose kernels with a derivative (rotary embeddings, norms), as its own trainer does."""
+    """Make the host choose kernels with a derivative, as its own trainer does."""
     if not hasattr(comfy.model_management, "in_training"):
         yield
         return
@@ -57,7 +58,7 @@ def torch_kernels() -> Iterator[None]:
 
 
 def _kept_activations(network: nn.Module, loan: Loan) -> contextlib.AbstractContextManager:
-    """Save clones of activations for networks that may overwrite them in place (Flux and its kin); U-Nets do not."""
+    """Save clones of activations that are overwritten in place: Flux does so, U-Nets do not."""
     if isinstance(network, UNetModel):
         return contextlib.nullcontext()
     weights = loan.addresses
@@ -67,6 +68,6 @@ def _kept_activations(network: nn.Module, loan: Loan) -> contextlib.AbstractCont
 
 @contextlib.contextmanager
 def differentiable(network: nn.Module, loan: Loan) -> Iterator[None]:
-    """Everything that a forward pass of the diffusion network needs to be differentiated afterwards."""
+    """What a forward pass of the network needs, to be differentiated afterwards."""
     with loan(), torch_kernels(), _kept_activations(network, loan):
         yield

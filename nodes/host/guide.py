@@ -21,7 +21,7 @@ from .run import KEY, GuidedRun
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Guidance:
-    """What a guided MODEL carries: its rules, the decoder of their energies, and where records go."""
+    """What a guided MODEL carries: rules, the decoder of their energies, and record sinks."""
 
     rules: tuple[Any, ...]
     decoder: Any = None
@@ -43,7 +43,7 @@ class Guidance:
         return any(getattr(rule, "through_model", True) for rule in self.rules)
 
     def joined(self, later: Guidance) -> Guidance:
-        """This guidance and a later one in one, so that a stack of rules still evaluates the model once."""
+        """This guidance and a later one in one: a stack of rules evaluates the model once."""
         return Guidance(
             self.rules + later.rules, later.decoder or self.decoder, self.traces + later.traces
         )
@@ -83,13 +83,13 @@ def _check(guidance: Guidance) -> None:
     needs = guidance.needs
     if needs.reads_image and guidance.decoder is None:
         raise ValueError(
-            "an energy looks at the picture, but there is no VAE to decode the latent: connect a VAE, or choose "
-            "decoder 'taesd' or 'rgb' in Apply Guidance"
+            "an energy looks at the picture, but there is no VAE to decode the latent: "
+            "connect a VAE, or choose decoder 'taesd' or 'rgb' in Apply Guidance"
         )
     if needs.captures:
         raise ValueError(
-            f"an energy reads {', '.join(sorted(needs.captures))} from inside the model, which this version cannot "
-            "record: use energies of the latent or of the picture"
+            f"an energy reads {', '.join(sorted(needs.captures))} from inside the model, which "
+            "this version cannot record: use energies of the latent or of the picture"
         )
 
 

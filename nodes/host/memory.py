@@ -1,4 +1,4 @@
-"""Memory that a backward pass needs: estimates for the host, and words for the user when they fall short."""
+"""Memory for a backward pass: estimates for the host, words for the user when it falls short."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ DECODE_GRAPH = 2.5
 
 PREFIX = "ran out of memory while differentiating"
 ADVICE = (
-    "What lowers it, most first: a smaller latent size or batch; decoder 'taesd' or 'rgb' in place of the VAE; the "
-    "backward rule alone, which does not differentiate through the model; fewer cutouts or a smaller guide network."
+    "What lowers it, most first: a smaller latent size or batch; decoder 'taesd' or 'rgb' in place "
+    "of the VAE; the backward rule alone, which does not differentiate through the model; fewer "
+    "cutouts or a smaller guide network."
 )
 SIGNS = ("out of memory", "not enough memory", "can't allocate memory")
 
@@ -60,7 +61,7 @@ def is_short_of(needed: float, device: Any) -> bool:
 
 @contextlib.contextmanager
 def checkpointed(root: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[None]:
-    """Let the blocks of these kinds save their input only, and compute the rest again in the backward pass."""
+    """Let blocks of these kinds save their input only, and compute again in backward."""
     blocks = [m for m in root.modules() if isinstance(m, kinds) and "forward" not in m.__dict__]
     try:
         for block in blocks:

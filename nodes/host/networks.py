@@ -26,7 +26,7 @@ def managed(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
 
 
 def guide_files() -> list[str]:
-    """Return what a file picker offers: the embedded network, then the files under models/guidance."""
+    """Return what a file picker offers: the embedded network, files under models/guidance."""
     if FOLDER not in folder_paths.folder_names_and_paths:
         folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
     files = folder_paths.get_filename_list(FOLDER)
@@ -47,8 +47,8 @@ def path_of(name: str, embedded: str) -> Path:
     path = ASSETS / embedded if name == EMBEDDED else folder_paths.get_full_path(FOLDER, name)
     if path is None or not Path(path).is_file():
         raise ValueError(
-            f"expected a weights file under models/{FOLDER}, {name!r} is not there: put it there or choose one of "
-            f"{', '.join(offered)}"
+            f"expected a weights file under models/{FOLDER}, {name!r} is not there: put it there "
+            f"or choose one of {', '.join(offered)}"
         )
     return Path(path)
 

@@ -20,7 +20,7 @@ KEY = "energy_guidance"
 
 
 def signal_scale(model_sampling: Any) -> Any:
-    """Return alpha(sigma) of x = alpha * x0 + sigma * noise: 1 - sigma for flow models, 1 for all others."""
+    """Return alpha(sigma) of x = alpha * x0 + sigma * noise: 1 - sigma for flows, else 1."""
     if isinstance(model_sampling, comfy.model_sampling.CONST):
         return lambda sigma: 1 - sigma
     return torch.ones_like
@@ -52,7 +52,7 @@ def controls_of(conds: list[Any]) -> list[Any]:
 
 
 class GuidedRun:
-    """Everything that one run of a guided model needs, made when the run begins and forgotten when it ends.
+    """What one run of a guided model needs, made when it begins, forgotten when it ends.
 
     Arguments:
         guidance: rules, decoder and traces.
@@ -101,7 +101,7 @@ class GuidedRun:
             self._branches = []
 
     def _guides(self) -> Loan:
-        """Weights of the guide networks and of the decoder: lent for a whole step, the backward pass included."""
+        """Weights of guide networks and decoder: lent for a whole step, backward included."""
         reader = self.guidance.reader
         networks = [patcher.model for patcher in reader.patchers] if reader is not None else []
         return self._loan(*self.guidance.needs.networks, *networks)
@@ -111,7 +111,7 @@ class GuidedRun:
         return self._loans.setdefault(key, Loan(*roots))
 
     def _denoise(self, x: Tensor, sigma: Tensor) -> Estimate:
-        """The core's denoiser: one evaluation of the host's model with CFG, with a graph where x asks for one."""
+        """The core's denoiser: one evaluation with CFG, with a graph where x asks for one."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         self._branches = []
         x0 = self._predict(x, sigma)
@@ -138,7 +138,7 @@ class GuidedRun:
         return self._noted(out, conds, negative)
 
     def _with_borrowed_slopes(self, out: list[Tensor], negative: list[bool]) -> list[Tensor]:
-        """Give the negative branches the derivative of the first positive one, and leave their values.
+        """Give negative branches the derivative of the first positive one, not its value.
 
         The derivative of CFG's result is then that of the positive branch, whatever its scale. With
         constants in their place it would be cfg times that.
@@ -158,7 +158,7 @@ class GuidedRun:
         return out
 
     def _negative(self, conds: list[Any]) -> list[bool]:
-        """Which of the branches are negative ones, for this guider; the last of two where it does not tell."""
+        """Which branches are negative ones; the last of two where the guider does not tell."""
         known = [cond for name, cond in self.guider.conds.items() if "negative" in name]
         flags = [any(cond is one for one in known) for cond in conds]
         return flags if any(flags) or len(conds) != 2 else [False, conds[1] is not None]
@@ -177,7 +177,7 @@ class GuidedRun:
         return {**options, "transformer_options": {**transformer, OVERRIDE: attention}}
 
     def forward(self, executor: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Run the network with weights that autograd may save, in the order that the host asks for."""
+        """Run the network with weights that autograd may save."""
         model = executor.class_obj
         # The options are left as they are: other packs keep state in them.
         args = tuple(
@@ -193,4 +193,4 @@ class GuidedRun:
 
 def _only(conds: list[Any], wanted: list[bool]) -> list[Any]:
     """Conds with those that are not wanted left out, at their places."""
-    return [cond if flag else None for cond, flag in zip(conds, wanted)]
+    return [cond if flag else None for cond, flag in zip(conds, wanted, strict=True)]

@@ -131,7 +131,13 @@ class RecurrentSampler(comfy.samplers.KSAMPLER):
         self.sampler_function = self._wrapped(plain.sampler_function)
 
     def sample(
-        self, model_wrap: Any, sigmas: Tensor, extra_args: dict, callback: Any, *rest: Any, **kw: Any
+        self,
+        model_wrap: Any,
+        sigmas: Tensor,
+        extra_args: dict,
+        callback: Any,
+        *rest: Any,
+        **kw: Any,
     ) -> Tensor:
         """Sample as the host's own, with a progress bar that counts repetitions."""
         total = self._total(model_wrap.inner_model.model_sampling, sigmas)

@@ -15,7 +15,6 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
 import comfy.utils
-
 from torch import nn
 
 from .networks import ASSETS
@@ -110,7 +109,9 @@ def load_model(folder: Path = ASSETS) -> Any:
     config = unet_config(card)
     names = comfy.utils.unet_to_diffusers(config)
     device = comfy.model_management.get_torch_device()
-    dtype = comfy.model_management.unet_dtype(model_params=comfy.utils.calculate_parameters(weights))
+    dtype = comfy.model_management.unet_dtype(
+        model_params=comfy.utils.calculate_parameters(weights)
+    )
     recipe = ShapesConfig(config)
     recipe.latent_format = ShapesLatent(_config(folder, "vae"))
     recipe.set_inference_dtype(dtype, comfy.model_management.unet_manual_cast(dtype, device))

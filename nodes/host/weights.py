@@ -1,7 +1,8 @@
 """Weights that autograd may save, without copying them.
 
-ComfyUI runs nodes under ``torch.inference_mode()``, so the weights that it loads are inference tensors, and backward
-refuses to save those.  A normal tensor on the same storage is all that is needed.
+ComfyUI runs nodes under ``torch.inference_mode()``, so the weights that it loads are inference
+tensors, and backward refuses to save those.  A normal tensor on the same storage is all that is
+needed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .fetched import fetched_forward
 
 
 def normal(value: Any) -> Any:
-    """Return value with every inference tensor in it (dicts, lists and tuples are walked) replaced by a clone."""
+    """Return value with every inference tensor in its dicts, lists and tuples cloned."""
     if isinstance(value, Tensor):
         return value.clone() if value.is_inference() else value
     if type(value) is dict:
@@ -28,7 +29,7 @@ def normal(value: Any) -> Any:
 
 
 def tracks_version(tensor: Tensor) -> bool:
-    """Whether autograd can save the tensor: inference tensors, and ``p.data`` set to one, have no version counter."""
+    """Whether autograd can save it: inference tensors, and p.data set to one, have no version."""
     if tensor.is_inference():
         return False
     try:
@@ -49,7 +50,7 @@ def view(tensor: Tensor) -> Tensor:
 
 
 def _is_plain(tensor: Tensor | None) -> bool:
-    """Whether a tensor is a resident, strided one: quantised subclasses and meta placeholders are left alone."""
+    """Whether it is a resident, strided tensor, not a quantised or a meta one."""
     plain = type(tensor) in (Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter))
     return plain and not tensor.is_meta and tensor.layout == torch.strided
 
@@ -59,11 +60,12 @@ def _needs_view(tensor: Tensor | None) -> bool:
 
 
 class Loan:
-    """Normal views of the weights of some modules, lent to them for the duration of ``with``.
+    """Normal views of the weights of some modules, lent to them while ``with`` lasts.
 
-    The views are made once and used again as long as the weight is the same tensor on the same memory.  Layers whose
-    weight is cast, quantised, patched or fetched on the fly go through an autograd Function that saves no weight.
-    What the host has replaced meanwhile is left as the host wants it.
+    The views are made once and used again as long as the weight is the same tensor on the same
+    memory.  Layers whose weight is cast, quantised, patched or fetched on the fly go through an
+    autograd Function that saves no weight. What the host has replaced meanwhile is left as the host
+    wants it.
 
     Arguments:
         roots: modules whose weights are lent.

@@ -34,7 +34,8 @@ def _start_host() -> None:
 
 
 def _register_pack() -> None:
-    """Make the checkout importable as a package, as the host does; it owns the name `nodes` itself."""
+    """Make the checkout importable as a package, as the host does; it owns the name `nodes`
+    itself."""
     pack = types.ModuleType(PACK)
     pack.__path__ = [str(ROOT)]
     sys.modules[PACK] = pack

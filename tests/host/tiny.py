@@ -65,7 +65,8 @@ def patcher(model: torch.nn.Module) -> comfy.model_patcher.ModelPatcher:
 
 
 def unet(kind: str = "eps", dtype: torch.dtype = torch.float32, cast: bool = False, **changes):
-    """A U-Net of Stable Diffusion 1.5's anatomy, as a MODEL that was loaded under inference mode."""
+    """A U-Net of Stable Diffusion 1.5's anatomy, as a MODEL that was loaded under inference
+    mode."""
     with torch.inference_mode():
         config = comfy.supported_models.SD15({**UNET, **changes})
         config.set_inference_dtype(dtype, torch.float32 if cast else None)
@@ -104,7 +105,16 @@ def latent(batch: int = 1, size: int = 8, channels: int = 4):
 
 
 def sample(
-    model, steps=2, cfg=4.0, sampler="euler", batch=1, size=8, channels=4, width=32, pooled=None, **options
+    model,
+    steps=2,
+    cfg=4.0,
+    sampler="euler",
+    batch=1,
+    size=8,
+    channels=4,
+    width=32,
+    pooled=None,
+    **options,
 ):
     """Sample as the stock KSampler does."""
     import comfy.sample
@@ -118,6 +128,15 @@ def sample(
         negative = options.pop("negative", None) or cond(2, width, **extra)
         scheduler = options.pop("scheduler", "normal")
         return comfy.sample.sample(
-            model, noise, steps, cfg, sampler, scheduler, positive, negative, start,
-            disable_pbar=True, **{"seed": 1, **options},
+            model,
+            noise,
+            steps,
+            cfg,
+            sampler,
+            scheduler,
+            positive,
+            negative,
+            start,
+            disable_pbar=True,
+            **{"seed": 1, **options},
         )

@@ -1,0 +1,143 @@
+"""Decoding inside the graph."""
+
+from __future__ import annotations
+
+import comfy.latent_formats
+import comfy.sd
+import folder_paths
+import pytest
+import torch
+from comfy.ldm.models.autoencoder import AutoencoderKL
+from comfy.ldm.modules.diffusionmodules.model import AttnBlock, ResnetBlock
+from comfy.taesd.taesd import TAESD
+from energy_guidance.guidance_core.rules.forward import Forward
+from energy_guidance.guidance_core.schedules import PercentWindow
+from energy_guidance.nodes.host import decode, guide, memory
+from energy_guidance.nodes.host.weights import Loan
+from energy_guidance.tests.host import probe, tiny
+
+FORMAT = comfy.latent_formats.SD15()
+LAYOUT = {
+    "double_z": True,
+    "z_channels": 4,
+    "resolution": 64,
+    "in_channels": 3,
+    "out_ch": 3,
+    "ch": 32,
+    "ch_mult": [1, 1, 1, 2],
+    "num_res_blocks": 1,
+    "attn_resolutions": [],
+    "dropout": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def vae():
+    params = {"ddconfig": LAYOUT, "embed_dim": 4}
+    with torch.inference_mode():
+        weights = AutoencoderKL(**params)
+        tiny._filled(weights)
+        return comfy.sd.VAE(sd=weights.state_dict(), config={"params": params})
+
+
+def slope(decoder, networks, x):
+    """Slope of a weighted sum of the picture along a direction: autograd, and differences."""
+    generator = torch.Generator().manual_seed(5)
+    direction = torch.randn(x.shape, generator=generator)
+    lend = Loan(*networks)
+
+    def value(x):
+        picture = decoder(x)
+        return (picture * picture.detach().roll(3, -1)).double().sum(), picture
+
+    with lend():
+        x = x.requires_grad_()
+        picture = decoder(x)
+        weight = torch.randn(picture.shape, generator=generator)
+        (grad,) = torch.autograd.grad((picture * weight).sum(), x)
+        with torch.no_grad():
+            ahead = (decoder(x + 1e-3 * direction).double() * weight).sum()
+            behind = (decoder(x - 1e-3 * direction).double() * weight).sum()
+    return (grad * direction).sum().item(), ((ahead - behind) / 2e-3).item(), grad
+
+
+def test_vae_decodes_as_the_host_and_has_the_right_slope(vae):
+    reader = decode.decoder("auto", vae, FORMAT)
+    x = torch.randn(1, 4, 8, 8) * 0.2
+    auto, difference, _ = slope(reader, [vae.first_stage_model], x)
+    assert auto == pytest.approx(difference, rel=3e-2)
+    with torch.no_grad(), Loan(vae.first_stage_model)():
+        picture = reader(x.detach())
+    with torch.inference_mode():
+        stock = vae.decode(FORMAT.process_out(x.detach())).movedim(-1, 1)
+    torch.testing.assert_close(picture, stock.float(), rtol=1e-4, atol=1e-4)
+
+
+def test_checkpointing_gives_the_same_gradient_and_leaves_no_trace(vae, monkeypatch):
+    reader = decode.decoder("vae", vae, FORMAT)
+    x = torch.randn(1, 4, 8, 8) * 0.2
+    plain = slope(reader, [vae.first_stage_model], x.clone())[2]
+    saved = []
+    monkeypatch.setattr(memory, "is_short_of", lambda needed, device: saved.append(needed) or True)
+    sparing = slope(reader, [vae.first_stage_model], x.clone())[2]
+    torch.testing.assert_close(sparing, plain)
+    assert saved[0] > 0
+    blocks = [m for m in vae.first_stage_model.modules() if isinstance(m, (ResnetBlock, AttnBlock))]
+    assert blocks
+    assert not any("forward" in vars(block) for block in blocks)
+
+
+def test_rgb_factors_are_those_of_the_previews():
+    reader = decode.decoder("rgb", None, FORMAT)
+    x = torch.randn(2, 4, 5, 6)
+    expected = torch.einsum("bchw,cr->brhw", x, torch.tensor(FORMAT.latent_rgb_factors))
+    torch.testing.assert_close(reader(x), ((expected + 1) / 2).clamp(0, 1))
+    assert reader(x).shape == (2, 3, 5, 6)
+
+
+def test_taesd(tmp_path, monkeypatch):
+    torch.save(TAESD().taesd_decoder.state_dict(), tmp_path / "taesd_decoder.pth")
+    monkeypatch.setitem(
+        folder_paths.folder_names_and_paths, "vae_approx", ([str(tmp_path)], {".pth"})
+    )
+    with torch.inference_mode():
+        reader = decode.decoder("taesd", None, FORMAT)
+    x = torch.randn(1, 4, 4, 4)
+    auto, difference, _ = slope(reader, [reader.network], x)
+    assert reader(x).shape == (1, 3, 32, 32)
+    assert auto == pytest.approx(difference, rel=3e-2, abs=1e-3)
+
+
+@pytest.mark.parametrize("choice", ["vae", "rgb"])
+def test_guiding_by_the_picture(vae, choice):
+    rule = Forward(probe.Nearness(reads_image=True), PercentWindow(value=1.0))
+    records = []
+    before = [id(p) for p in vae.first_stage_model.parameters()]
+    with torch.inference_mode():
+        guided = guide.apply(tiny.unet(), [rule], vae=vae, decoder=choice, trace=records.append)
+        assert torch.isfinite(tiny.sample(guided, steps=2)).all()
+    assert len(records) == 2
+    assert [id(p) for p in vae.first_stage_model.parameters()] == before
+
+
+def test_pictures_need_a_decoder():
+    rule = Forward(probe.Nearness(reads_image=True), PercentWindow())
+    with pytest.raises(ValueError, match="connect a VAE"):
+        guide.apply(tiny.unet(), [rule])
+    with pytest.raises(ValueError, match="needs a VAE"):
+        guide.apply(tiny.unet(), [rule], decoder="vae")
+    with pytest.raises(ValueError, match="decoder must be one of"):
+        guide.apply(tiny.unet(), [rule], decoder="latent")
+    with pytest.raises(ValueError, match="vae_approx/taesd_decoder"):
+        guide.apply(tiny.unet(), [rule], decoder="taesd")
+
+
+def test_a_vae_of_another_family_is_refused(vae):
+    with pytest.raises(ValueError, match="4 channels, the model's have 16"):
+        decode.decoder("vae", vae, comfy.latent_formats.Flux())
+
+
+def test_videos_are_refused():
+    with pytest.raises(ValueError, match="pictures"):
+        decode.flat_picture(torch.zeros(1, 3, 5, 8, 8))
+    assert decode.flat_picture(torch.zeros(1, 3, 1, 8, 8)).shape == (1, 3, 8, 8)
