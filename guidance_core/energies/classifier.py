@@ -76,8 +76,8 @@ def _called(network: object) -> str:
     return str(getattr(network, "name", type(network).__name__))
 
 
-def _unknown(label: str, network: Any) -> str:
-    labels: Sequence[str] = network.labels
+def _unknown(label: str, network: Classifier) -> str:
+    labels = network.labels
     near = get_close_matches(label, labels, n=5, cutoff=0.4)
     listed = [*near, *(other for other in labels if other not in near)][:LISTED]
     more = ", ..." if len(labels) > LISTED else ""

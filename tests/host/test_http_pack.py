@@ -148,7 +148,7 @@ def test_pack_starts_in_less_than_half_a_second_and_imports_nothing_heavy() -> N
     before, clock = set(sys.modules), time.process_time()
     path = CHECKOUT / "__init__.py"
     spec = importlib.util.spec_from_file_location(
-        "fresh", path, submodule_search_locations=[CHECKOUT]
+        "fresh", path, submodule_search_locations=[str(CHECKOUT)]
     )
     pack = importlib.util.module_from_spec(spec)
     sys.modules["fresh"] = pack
