@@ -10,8 +10,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from .needs import Needs, is_active, needs
 from .schedules import PercentWindow
-from .types import Denoiser, Estimate, Needs, Rule, Run, is_active, needs
+from .types import Denoiser, Estimate, Rule, Run
 
 T = TypeVar("T")
 

@@ -6,13 +6,13 @@ Axes: B batch, C channels, *S space (and time), H W pixels, K capture-dependent.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def _same(part: Tensor | None, change: Callable[[Tensor], Tensor]) -> Tensor | None:
@@ -188,35 +188,3 @@ def mixed_seed(*key: int | float) -> int:
 def _normal(shape: torch.Size, *key: int) -> Tensor:
     generator = torch.Generator().manual_seed(mixed_seed(*key))
     return torch.randn(shape, generator=generator)
-
-
-@dataclass(frozen=True, eq=False)
-class Needs:
-    """What energies need from a host.
-
-    Arguments:
-        captures: names of the captures that they read.
-        networks: guide networks to load, each once.
-        reads_image: whether the latent must be decoded.
-    """
-
-    captures: frozenset[str]
-    networks: tuple[nn.Module, ...]
-    reads_image: bool
-
-
-def needs(energies: Iterable[Any]) -> Needs:
-    """Join what several energies declare; an energy that declares nothing needs nothing."""
-    parts = list(energies)
-    networks = {id(net): net for part in parts for net in getattr(part, "networks", ())}
-    return Needs(
-        captures=frozenset().union(*(getattr(part, "captures", ()) for part in parts)),
-        networks=tuple(networks.values()),
-        reads_image=any(getattr(part, "reads_image", False) for part in parts),
-    )
-
-
-def is_active(energy: Energy, sigma: float) -> bool:
-    """Whether the energy says anything at this noise level; energies without `active` always do."""
-    active: Callable[[float], bool] | None = getattr(energy, "active", None)
-    return active is None or active(sigma)

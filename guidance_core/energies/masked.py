@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..needs import is_active, needs
 from ..shaping import mask_at
-from ..types import Energy, Estimate, is_active, needs
+from ..types import Energy, Estimate
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..types import Energy, Estimate, Schedule, is_active, needs
+from ..needs import is_active, needs
+from ..types import Energy, Estimate, Schedule
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..types import Energy, Estimate, is_active, needs
+from ..needs import is_active, needs
+from ..types import Energy, Estimate
 
 
 @dataclass(frozen=True)

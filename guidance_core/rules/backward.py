@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from ..gradients import at_estimate
+from ..needs import is_active
 from ..process import per_sample, posterior_std
 from ..shaping import clip_rms, fade, norm, rms
-from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule, is_active
+from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 
 SCALES = ("relative", "absolute")
 OPTIMISERS = ("adam", "gd")

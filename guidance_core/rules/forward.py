@@ -13,9 +13,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..gradients import through_model
+from ..needs import is_active
 from ..process import per_sample, posterior_std
 from ..shaping import fade, norm, rms, unit_rms
-from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule, is_active
+from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 
 SCALES = ("relative", "absolute", "cfg")
 LEAST_ALPHA = 0.05  # caps sigma^2 / alpha where a flow is all noise

@@ -16,8 +16,9 @@ from guidance_core.energies.masked import Masked
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import at_estimate
+from guidance_core.needs import needs
 from guidance_core.schedules import Constant, Window
-from guidance_core.types import Estimate, needs
+from guidance_core.types import Estimate
 from tests.core.toys import (
     DOUBLE,
     TinyClassifier,

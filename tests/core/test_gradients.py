@@ -44,6 +44,18 @@ def test_an_outer_graph_is_shared_and_kept():
     assert grad.abs().sum() > 0
 
 
+def test_the_graph_of_the_model_is_freed_where_nobody_else_needs_it():
+    kept = []
+
+    def model(x, sigma):
+        kept[:] = x, Model()(x, sigma)
+        return kept[1]
+
+    through_model(toward(), model, latent(), levels(1.0))
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(kept[1].x0.sum(), kept[0])
+
+
 def test_gradient_at_the_estimate_is_autograds():
     estimate = Model()(latent(), levels(2.0))
     energy, grad = at_estimate(toward(), estimate)
