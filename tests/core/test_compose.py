@@ -35,6 +35,18 @@ def test_no_rules_is_the_model():
     assert torch.equal(estimate.x0, Model()(latent(), levels(1.0)).x0)
 
 
+def test_a_stack_without_work_builds_no_graph():
+    def model(x, sigma):
+        assert not torch.is_grad_enabled()
+        assert not x.requires_grad
+        return Model()(x, sigma)
+
+    rules = [Forward(toward(), Constant(0)), Backward(toward(), Window(9, 5))]
+    denoise = guided(rules, model, run_with())
+    with torch.enable_grad():
+        denoise(latent().requires_grad_(), levels(1.0))
+
+
 def test_networks_are_shared_by_a_run_and_never_copied(monkeypatch):
     clip, classifier = TinyClip(), TinyClassifier()
     energy = WeightedSum(((1.0, ClipText(clip, "a")), (1.0, ClassLabel(classifier, "red"))))
