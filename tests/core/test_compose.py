@@ -134,6 +134,11 @@ def test_an_estimate_decodes_once_and_drops_captures_when_moved():
         estimate.capture("maps")
 
 
+def test_a_delta_is_a_constant():
+    delta = latent(seed=1).requires_grad_()
+    assert not Estimate(latent(), levels(1.0)).moved(delta).x0.requires_grad
+
+
 def test_an_image_without_a_decoder_says_what_to_connect():
     with pytest.raises(ValueError, match="connect a VAE"):
         _ = Estimate(latent(), levels(1.0)).image

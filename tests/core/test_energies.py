@@ -156,6 +156,14 @@ def test_color_in_a_mask_weights_pixels():
     assert_close(MeanColor(RED, mask=soft)(shown(half_red())), torch.tensor([2 / 9], dtype=DOUBLE))
 
 
+def test_a_share_is_a_share_of_the_masked_area():
+    mask = torch.zeros(16, 16)
+    mask[:, 6:10] = 1.0
+    for share, energy in ((0.5, 0.0), (1.0, 0.5)):
+        value = MeanColor(RED, share, mask)(shown(half_red()))
+        assert_close(value, torch.tensor([energy], dtype=DOUBLE))
+
+
 def test_masks_multiply():
     left, top = torch.zeros(16, 16), torch.zeros(16, 16)
     left[:, :8], top[:4] = 1.0, 1.0

@@ -71,13 +71,19 @@ def test_gradients_work_under_no_grad():
     assert slope.abs().min() > 0
 
 
-def test_small_gradients_survive_a_half_precision_model():
+def test_small_gradients_survive_a_half_precision_model_beside_large_ones():
+    weights = torch.tensor([1e-9, 1e6])
+
     def model(x, sigma):
         return Estimate(x.half().float() * 3, sigma)
 
+    def energy(e):
+        return weights * toward()(e)
+
     x = latent().float()
-    _, _, grad = through_model(toward(weight=1e-9), model, x, levels(1.0).float())
-    torch.testing.assert_close(grad, 3e-9 * (3 * x.half().float() - 0.5), rtol=2e-3, atol=0)
+    _, _, grad = through_model(energy, model, x, levels(1.0).float())
+    expected = 3 * weights.view(2, 1, 1, 1) * (3 * x.half().float() - 0.5)
+    torch.testing.assert_close(grad, expected, rtol=2e-3, atol=0)
 
 
 def broken(value):
