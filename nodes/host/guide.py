@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from comfy.patcher_extension import WrappersMP
+from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
 from ...guidance_core.compose import energies_of
@@ -119,6 +120,7 @@ def _outer_sample(guidance: Guidance) -> Callable:
         guider, sigmas = executor.class_obj, kwargs["sigmas"] if "sigmas" in kwargs else args[2]
         seed = kwargs["seed"] if "seed" in kwargs else args[6]
         _refuse_nested(noise, kwargs.get("latent_shapes"))
+        _start_traces(guidance.traces)
         run = GuidedRun(guidance, guider, sigmas, seed)
         options = guider.model_options.setdefault("transformer_options", {})
         options[KEY] = run
@@ -128,6 +130,17 @@ def _outer_sample(guidance: Guidance) -> Callable:
             options.pop(KEY, None)
 
     return wrapper
+
+
+def _start_traces(traces: Sequence[Any]) -> None:
+    """Empty traces that still hold another prompt's run: the host keeps guided models in its cache."""
+    context = get_executing_context()
+    prompt = None if context is None else context.prompt_id
+    for trace in traces:
+        if hasattr(trace, "rows") and prompt is not None:
+            if getattr(trace, "prompt", prompt) != prompt:
+                trace.rows.clear()
+            trace.prompt = prompt
 
 
 def _refuse_nested(noise: Tensor, latent_shapes: Sequence[Any] | None) -> None:

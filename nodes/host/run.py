@@ -17,6 +17,9 @@ from .graph import OVERRIDE, carries_graph, differentiable, differentiable_atten
 from .weights import Loan, normal
 
 KEY = "energy_guidance"
+# The host adds ControlNet's output to skip connections in place: they must not be what the next
+# block has saved for its backward pass.
+AFTER_SKIP = "input_block_patch_after_skip"
 
 
 def signal_scale(model_sampling: Any) -> Any:
@@ -131,8 +134,9 @@ class GuidedRun:
             with torch.no_grad():
                 without = executor(model, _only(conds, negative), x.detach(), sigma, options)
         positive = normal_conds(_only(conds, [not flag for flag in negative]))
-        with self._loan(*self._control_networks(positive))():
-            kept = executor(model, positive, x, sigma, self._graph_options(options))
+        controls = controls_of(positive)
+        with self._loan(*_networks(controls))():
+            kept = executor(model, positive, x, sigma, self._graph_options(options, bool(controls)))
         out = [without[i] if flag else kept[i] for i, flag in enumerate(negative)]
         out = self._with_borrowed_slopes(out, negative)
         return self._noted(out, conds, negative)
@@ -163,18 +167,15 @@ class GuidedRun:
         flags = [any(cond is one for one in known) for cond in conds]
         return flags if any(flags) or len(conds) != 2 else [False, conds[1] is not None]
 
-    def _control_networks(self, conds: list[Any]) -> list[nn.Module]:
-        networks = []
-        for control in controls_of(conds):
-            if getattr(control, "cond_hint", None) is not None:
-                control.cond_hint = normal(control.cond_hint)
-            networks += [part for part in vars(control).values() if isinstance(part, nn.Module)]
-        return networks
-
-    def _graph_options(self, options: dict) -> dict:
-        transformer = options.get("transformer_options", {})
-        attention = differentiable_attention(transformer.get(OVERRIDE))
-        return {**options, "transformer_options": {**transformer, OVERRIDE: attention}}
+    def _graph_options(self, options: dict, controlled: bool) -> dict:
+        """The options of a branch that carries a graph: PyTorch's attention, skips kept apart."""
+        transformer = dict(options.get("transformer_options", {}))
+        transformer[OVERRIDE] = differentiable_attention(transformer.get(OVERRIDE))
+        if controlled:
+            patches = transformer.get("patches", {})
+            after = [*patches.get(AFTER_SKIP, ()), lambda h, extra: h.clone()]
+            transformer["patches"] = {**patches, AFTER_SKIP: after}
+        return {**options, "transformer_options": transformer}
 
     def forward(self, executor: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Run the network with weights that autograd may save."""
@@ -189,6 +190,15 @@ class GuidedRun:
         }
         with differentiable(model.diffusion_model, self._loan(model)):
             return executor(x, *args, **kwargs)
+
+
+def _networks(controls: list[Any]) -> list[nn.Module]:
+    """The networks of ControlNets, whose hints autograd may save from here on."""
+    for control in controls:
+        if getattr(control, "cond_hint", None) is not None:
+            control.cond_hint = normal(control.cond_hint)
+    parts = [part for control in controls for part in vars(control).values()]
+    return [part for part in parts if isinstance(part, nn.Module)]
 
 
 def _only(conds: list[Any], wanted: list[bool]) -> list[Any]:

@@ -46,19 +46,15 @@ def slope(decoder, networks, x):
     direction = torch.randn(x.shape, generator=generator)
     lend = Loan(*networks)
 
-    def value(x):
-        picture = decoder(x)
-        return (picture * picture.detach().roll(3, -1)).double().sum(), picture
-
     with lend():
         x = x.requires_grad_()
         picture = decoder(x)
         weight = torch.randn(picture.shape, generator=generator)
         (grad,) = torch.autograd.grad((picture * weight).sum(), x)
         with torch.no_grad():
-            ahead = (decoder(x + 1e-3 * direction).double() * weight).sum()
-            behind = (decoder(x - 1e-3 * direction).double() * weight).sum()
-    return (grad * direction).sum().item(), ((ahead - behind) / 2e-3).item(), grad
+            ahead = (decoder(x + 1e-4 * direction).double() * weight).sum()
+            behind = (decoder(x - 1e-4 * direction).double() * weight).sum()
+    return (grad * direction).sum().item(), ((ahead - behind) / 2e-4).item(), grad
 
 
 def test_vae_decodes_as_the_host_and_has_the_right_slope(vae):
@@ -96,16 +92,18 @@ def test_rgb_factors_are_those_of_the_previews():
 
 
 def test_taesd(tmp_path, monkeypatch):
-    torch.save(TAESD().taesd_decoder.state_dict(), tmp_path / "taesd_decoder.pth")
+    weights = TAESD().taesd_decoder.requires_grad_(False)
+    tiny._filled(weights)
+    torch.save(weights.state_dict(), tmp_path / "taesd_decoder.pth")
     monkeypatch.setitem(
         folder_paths.folder_names_and_paths, "vae_approx", ([str(tmp_path)], {".pth"})
     )
     with torch.inference_mode():
         reader = decode.decoder("taesd", None, FORMAT)
-    x = torch.randn(1, 4, 4, 4)
+    x = torch.randn(1, 4, 4, 4) * 0.2
     auto, difference, _ = slope(reader, [reader.network], x)
     assert reader(x).shape == (1, 3, 32, 32)
-    assert auto == pytest.approx(difference, rel=3e-2, abs=1e-3)
+    assert auto == pytest.approx(difference, rel=5e-2)
 
 
 @pytest.mark.parametrize("choice", ["vae", "rgb"])

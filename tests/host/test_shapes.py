@@ -1,0 +1,123 @@
+"""The embedded model in the host's own classes."""
+
+from __future__ import annotations
+
+import os
+
+import comfy.sample
+import comfy.samplers
+import pytest
+import torch
+from energy_guidance.nodes.host import networks, shapes
+
+THERE = (networks.ASSETS / "unet" / "config.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def parts():
+    if not THERE and not os.environ.get("CI"):
+        pytest.skip("the embedded model's weights are not in assets/shapes")
+    with torch.inference_mode():
+        return shapes.load()
+
+
+@pytest.fixture(scope="module")
+def diffusers():
+    return pytest.importorskip("diffusers")
+
+
+def relative(a, b):
+    return ((a - b).norm() / b.norm()).item()
+
+
+def encoded(clip, text):
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
+@torch.inference_mode()
+def host_latents(parts, noise):
+    model, clip, _ = parts
+    positive, negative = encoded(clip, "a big red circle"), encoded(clip, "")
+    return comfy.sample.sample(
+        model,
+        noise,
+        20,
+        4.0,
+        "euler",
+        "normal",
+        positive,
+        negative,
+        torch.zeros_like(noise),
+        disable_pbar=True,
+        seed=1,
+    )
+
+
+def test_it_paints_pictures(parts):
+    latents = host_latents(parts, torch.randn(1, 4, 16, 16, generator=torch.manual_seed(3)))
+    with torch.inference_mode():
+        picture = parts[2].decode(latents)
+    assert picture.shape == (1, 128, 128, 3)
+    assert picture.std() > 0.05
+
+
+def test_the_vae_gives_back_what_it_was_given(parts):
+    with torch.inference_mode():
+        picture = torch.full((1, 128, 128, 3), 0.5)
+        picture[:, 40:80, 40:80] = torch.tensor([1.0, 0.0, 0.0])
+        again = parts[2].decode(parts[2].encode(picture))
+    assert (again - picture).abs().mean() < 0.05
+
+
+def test_text_unet_and_vae_are_those_of_diffusers(parts, diffusers):
+    transformers = pytest.importorskip("transformers")
+    model, clip, vae = parts
+    folder = networks.ASSETS
+    unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet").float()
+    text = transformers.CLIPTextModel.from_pretrained(folder / "text_encoder").float()
+    kl = diffusers.AutoencoderKL.from_pretrained(folder / "vae").float()
+    x, steps = torch.randn(2, 4, 16, 16, generator=torch.manual_seed(0)), torch.tensor([700.0, 9.0])
+    with torch.inference_mode():
+        tokens = clip.tokenize("a small green star")
+        hidden = clip.encode_from_tokens(tokens)
+        ids = torch.tensor([[token for token, _ in tokens["l"][0]]])
+        assert relative(hidden, text(ids)[0]) < 1e-4
+        states = hidden.repeat(2, 1, 1)
+        ours = model.model.diffusion_model(x, steps, states)
+        assert relative(ours, unet(x, steps, states).sample) < 1e-4
+        decoded = ((kl.decode(x[:1]).sample + 1) / 2).clamp(0, 1)
+        assert relative(vae.decode(x[:1]).movedim(-1, 1), decoded) < 1e-4
+
+
+def test_twenty_euler_steps_agree_with_diffusers(parts, diffusers):
+    """Same weights, same noise, same noise levels: the host's sampler and diffusers' scheduler."""
+    noise = torch.randn(2, 4, 16, 16, generator=torch.manual_seed(1))
+    ours = host_latents(parts, noise)
+    model, clip, _ = parts
+    unet = diffusers.UNet2DConditionModel.from_pretrained(networks.ASSETS / "unet").float()
+    config = diffusers.EulerDiscreteScheduler.from_config(
+        {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    )
+    sampling = model.get_model_object("model_sampling")
+    sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", 20)
+    config.set_timesteps(sigmas=sigmas[:-1].tolist())
+    with torch.inference_mode():
+        states = torch.cat([encoded(clip, text)[0][0] for text in ("", "a big red circle")])
+        states = states.repeat_interleave(2, 0)
+        x = noise * (1 + sigmas[0] ** 2).sqrt()
+        for t in config.timesteps:
+            both = config.scale_model_input(torch.cat([x, x]), t)
+            uncond, cond = unet(
+                both, sampling.timestep(sigmas[config.step_index]), states
+            ).sample.chunk(2)
+            x = config.step(uncond + 4.0 * (cond - uncond), t, x).prev_sample
+    assert relative(ours, x / sampling_scale(model)) < 1e-3
+
+
+def sampling_scale(model):
+    return model.get_model_object("latent_format").scale_factor
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match="unet"):
+        shapes.load(tmp_path)
