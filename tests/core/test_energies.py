@@ -253,6 +253,7 @@ def test_cutouts_show_the_part_that_they_cut():
     spans = [float(view.max() - view.min()) for view in images[1:]]
     assert all(0.4 < span <= 1.001 for span in spans)
     assert len(set(spans)) > 4
+    assert max(float(view.min()) for view in images[1:]) > 0.1
 
 
 def test_text_is_encoded_once():
