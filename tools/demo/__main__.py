@@ -48,7 +48,7 @@ def main() -> int:
     blocks: dict[plan.Task, sheet.Block] = {}
     tasks = []
     try:
-        for task in plan.TASKS:
+        for task in [task for task in plan.TASKS if task.name in options.task]:
             results = {column.name: _drawn(host, task, column, options) for column in plan.COLUMNS}
             blocks[task] = {name: (shown, hits) for name, (shown, hits, _) in results.items()}
             columns = {name: figures for name, (_, _, figures) in results.items()}
@@ -134,6 +134,8 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=30, help="sampling steps")
     parser.add_argument("--seed", type=int, default=7, help="seed of the first batch")
     parser.add_argument("--host", choices=("auto", "comfyui", "diffusers"), default="auto")
+    names = [task.name for task in plan.TASKS]
+    parser.add_argument("--task", nargs="+", choices=names, default=names, help="only these")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder to write into")
     options = parser.parse_args(arguments)
     if min(options.samples, options.batch, options.steps) < 1:
