@@ -13,16 +13,24 @@ from torch import nn
 
 FOLDER = "guidance"
 EMBEDDED = "shapes"
+PATCHER = "energy_guidance_patcher"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 ASSETS = Path(__file__).parents[2] / "assets" / "shapes"
 
 
 def managed(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
-    """Wrap a network so that the host loads, offloads and counts it like its own models."""
-    load_device = comfy.model_management.get_torch_device()
-    return comfy.model_patcher.ModelPatcher(
-        network, load_device, comfy.model_management.unet_offload_device()
-    )
+    """Wrap a network so that the host loads, offloads and counts it like its own models.
+
+    The wrapper stays with its network: a network that outlives its wrapper looks like a memory leak
+    to the host, which then collects garbage before every run and warns.
+    """
+    patcher = getattr(network, PATCHER, None)
+    if patcher is None:
+        load_device = comfy.model_management.get_torch_device()
+        offload_device = comfy.model_management.unet_offload_device()
+        patcher = comfy.model_patcher.ModelPatcher(network, load_device, offload_device)
+        setattr(network, PATCHER, patcher)
+    return patcher
 
 
 def guide_files() -> list[str]:
