@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +17,7 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
 import comfy.utils
+from comfy.ldm.modules.diffusionmodules import model as autoencoder
 from torch import nn
 
 from .networks import ASSETS
@@ -103,6 +106,18 @@ def regroup(network: nn.Module, groups: int) -> None:
             module.num_groups = groups
 
 
+@contextlib.contextmanager
+def norms_of(groups: int) -> Iterator[None]:
+    """Build autoencoders with this many groups: narrow layers cannot even be built with 32."""
+    # The layers hold the function itself, as their default: only its own default can change.
+    normalize = autoencoder.Normalize
+    stock, normalize.__defaults__ = normalize.__defaults__, (groups,)
+    try:
+        yield
+    finally:
+        normalize.__defaults__ = stock
+
+
 def load_model(folder: Path = ASSETS) -> Any:
     """Return the U-Net as a MODEL."""
     weights, card = _weights(folder, "unet"), _config(folder, "unet")
@@ -140,9 +155,8 @@ def load_vae(folder: Path = ASSETS) -> Any:
         "dropout": 0.0,
     }
     params = {"ddconfig": layout, "embed_dim": config["latent_channels"]}
-    vae = comfy.sd.VAE(sd=weights, config={"params": params})
-    regroup(vae.first_stage_model, config["norm_num_groups"])
-    return vae
+    with norms_of(config["norm_num_groups"]):
+        return comfy.sd.VAE(sd=weights, config={"params": params})
 
 
 def load_clip(folder: Path = ASSETS) -> Any:
