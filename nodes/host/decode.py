@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from . import memory
 from .networks import managed
+from .recompute import recomputed
 from .weights import normal
 
 CHOICES = ("auto", "vae", "taesd", "rgb")
@@ -73,11 +74,8 @@ class VaeDecoder:
             .to(self.vae.device, self.vae.vae_dtype)
         )
         tight = memory.is_short_of(self.graph_bytes(latent.shape), self.vae.device)
-        sparing = (
-            memory.checkpointed(network, (ResnetBlock, AttnBlock))
-            if tight
-            else contextlib.nullcontext()
-        )
+        blocks = [m for m in network.modules() if isinstance(m, (ResnetBlock, AttnBlock))]
+        sparing = recomputed(blocks if tight else (), contextlib.nullcontext)
         with sparing, memory.explained("the VAE"):
             image = network.decode(latent).to(x0.device, torch.float32)
         return flat_picture(self.vae.process_output(image.clone()))

@@ -133,7 +133,7 @@ def _outer_sample(guidance: Guidance) -> Callable:
 
 
 def _start_traces(traces: Sequence[Any]) -> None:
-    """Empty traces that still hold another prompt's run: the host keeps guided models in its cache."""
+    """Empty traces of an earlier prompt: the host keeps guided models in its cache."""
     context = get_executing_context()
     prompt = None if context is None else context.prompt_id
     for trace in traces:
@@ -156,11 +156,7 @@ def _prepare_sampling(guidance: Guidance) -> Callable:
 
     def wrapper(executor: Any, patcher: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
         shape = list(noise_shape)
-        extra = (
-            memory.MODEL_GRAPH * patcher.model.memory_required(shape)
-            if guidance.differentiates_model
-            else 0.0
-        )
+        extra = memory.asked_for(patcher, shape) if guidance.differentiates_model else 0.0
         if guidance.reader is not None:
             extra += guidance.reader.graph_bytes(torch.Size(shape))
         widened = (

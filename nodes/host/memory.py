@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import comfy.model_management
-import torch
-import torch.utils.checkpoint
-from torch import nn
+from comfy.ldm.modules.attention import BasicTransformerBlock
 
-# Saved activations relative to the host's own estimate of what inference needs; measured, see
-# docs/decisions/0002-memory.md.
-MODEL_GRAPH = 4.0
-DECODE_GRAPH = 2.5
+# Activations that a graph saves, relative to the host's own estimate of what inference needs;
+# measured in docs/decisions/0002-memory.md.
+UNET_GRAPH, BLOCK_GRAPH = 9.0, 0.35
+OTHER_GRAPH = 45.0
+RECOMPUTED = 1 / 6
+DECODE_GRAPH = 2.7
 
 PREFIX = "ran out of memory while differentiating"
 ADVICE = (
@@ -59,20 +59,21 @@ def is_short_of(needed: float, device: Any) -> bool:
     return needed > comfy.model_management.get_free_memory(device)
 
 
-@contextlib.contextmanager
-def checkpointed(root: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[None]:
-    """Let blocks of these kinds save their input only, and compute again in backward."""
-    blocks = [m for m in root.modules() if isinstance(m, kinds) and "forward" not in m.__dict__]
-    try:
-        for block in blocks:
-            block.__dict__["forward"] = _recomputing(block.forward)
-        yield
-    finally:
-        for block in blocks:
-            block.__dict__.pop("forward", None)
+def graph_bytes(model: Any, shape: Sequence[int]) -> float:
+    """Bytes that the graph of one evaluation of the diffusion model saves.
+
+    Arguments:
+        model: the host's BaseModel.
+        shape: shape of x, (B, C, *S).
+    """
+    parts = list(model.diffusion_model.modules())
+    blocks = sum(isinstance(part, BasicTransformerBlock) for part in parts)
+    share = UNET_GRAPH + BLOCK_GRAPH * blocks if blocks else OTHER_GRAPH
+    return share * model.memory_required(list(shape))
 
 
-def _recomputing(forward: Callable) -> Callable:
-    return lambda *args, **kwargs: torch.utils.checkpoint.checkpoint(
-        forward, *args, use_reentrant=False, **kwargs
-    )
+def asked_for(patcher: Any, shape: Sequence[int]) -> float:
+    """Bytes to ask the host for: the whole graph, or less where it must be recomputed anyway."""
+    whole = graph_bytes(patcher.model, shape)
+    room = comfy.model_management.get_total_memory(patcher.load_device) - patcher.model_size()
+    return whole if whole < room else whole * RECOMPUTED

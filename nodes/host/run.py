@@ -14,6 +14,7 @@ from ...guidance_core.compose import active, guided, resolved
 from ...guidance_core.types import Estimate, Run
 from . import memory
 from .graph import OVERRIDE, carries_graph, differentiable, differentiable_attention
+from .recompute import blocks_of, recomputed
 from .weights import Loan, normal
 
 KEY = "energy_guidance"
@@ -188,7 +189,10 @@ class GuidedRun:
             name: arg if name == "transformer_options" else normal(arg)
             for name, arg in kwargs.items()
         }
-        with differentiable(model.diffusion_model, self._loan(model)):
+        network, loan = model.diffusion_model, self._loan(model)
+        context = lambda: differentiable(network, loan)
+        short = memory.is_short_of(memory.graph_bytes(model, x.shape), x.device)
+        with context(), recomputed(blocks_of(network) if short else (), context):
             return executor(x, *args, **kwargs)
 
 
