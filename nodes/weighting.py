@@ -1,0 +1,45 @@
+"""What every energy node ends with: a weight and a mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..guidance_core.energies.masked import Masked
+from ..guidance_core.energies.weighted_sum import WeightedSum
+
+WEIGHT_TIP = (
+    "Share of this energy when several are combined; a negative weight pushes away from the "
+    "target. Alone, the 'relative' and 'cfg' scales ignore its size. TFG sums its energies with "
+    "weight 1."
+)
+
+
+def closing_inputs() -> list[io.Input]:
+    """What every energy ends with: a weight and an optional mask."""
+    return [
+        io.Float.Input(
+            "weight", default=1.0, min=-1000.0, max=1000.0, step=0.05, tooltip=WEIGHT_TIP
+        ),
+        io.Mask.Input(
+            "mask",
+            optional=True,
+            tooltip="White is what the energy sees and may change; the rest is left alone. "
+            "Without a mask, the whole picture, as in the papers.",
+        ),
+    ]
+
+
+def finished(energy: Any, weight: float, mask: torch.Tensor | None) -> io.NodeOutput:
+    """The energy under its mask and weight."""
+    if mask is not None:
+        energy = Masked(energy, normal(mask))
+    return io.NodeOutput(energy if weight == 1.0 else WeightedSum(((weight, energy),)))
+
+
+def normal(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy that autograd may save, unlike the inference tensors that ComfyUI gives to nodes."""
+    with torch.inference_mode(False):
+        return tensor.clone()
