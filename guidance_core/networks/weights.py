@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -87,7 +88,7 @@ def recognise(
     )
 
 
-def described(metadata: dict[str, str], name: str) -> dict | None:
+def described(metadata: dict[str, str], name: str) -> dict[str, Any] | None:
     """The `energy_guidance` entry of a file's metadata, which describes its network."""
     if "energy_guidance" not in metadata:
         return None
