@@ -159,5 +159,7 @@ def test_trace_plotted_too_early_says_what_to_connect(server: Server) -> None:
 
 
 def test_cfg_scale_without_cfg_says_what_to_do(server: Server) -> None:
-    text = failure(server, workflow("classifier-guided", scale="cfg"), "KSampler")
+    prompt = workflow("classifier-guided")
+    prompt[id_of(prompt, "EGRuleForward")]["inputs"]["scale"] = "cfg"
+    text = failure(server, prompt, "KSampler")
     assert "relative" in text
