@@ -70,6 +70,7 @@ class GuidedRun:
         model_sampling = guider.model_patcher.get_model_object("model_sampling")
         self.stepping = False
         self._loans: dict[tuple[int, ...], Loan] = {}
+        self._twice: dict[torch.Size, list[nn.Module]] = {}
         self._branches: list[tuple[Tensor | None, Tensor | None]] = []
         with torch.inference_mode(False), torch.no_grad():
             rules = resolved(guidance.rules, lambda p: float(model_sampling.percent_to_sigma(p)))
@@ -178,6 +179,13 @@ class GuidedRun:
             transformer["patches"] = {**patches, AFTER_SKIP: after}
         return {**options, "transformer_options": transformer}
 
+    def _recomputed_blocks(self, model: Any, x: Tensor) -> list[nn.Module]:
+        """Blocks to compute twice; decided at the first evaluation of each shape."""
+        if x.shape not in self._twice:
+            short = memory.is_short_of(memory.graph_bytes(model, x.shape), x.device)
+            self._twice[x.shape] = blocks_of(model.diffusion_model) if short else []
+        return self._twice[x.shape]
+
     def forward(self, executor: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Run the network with weights that autograd may save."""
         model = executor.class_obj
@@ -191,8 +199,7 @@ class GuidedRun:
         }
         network, loan = model.diffusion_model, self._loan(model)
         context = lambda: differentiable(network, loan)
-        short = memory.is_short_of(memory.graph_bytes(model, x.shape), x.device)
-        with context(), recomputed(blocks_of(network) if short else (), context):
+        with context(), recomputed(self._recomputed_blocks(model, x), context):
             return executor(x, *args, **kwargs)
 
 

@@ -41,25 +41,27 @@ def vae():
 
 
 def slope(decoder, networks, x):
-    """Slope of a weighted sum of the picture along a direction: autograd, and differences."""
+    """Slope of a weighted sum of the picture along its gradient: autograd, and differences."""
     generator = torch.Generator().manual_seed(5)
-    direction = torch.randn(x.shape, generator=generator)
-    lend = Loan(*networks)
-
-    with lend():
+    with Loan(*networks)():
         x = x.requires_grad_()
         picture = decoder(x)
         weight = torch.randn(picture.shape, generator=generator)
         (grad,) = torch.autograd.grad((picture * weight).sum(), x)
+        direction = grad / grad.square().mean().sqrt()
         with torch.no_grad():
             ahead = (decoder(x + 1e-4 * direction).double() * weight).sum()
             behind = (decoder(x - 1e-4 * direction).double() * weight).sum()
     return (grad * direction).sum().item(), ((ahead - behind) / 2e-4).item(), grad
 
 
+def latents(size):
+    return torch.randn(1, 4, size, size, generator=torch.Generator().manual_seed(6)) * 0.2
+
+
 def test_vae_decodes_as_the_host_and_has_the_right_slope(vae):
     reader = decode.decoder("auto", vae, FORMAT)
-    x = torch.randn(1, 4, 8, 8) * 0.2
+    x = latents(8)
     auto, difference, _ = slope(reader, [vae.first_stage_model], x)
     assert auto == pytest.approx(difference, rel=3e-2)
     with torch.no_grad(), Loan(vae.first_stage_model)():
@@ -71,7 +73,7 @@ def test_vae_decodes_as_the_host_and_has_the_right_slope(vae):
 
 def test_checkpointing_gives_the_same_gradient_and_leaves_no_trace(vae, monkeypatch):
     reader = decode.decoder("vae", vae, FORMAT)
-    x = torch.randn(1, 4, 8, 8) * 0.2
+    x = latents(8)
     plain = slope(reader, [vae.first_stage_model], x.clone())[2]
     saved = []
     monkeypatch.setattr(memory, "is_short_of", lambda needed, device: saved.append(needed) or True)
@@ -100,7 +102,7 @@ def test_taesd(tmp_path, monkeypatch):
     )
     with torch.inference_mode():
         reader = decode.decoder("taesd", None, FORMAT)
-    x = torch.randn(1, 4, 4, 4) * 0.2
+    x = latents(4)
     auto, difference, _ = slope(reader, [reader.network], x)
     assert reader(x).shape == (1, 3, 32, 32)
     assert auto == pytest.approx(difference, rel=5e-2)
