@@ -135,7 +135,7 @@ def running(comfyui: Path, base: Path) -> Iterator[Server]:
         process = subprocess.Popen(
             _command(comfyui, base, port),
             cwd=comfyui,
-            # On a busy machine, threads that wait for each other cost far more than they bring here.
+            # On a busy machine, threads that wait for each other cost far more than they bring.
             env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
             stdout=sink,
             stderr=subprocess.STDOUT,
