@@ -29,13 +29,15 @@ def _start_host() -> None:
 
     comfy.options.enable_args_parsing()
     import comfy.samplers
+    import torch
 
+    # The models are so small that several threads only wait for each other.
+    torch.set_num_threads(1)
     sys.argv = argv
 
 
 def _register_pack() -> None:
-    """Make the checkout importable as a package, as the host does; it owns the name `nodes`
-    itself."""
+    """Make the checkout importable as a package: the host itself owns the name `nodes`."""
     pack = types.ModuleType(PACK)
     pack.__path__ = [str(ROOT)]
     sys.modules[PACK] = pack
