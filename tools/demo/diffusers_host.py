@@ -13,18 +13,17 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from open_clip import SimpleTokenizer
 from torch import Tensor
 from transformers import CLIPTextModel
 
 from guidance_core.compose import active, guided, resolved
 from guidance_core.recurrence import recurrent
 from guidance_core.types import Denoiser, Estimate, Rule, Run
+from tools.shapes import text
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "shapes"
 TRAIN_STEPS = 1000
 BETAS = (0.00085, 0.012)
-START, END, LENGTH = 49406, 49407, 77
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,8 @@ class Shapes:
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """Text embedding (N, 77, 64) of prompts."""
-        bpe = SimpleTokenizer()
-        rows = [[START, *bpe.encode(prompt)][: LENGTH - 1] for prompt in prompts]
-        ids = torch.tensor([row + [END] * (LENGTH - len(row)) for row in rows])
         with torch.no_grad():
-            return self.text_encoder(ids.to(self.device)).last_hidden_state
+            return self.text_encoder(text.tokens(prompts).to(self.device)).last_hidden_state
 
     def decode(self, x0: Tensor) -> Tensor:
         """Picture (B, 3, H, W) in [0, 1] of latents in the U-Net's units; differentiable."""
@@ -165,7 +161,7 @@ def sample(
     sigmas = levels.normal(settings.steps).to(model.device)
     run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed)
     own = [resolved(rule, levels.at_percent) for rule in rules]
-    prompts = [model.encode([text]) for text in (positive, negative)]
+    prompts = [model.encode([prompt]) for prompt in (positive, negative)]
     plain = denoiser(model, *prompts, settings.cfg)
     steered = guided(own, plain, run)
 
