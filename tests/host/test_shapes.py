@@ -101,7 +101,7 @@ def test_twenty_euler_steps_agree_with_diffusers(parts, diffusers):
     )
     sampling = model.get_model_object("model_sampling")
     sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", 20)
-    config.set_timesteps(sigmas=sigmas[:-1].tolist())
+    config.set_timesteps(sigmas=sigmas.tolist())
     with torch.inference_mode():
         states = torch.cat([encoded(clip, text)[0][0] for text in ("", "a big red circle")])
         states = states.repeat_interleave(2, 0)
