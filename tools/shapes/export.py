@@ -16,7 +16,6 @@ import torch
 from diffusers import DDPMScheduler
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from guidance_core.shapes import scenes
 from tools.shapes import checkpoints, train_classifier, train_clip, train_diffusion
@@ -46,12 +45,11 @@ def export_vae(checkpoint: Path, out: Path) -> None:
 
 
 def export_diffusion(checkpoint: Path, out: Path) -> None:
-    """Write the averaged U-Net and text encoder."""
+    """Write the U-Net and the text encoder."""
     model = train_diffusion.Shapes()
-    ema = AveragedModel(model)
-    checkpoints.resume(checkpoint, model=model, ema=ema)
-    ema.module.unet.half().save_pretrained(out / "unet")
-    ema.module.text_encoder.half().save_pretrained(out / "text_encoder")
+    checkpoints.resume(checkpoint, model=model)
+    model.unet.half().save_pretrained(out / "unet")
+    model.text_encoder.half().save_pretrained(out / "text_encoder")
     DDPMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
     ).save_pretrained(out / "scheduler")

@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from guidance_core.shapes import scenes
@@ -149,7 +148,10 @@ def loss_of(
 
 
 def rate(step: int, total: int) -> float:
-    """Learning rate as a share of the peak: warm-up, plateau, then down to zero."""
+    """Learning rate as a share of the peak: warm-up, plateau, then down to zero.
+
+    The way down stands in for an average of the weights, which lags behind in a short training.
+    """
     return min(1.0, (step + 1) / 100, 0.01 + (total - step) / (0.4 * total))
 
 
@@ -171,11 +173,10 @@ def main() -> None:
     model = Shapes()
     if args.init is not None:
         warm(model, args.init)
-    ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.999))
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01
     )
-    start = checkpoints.resume(args.out, model=model, ema=ema, optimiser=optimiser)
+    start = checkpoints.resume(args.out, model=model, optimiser=optimiser)
     if args.compile:
         model.unet.compile()
     latents = Latents(load_vae(args.vae))
@@ -199,10 +200,9 @@ def main() -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        ema.update_parameters(model)
         bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
         if (step + 1) % 100 == 0 or step + 1 == args.steps:
-            checkpoints.save(args.out, step + 1, model=model, ema=ema, optimiser=optimiser)
+            checkpoints.save(args.out, step + 1, model=model, optimiser=optimiser)
 
 
 if __name__ == "__main__":
