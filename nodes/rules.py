@@ -11,7 +11,7 @@ from ..guidance_core.rules.forward import Forward
 from ..guidance_core.schedules import PercentWindow, Scaled
 from .sockets import Energy, Rule, Schedule, advanced, schema
 
-# Measured on the embedded model: guidance in the last third burns texture in.
+# Late guidance mostly adds adversarial texture; the shape is settled by then.
 DEFAULT_WINDOW = PercentWindow(0.0, 0.7)
 SCHEDULE_TIP = (
     "When the rule acts. Without one: constant over the first 70 % of the noise schedule. FreeDoM "

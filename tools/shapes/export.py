@@ -71,6 +71,7 @@ def main() -> None:
     pixels = {"mean": [0.5] * 3, "std": [0.5] * 3}
     if (args.trained / "diffusion.pt").exists():
         export_diffusion(args.trained / "diffusion.pt", args.out)
+    if (args.trained / "vae.pt").exists():
         export_vae(args.trained / "vae.pt", args.out)
     if (args.trained / "classifier.pt").exists():
         net = train_classifier.build()

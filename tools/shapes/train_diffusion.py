@@ -75,6 +75,8 @@ def warm(model: Shapes, folder: Path) -> None:
 
 def load_vae(path: Path) -> AutoencoderKL:
     """The trained VAE, frozen, with latents of zero mean and unit variance in every channel."""
+    if not path.exists():
+        raise FileNotFoundError(f"expected the trained VAE at {path}: run tools.shapes.train_vae")
     vae = train_vae.build()
     checkpoints.resume(path, vae=vae)
     return standardised(vae.eval().requires_grad_(False))
@@ -179,7 +181,9 @@ def main() -> None:
     start = checkpoints.resume(args.out, model=model, optimiser=optimiser)
     if args.compile:
         model.unet.compile()
-    latents = Latents(load_vae(args.vae))
+    # An exported VAE is standardised already.
+    exported = args.init and AutoencoderKL.from_pretrained(args.init / "vae").eval()
+    latents = Latents(exported or load_vae(args.vae))
     latents.upto(WINDOW + start * FRESH)
     alphas = DDPMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
