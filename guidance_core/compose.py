@@ -48,8 +48,9 @@ def _private(rule: Rule) -> Rule:
 
 
 def energies_of(rules: Sequence[Rule]) -> Needs:
-    """What the energies of a stack need from a host: captures, networks, decoding."""
-    return needs(rule.energy for rule in rules if hasattr(rule, "energy"))
+    """What the energies of a stack, and the rules themselves, need from a host."""
+    energies = [rule.energy for rule in rules if hasattr(rule, "energy")]
+    return needs([*energies, *rules])
 
 
 def active(rules: Sequence[Rule], sigma: float) -> bool:

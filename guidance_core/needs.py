@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from .captures import Capture
 from .types import Energy
 
 
@@ -16,12 +17,12 @@ class Needs:
     """What energies need from a host.
 
     Arguments:
-        captures: names of the captures that they read.
+        captures: attention maps and features that they read.
         networks: guide networks to load, each once.
         reads_image: whether the latent must be decoded.
     """
 
-    captures: frozenset[str]
+    captures: frozenset[Capture]
     networks: tuple[nn.Module, ...]
     reads_image: bool
 

@@ -14,6 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .captures import Capture
+
 
 def _same(part: Tensor | None, change: Callable[[Tensor], Tensor]) -> Tensor | None:
     return None if part is None else change(part)
@@ -27,7 +29,8 @@ class Estimate:
         x0: clean estimate after classifier-free guidance, shape (B, C, *S), model latent units.
         sigma: noise level of the evaluation, shape (B,).
         decode: differentiable map from x0 to an image (B, 3, H, W) in [0, 1].
-        captures: attention maps and features of that same evaluation, each of shape (B, ...).
+        captures: attention maps and features of that same evaluation, for each request one tensor
+            (B, ...) per layer.
         cond: x0 of the positive branch alone, like x0.
         uncond: x0 of the negative branch alone, like x0; None where CFG is 1.
     """
@@ -35,7 +38,7 @@ class Estimate:
     x0: Tensor
     sigma: Tensor
     decode: Callable[[Tensor], Tensor] | None = None
-    captures: Mapping[str, Tensor] = field(default_factory=dict)
+    captures: Mapping[Capture, tuple[Tensor, ...]] = field(default_factory=dict)
     cond: Tensor | None = None
     uncond: Tensor | None = None
 
@@ -49,12 +52,12 @@ class Estimate:
             )
         return self.decode(self.x0)
 
-    def capture(self, name: str) -> Tensor:
-        """One capture by name; the error lists what was recorded."""
-        if name not in self.captures:
-            there = ", ".join(sorted(self.captures)) or "nothing"
-            raise KeyError(f"no capture {name!r} in this estimate: recorded were {there}")
-        return self.captures[name]
+    def capture(self, request: Capture) -> tuple[Tensor, ...]:
+        """One capture, a tensor (B, ...) per layer; the error lists what was recorded."""
+        if request not in self.captures:
+            there = "; ".join(map(str, self.captures)) or "nothing"
+            raise KeyError(f"no capture {request} in this estimate: recorded were {there}")
+        return self.captures[request]
 
     def moved(self, delta: Tensor) -> Estimate:
         """The estimate at x0 + delta, with delta (B, C, *S) taken as a constant.
@@ -72,7 +75,7 @@ class Estimate:
         return replace(
             self,
             x0=change(self.x0),
-            captures={name: change(part) for name, part in self.captures.items()},
+            captures={key: tuple(map(change, parts)) for key, parts in self.captures.items()},
             cond=_same(self.cond, change),
             uncond=_same(self.uncond, change),
         )
@@ -93,7 +96,7 @@ class Denoiser(Protocol):
 class Energy(Protocol):
     """How far an estimate is from what was asked: (B,), lower is better, row by row.
 
-    Besides being called, an energy may declare `captures: frozenset[str]`,
+    Besides being called, an energy may declare `captures: frozenset[Capture]`,
     `networks: tuple[nn.Module, ...]`, `reads_image: bool`, `active(sigma: float) -> bool` and
     `within(mask) -> Energy`. A plain function declares nothing.
     """

@@ -12,6 +12,8 @@ Rule = io.Custom("GUIDANCE_RULE")
 Schedule = io.Custom("GUIDANCE_SCHEDULE")
 Trace = io.Custom("GUIDANCE_TRACE")
 Network = io.Custom("GUIDE_NETWORK")
+Tokens = io.Custom("GUIDANCE_TOKENS")
+Reference = io.Custom("GUIDANCE_REFERENCE")
 
 _KNOWN = frozenset(field.name for field in dataclasses.fields(io.Schema))
 _Input = TypeVar("_Input", bound=io.Input)

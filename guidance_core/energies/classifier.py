@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..process import full_precision
 from ..types import Estimate
 
@@ -47,7 +48,7 @@ class ClassLabel:
 
     network: Classifier
     label: str
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

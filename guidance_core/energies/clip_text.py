@@ -18,6 +18,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..process import full_precision
 from ..types import Estimate, mixed_seed
 
@@ -67,7 +68,7 @@ class ClipText:
     augment: bool = True
     least: float = 0.5
     seed: int = 0
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..process import full_precision
 from ..shaping import mask_at
 from ..types import Estimate
@@ -34,7 +35,7 @@ class MeanColor:
     target: Tensor
     share: float = 1.0
     mask: Tensor | None = None
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = True
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..needs import is_active, needs
 from ..shaping import mask_at
 from ..types import Energy, Estimate
@@ -64,7 +65,7 @@ class Masked:
         return is_active(self.energy, sigma)
 
     @property
-    def captures(self) -> frozenset[str]:
+    def captures(self) -> frozenset[Capture]:
         """Captures that the energy reads."""
         return needs([self.energy]).captures
 

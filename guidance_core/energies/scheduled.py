@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..needs import is_active, needs
 from ..types import Energy, Estimate, Schedule
 
@@ -37,7 +38,7 @@ class Scheduled:
         return self.schedule(sigma) != 0 and is_active(self.energy, sigma)
 
     @property
-    def captures(self) -> frozenset[str]:
+    def captures(self) -> frozenset[Capture]:
         """Captures that the energy reads."""
         return needs([self.energy]).captures
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..needs import is_active, needs
 from ..types import Energy, Estimate
 
@@ -47,7 +48,7 @@ class WeightedSum:
         return bool(self._at(sigma))
 
     @property
-    def captures(self) -> frozenset[str]:
+    def captures(self) -> frozenset[Capture]:
         """Captures that any part reads."""
         return needs(energy for _, energy in self.parts).captures
 

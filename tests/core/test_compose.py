@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from guidance_core.captures import Attention, Features
 from guidance_core.compose import active, energies_of, guided, resolved
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_text import ClipText
@@ -28,6 +29,8 @@ from tests.core.toys import (
     run_with,
     toward,
 )
+
+MAP = Attention((1,))
 
 
 def test_no_rules_is_the_model():
@@ -73,6 +76,16 @@ def test_needs_of_a_stack_are_joined_and_networks_listed_once():
     assert wanted.reads_image
     assert wanted.captures == frozenset()
     assert not energies_of(rules[2:]).reads_image
+
+
+def test_a_rule_may_ask_for_captures_itself():
+    class Watching:
+        captures = frozenset({MAP})
+
+        def __call__(self, denoise, x, sigma, run):
+            return denoise(x, sigma)
+
+    assert energies_of([Watching(), Forward(toward(), Constant())]).captures == {MAP}
 
 
 def test_active_says_where_a_stack_has_work():
@@ -122,16 +135,16 @@ def test_an_estimate_decodes_once_and_drops_captures_when_moved():
         calls.append(1)
         return decode(x0)
 
-    estimate = Estimate(latent(), levels(1.0), counted, {"map": latent()}, latent(), latent())
+    estimate = Estimate(latent(), levels(1.0), counted, {MAP: (latent(),)}, latent(), latent())
     assert estimate.image is estimate.image
     assert len(calls) == 1
     moved = estimate.moved(torch.ones_like(latent()))
     assert torch.equal(moved.x0 - moved.uncond, estimate.x0 - estimate.uncond)
     assert not torch.equal(moved.image, estimate.image)
-    with pytest.raises(KeyError, match="no capture 'map' in this estimate: recorded were nothing"):
-        moved.capture("map")
-    with pytest.raises(KeyError, match="recorded were map"):
-        estimate.capture("maps")
+    with pytest.raises(KeyError, match=r"no capture Attention.* recorded were nothing"):
+        moved.capture(MAP)
+    with pytest.raises(KeyError, match="recorded were Attention"):
+        estimate.capture(Features())
 
 
 def test_a_delta_is_a_constant():

@@ -7,9 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from guidance_core.captures import Attention
 from guidance_core.gradients import at_estimate, through_model
 from guidance_core.types import Estimate
 from tests.core.toys import Model, assert_close, latent, levels, toward
+
+MAP = Attention((1,))
 
 
 def test_gradient_through_the_model_is_autograds():
@@ -26,10 +29,10 @@ def test_gradient_counts_every_way_from_the_input_once():
 
     def model(x, sigma):
         attention = x.sin()
-        return Estimate(x + attention.square(), sigma, captures={"map": attention}, cond=x.cos())
+        return Estimate(x + attention.square(), sigma, captures={MAP: (attention,)}, cond=x.cos())
 
     def energy(e):
-        return (e.x0 * e.capture("map") + e.cond).flatten(1).sum(1)
+        return (e.x0 * e.capture(MAP)[0] + e.cond).flatten(1).sum(1)
 
     x = latent().requires_grad_()
     (expected,) = torch.autograd.grad(energy(model(x, levels(1.0))).sum(), x)
@@ -127,10 +130,10 @@ def test_a_model_without_a_graph_is_an_error_not_a_silent_nothing():
 
 
 def test_an_energy_of_captures_alone_has_no_gradient_at_the_estimate():
-    estimate = replace(Model()(latent(), levels(2.0)), captures={"map": latent()})
+    estimate = replace(Model()(latent(), levels(2.0)), captures={MAP: (latent(),)})
 
     def energy(e):
-        return e.capture("map").flatten(1).sum(1)
+        return e.capture(MAP)[0].flatten(1).sum(1)
 
     with pytest.raises(RuntimeError, match="use a rule that goes through the model"):
         at_estimate(energy, estimate)

@@ -6,7 +6,18 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PARTS_MAY_IMPORT = {"types", "needs", "process", "gradients", "shaping", "schedules"}
+PARTS_MAY_IMPORT = {
+    "types",
+    "captures",
+    "tokens",
+    "references",
+    "attention",
+    "needs",
+    "process",
+    "gradients",
+    "shaping",
+    "schedules",
+}
 
 
 def imports(path: Path) -> list[tuple[str, ...]]:

@@ -1,0 +1,89 @@
+"""What energies may ask to see from inside the model: attention maps and features.
+
+A request is made without knowing the model, so layers have symbolic names: the host says which of
+its layers each of them means, and the error of an unknown one lists those there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT, ALL = "default", "all"
+Layers = str | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Cross-attention maps of the positive prompt: where the picture looks at its words.
+
+    The value is one tensor per layer, (B, K, h, w): the softmax over the whole context, averaged
+    over heads, one map per position, in the layer's own resolution and the latent's aspect. In
+    models of joint attention it is the part of an image token's attention that goes to the text.
+
+    Arguments:
+        positions: places in the positive prompt's context, in the order of the K maps; none means
+            every one.
+        layers: "default" (the host's choice for the model), "all", or names of layers.
+
+    Raises:
+        ValueError: a negative position, or no layers.
+    """
+
+    positions: tuple[int, ...] = ()
+    layers: Layers = DEFAULT
+
+    def __post_init__(self) -> None:
+        if any(position < 0 for position in self.positions):
+            raise ValueError(f"positions must be >= 0, got {self.positions}")
+        _check_layers(self.layers)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Activations of the positive branch, one tensor (B, C, h, w) per layer.
+
+    Arguments:
+        layers: "default" (the host's choice for the model), "all", or names of layers.
+
+    Raises:
+        ValueError: no layers.
+    """
+
+    layers: Layers = DEFAULT
+
+    def __post_init__(self) -> None:
+        _check_layers(self.layers)
+
+
+Capture = Attention | Features
+
+
+def _check_layers(layers: Layers) -> None:
+    if isinstance(layers, str) and layers not in (DEFAULT, ALL):
+        raise ValueError(
+            f"layers must be '{DEFAULT}', '{ALL}' or a tuple of names, got {layers!r}: "
+            f"write ({layers!r},) for one layer"
+        )
+    if not layers:
+        raise ValueError("no layers: name at least one, or use 'default'")
+
+
+def chosen(layers: Layers, default: tuple[str, ...], there: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the layers that a request means, in the model's order.
+
+    Arguments:
+        layers: as in the request.
+        default: what "default" means for this model.
+        there: every layer of this model.
+
+    Raises:
+        ValueError: the model has no such layer; the message lists those it has.
+    """
+    wanted = {DEFAULT: default, ALL: there}[layers] if isinstance(layers, str) else layers
+    unknown = [name for name in wanted if name not in there]
+    if unknown:
+        raise ValueError(
+            f"this model has no layer {', '.join(unknown)}: use 'default', 'all' or some of "
+            f"{', '.join(there)}"
+        )
+    return tuple(name for name in there if name in wanted)
