@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from comfy.patcher_extension import WrappersMP
 from comfy_execution.utils import get_executing_context
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...guidance_core.compose import energies_of
 from . import memory
+from .captures import Recorder
 from .decode import decoder as choose_decoder
 from .graph import carries_graph
 from .networks import managed
@@ -75,23 +76,27 @@ def apply(
     guidance = Guidance(tuple(rules), reader, () if trace is None else (trace,))
     previous = guided.get_attachment(KEY)
     guidance = guidance if previous is None else previous.joined(guidance)
-    _check(guidance)
+    _check(guidance, guided.get_model_object("diffusion_model"))
     _attach(guided, guidance)
     return guided
 
 
-def _check(guidance: Guidance) -> None:
+def _check(guidance: Guidance, network: nn.Module) -> None:
     needs = guidance.needs
     if needs.reads_image and guidance.decoder is None:
         raise ValueError(
             "an energy looks at the picture, but there is no VAE to decode the latent: "
             "connect a VAE, or choose decoder 'taesd' or 'rgb' in Apply Guidance"
         )
+    for rule in guidance.rules:
+        reads = energies_of([rule]).captures if hasattr(rule, "energy") else frozenset()
+        if reads and not getattr(rule, "through_model", True):
+            raise ValueError(
+                f"{type(rule).__name__} does not go through the model, but its energy reads "
+                "attention or features from inside it: use Rule: Forward or Rule: Latent Update"
+            )
     if needs.captures:
-        raise ValueError(
-            f"an energy reads {', '.join(sorted(needs.captures))} from inside the model, which "
-            "this version cannot record: use energies of the latent or of the picture"
-        )
+        Recorder(network, needs.captures)
 
 
 def _attach(guided: Any, guidance: Guidance) -> None:
@@ -189,6 +194,9 @@ def _apply_model(executor: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The network itself: lend it weights that autograd may save."""
     options = kwargs.get("transformer_options") or (args[4] if len(args) > 4 else {})
     run = options.get(KEY) if options else None
-    if run is None or not carries_graph(x):
+    if run is None:
         return executor(x, *args, **kwargs)
-    return run.forward(executor, x, *args, **kwargs)
+    with run.reading(x, options):
+        if not carries_graph(x):
+            return executor(x, *args, **kwargs)
+        return run.forward(executor, x, *args, **kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import Any
 
@@ -10,9 +11,10 @@ import comfy.model_sampling
 import torch
 from torch import Tensor, nn
 
-from ...guidance_core.compose import active, guided, resolved
+from ...guidance_core.compose import active, energies_of, guided, resolved
 from ...guidance_core.types import Estimate, Run
 from . import memory
+from .captures import Prompt, Recorder, check_positions, read_prompt
 from .graph import OVERRIDE, carries_graph, differentiable, differentiable_attention
 from .recompute import blocks_of, recomputed
 from .weights import Loan, normal
@@ -72,6 +74,11 @@ class GuidedRun:
         self._loans: dict[tuple[int, ...], Loan] = {}
         self._twice: dict[torch.Size, list[nn.Module]] = {}
         self._branches: list[tuple[Tensor | None, Tensor | None]] = []
+        self._recorders: dict[tuple[int, frozenset[Any]], Recorder] = {}
+        self._recorder: Recorder | None = None
+        if guidance.needs.captures:
+            prompt = read_prompt(guider.conds.get("positive", ()))
+            check_positions(guidance.needs.captures, prompt["cross_attn"].shape[1])
         with torch.inference_mode(False), torch.no_grad():
             rules = resolved(guidance.rules, lambda p: float(model_sampling.percent_to_sigma(p)))
             run = Run(signal_scale(model_sampling), normal(sigmas), self._record, seed or 0)
@@ -103,7 +110,7 @@ class GuidedRun:
                 return self._guided(normal(x), normal(sigma)).x0.detach()
         finally:
             self.stepping = False
-            self._branches = []
+            self._branches, self._recorder = [], None
 
     def _guides(self) -> Loan:
         """Weights of guide networks and decoder: lent for a whole step, backward included."""
@@ -122,14 +129,17 @@ class GuidedRun:
         x0 = self._predict(x, sigma)
         # Context windows evaluate piece by piece: then there is no estimate of a whole branch.
         cond, uncond = self._branches[0] if len(self._branches) == 1 else (None, None)
-        return Estimate(x0, sigma, self.guidance.reader, {}, cond, uncond)
+        captures = {} if self._recorder is None else self._recorder.values
+        return Estimate(x0, sigma, self.guidance.reader, captures, cond, uncond)
 
     def branches(
         self, executor: Any, model: Any, conds: list, x: Tensor, sigma: Tensor, options: dict
     ) -> list[Tensor]:
         """Evaluate the branches of CFG, the negative ones first and without a graph."""
         negative = self._negative(conds)
+        self._aim(model, conds, negative, float(sigma.flatten()[0]))
         if not carries_graph(x):
+            options = self._reading_options(options)
             return self._noted(executor(model, conds, x, sigma, options), conds, negative)
         without = [None] * len(conds)
         if any(negative):
@@ -173,18 +183,53 @@ class GuidedRun:
         """The options of a branch that carries a graph: PyTorch's attention, skips kept apart."""
         transformer = dict(options.get("transformer_options", {}))
         transformer[OVERRIDE] = differentiable_attention(transformer.get(OVERRIDE))
+        if self._recorder is not None:
+            transformer = self._recorder.options(transformer)
         if controlled:
             patches = transformer.get("patches", {})
             after = [*patches.get(AFTER_SKIP, ()), lambda h, extra: h.clone()]
             transformer["patches"] = {**patches, AFTER_SKIP: after}
         return {**options, "transformer_options": transformer}
 
+    def _reading_options(self, options: dict) -> dict:
+        """The options of an evaluation without a graph: attention that can be read."""
+        if self._recorder is None:
+            return options
+        transformer = self._recorder.options(options.get("transformer_options", {}))
+        return {**options, "transformer_options": transformer}
+
+    def _aim(self, model: Any, conds: list[Any], negative: list[bool], sigma: float) -> None:
+        """Make ready to read what the energies of this noise level want, of the first prompt."""
+        self._recorder = None
+        wanted = energies_of([rule for rule in self.rules if active([rule], sigma)]).captures
+        positive = [cond for cond, flag in zip(conds, negative, strict=True) if cond and not flag]
+        if not wanted or not positive:
+            return
+        network = model.diffusion_model
+        key = (id(network), wanted)
+        self._recorder = self._recorders.get(key) or Recorder(network, wanted)
+        self._recorders[key] = self._recorder
+        prompt = read_prompt(positive[0], sigma)
+        length = prompt["model_conds"]["c_crossattn"].cond.shape[1]
+        check_positions(wanted, length)
+        self._recorder.aim(Prompt(prompt["uuid"], length))
+
+    def reading(self, x: Tensor, options: dict) -> contextlib.AbstractContextManager:
+        """Read captures, where wanted, from the evaluation of the network that follows."""
+        if self._recorder is None:
+            return contextlib.nullcontext()
+        return self._recorder.reading(x, options["uuids"])
+
     def _recomputed_blocks(self, model: Any, x: Tensor) -> list[nn.Module]:
-        """Blocks to compute twice; decided at the first evaluation of each shape."""
+        """Blocks to compute twice; decided at the first evaluation of each shape.
+
+        Not those whose attention is read: what is read in them must keep its graph.
+        """
         if x.shape not in self._twice:
             short = memory.is_short_of(memory.graph_bytes(model, x.shape), x.device)
             self._twice[x.shape] = blocks_of(model.diffusion_model) if short else []
-        return self._twice[x.shape]
+        kept = [] if self._recorder is None else self._recorder.blocks
+        return [block for block in self._twice[x.shape] if not any(block is one for one in kept)]
 
     def forward(self, executor: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Run the network with weights that autograd may save."""

@@ -79,6 +79,45 @@ def unet(kind: str = "eps", dtype: torch.dtype = torch.float32, cast: bool = Fal
     return patcher(model)
 
 
+def sdxl():
+    """A U-Net of SDXL's anatomy: several transformers per block, none at the finest level."""
+    with torch.inference_mode():
+        depths = {"transformer_depth": [0, 2], "transformer_depth_output": [0, 0, 2, 2]}
+        settings = {**UNET, **depths, "transformer_depth_middle": 2, "adm_in_channels": 32 + 1536}
+        config = comfy.supported_models.SDXL({**settings, "num_classes": "sequential"})
+        config.set_inference_dtype(torch.float32, None)
+        model = comfy.model_base.SDXL(config)
+        _filled(model.diffusion_model)
+        model.eval()
+    return patcher(model)
+
+
+def sd3():
+    """A Stable Diffusion 3.5 with two blocks, the first with a second attention of its own."""
+    linear = {"in_features": 48, "out_features": 128}
+    settings = {
+        "in_channels": 16,
+        "patch_size": 2,
+        "depth": 2,
+        "input_size": None,
+        "adm_in_channels": 32,
+        "context_embedder_config": {"target": "torch.nn.Linear", "params": linear},
+        "num_patches": 64,
+        "pos_embed_max_size": 8,
+        "pos_embed_scaling_factor": None,
+        "qk_norm": "rms",
+        "x_block_self_attn_layers": [0],
+    }
+    with torch.inference_mode():
+        config = comfy.supported_models.SD3(settings)
+        config.set_inference_dtype(torch.float32, None)
+        model = comfy.model_base.SD3(config)
+        _filled(model.diffusion_model)
+        model.diffusion_model.pos_embed.zero_()
+        model.eval()
+    return patcher(model)
+
+
 def flux():
     """A Flux with two blocks."""
     with torch.inference_mode():
