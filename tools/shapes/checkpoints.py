@@ -22,7 +22,7 @@ def resume(path: Path, **parts: nn.Module | torch.optim.Optimizer) -> int:
     """Load every part from `path` and return the step to go on from; 0 when there is none."""
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location="cpu")
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return state["step"]
