@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .captures import Attention, Capture
@@ -69,6 +70,27 @@ class Reference:
             f"the reference holds no {request}: record it with the same words and layers; "
             f"recorded were {recorded}"
         )
+
+    def like(self, values: Values, sigma: float, request: Capture) -> Values:
+        """What was recorded, in the dtype, on the device and in the size of values (B, K, h, w).
+
+        Raises:
+            ValueError: neither one picture was recorded nor as many as the batch has.
+        """
+        recorded = self.at(sigma, request)
+        if recorded[0].shape[0] not in (1, values[0].shape[0]):
+            raise ValueError(
+                f"the reference has {recorded[0].shape[0]} pictures, the latent batch "
+                f"{values[0].shape[0]}: record one picture, or one for each sample"
+            )
+        return tuple(_like(there, value) for there, value in zip(recorded, values, strict=True))
+
+
+def _like(recorded: Tensor, value: Tensor) -> Tensor:
+    recorded = recorded.to(value.device, torch.promote_types(value.dtype, torch.float32))
+    if recorded.shape[-2:] != value.shape[-2:]:
+        recorded = F.interpolate(recorded, value.shape[-2:], mode="bilinear", align_corners=False)
+    return recorded.expand(value.shape[0], -1, -1, -1)
 
 
 def _packed(value: Tensor) -> Tensor:

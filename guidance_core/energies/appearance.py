@@ -1,0 +1,85 @@
+"""How a word looks.
+
+References:
+    Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,
+    arXiv:2306.00986, section 3.2 (object appearance).
+    Deviates: the mask is taken from the mean of the layers read, not from one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..attention import averaged, maps_in, resized, thresholded, word_maps
+from ..captures import DEFAULT, Attention, Capture, Features, Layers
+from ..process import full_precision
+from ..references import Reference
+from ..tokens import Word, positions_of
+from ..types import Estimate
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """Difference between the mean activations inside the words' masks and those of a reference.
+
+    energy = mean over words, layers and channels of |sum m F / sum m - (the same there)|, where m
+    is the word's hard mask, a constant.
+
+    Arguments:
+        words: words of the positive prompt, at least one.
+        reference: another run, with the words' maps and the same layers recorded.
+        layers: layers of attention to read.
+        features: layers of activations to read.
+
+    Raises:
+        ValueError: no words.
+    """
+
+    words: tuple[Word, ...]
+    reference: Reference
+    layers: Layers = DEFAULT
+    features: Layers = DEFAULT
+    networks: ClassVar[tuple[nn.Module, ...]] = ()
+    reads_image: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        positions_of(self.words)
+
+    @property
+    def requests(self) -> tuple[Attention, Features]:
+        """What is read."""
+        return Attention(positions_of(self.words), self.layers), Features(self.features)
+
+    @property
+    def captures(self) -> frozenset[Capture]:
+        """Maps of the words, and activations."""
+        return frozenset(self.requests)
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        attention, features = self.requests
+        level = float(estimate.sigma[0])
+        looks, values = estimate.capture(attention), estimate.capture(features)
+        there_looks = self.reference.like(looks, level, attention)
+        there_values = self.reference.like(values, level, features)
+        here = _means(values, maps_in(estimate, attention, self.words))
+        there = _means(there_values, word_maps(there_looks, attention, self.words))
+        gaps = [(a - b).abs().flatten(1).mean(1) for a, b in zip(here, there, strict=True)]
+        return torch.stack(gaps).mean(0)
+
+
+def _means(values: Sequence[Tensor], maps: list[Tensor]) -> list[Tensor]:
+    """Mean activations inside the words' hard masks, (B, W, C) per layer."""
+    soft = thresholded(averaged(maps)).detach()
+    return [_mean(full_precision(value), soft) for value in values]
+
+
+def _mean(value: Tensor, soft: Tensor) -> Tensor:
+    mask = (resized(soft, value.shape[-2:]) > 0.5).to(value)
+    total = torch.einsum("bcij,bwij->bwc", value, mask)
+    return total / mask.sum((-2, -1)).clamp_min(1.0)[..., None]

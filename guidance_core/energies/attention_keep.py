@@ -1,0 +1,61 @@
+"""Attention that should stay as it was in another run.
+
+References:
+    Zero-shot Image-to-Image Translation (Pix2Pix-Zero), Parmar et al. 2023, arXiv:2302.03027,
+    eq. (4) (cross-attention guidance).
+    Deviates: a mean over the picture and the layers in place of a sum, so that the size of the
+    energy does not grow with the resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..captures import DEFAULT, Attention, Capture, Layers
+from ..process import full_precision
+from ..references import Reference
+from ..tokens import Word, positions_of
+from ..types import Estimate
+
+
+@dataclass(frozen=True)
+class AttentionKeep:
+    """Squared difference between the maps of the words and those of a reference.
+
+    energy = mean over layers and pixels of sum over tokens of (A - A_ref)^2, in [0, 2].
+
+    Arguments:
+        reference: another run, with the same layers recorded.
+        words: words whose maps should stay; none means every place of the prompt, as published.
+        layers: layers of attention to read.
+    """
+
+    reference: Reference
+    words: tuple[Word, ...] = ()
+    layers: Layers = DEFAULT
+    networks: ClassVar[tuple[nn.Module, ...]] = ()
+    reads_image: ClassVar[bool] = False
+
+    @property
+    def request(self) -> Attention:
+        """What is read."""
+        return Attention(positions_of(self.words) if self.words else (), self.layers)
+
+    @property
+    def captures(self) -> frozenset[Capture]:
+        """Maps of the words."""
+        return frozenset({self.request})
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        layers = tuple(full_precision(maps) for maps in estimate.capture(self.request))
+        there = self.reference.like(layers, float(estimate.sigma[0]), self.request)
+        gaps = [
+            (maps - recorded).square().sum(1).flatten(1).mean(1)
+            for maps, recorded in zip(layers, there, strict=True)
+        ]
+        return torch.stack(gaps).mean(0)

@@ -1,0 +1,126 @@
+"""A box that a word should keep to.
+
+References:
+    layout: Training-Free Layout Control with Cross-Attention Guidance, Chen et al. 2023,
+    arXiv:2304.03373, eq. (1).  boxdiff: BoxDiff, Xie et al. 2023, arXiv:2307.10816, eqs. (3)-(6).
+    Deviates: cells count by the part of them that the box covers, so that no box is ever empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..attention import across_text, averaged, maps_in
+from ..captures import DEFAULT, Attention, Capture, Layers
+from ..tokens import Word, positions_of
+from ..types import Estimate
+
+LOSSES = ("layout", "boxdiff")
+SHARE = 0.2  # BoxDiff's P: the strongest fifth of the cells is asked
+REACH = 1  # BoxDiff's L: cells to either side of a corner
+
+
+@dataclass(frozen=True)
+class Box:
+    """How much of the words' attention lies outside a box.
+
+    layout: mean over words and layers of (1 - attention in the box / all attention)^2, in [0, 1].
+    boxdiff: mean over words of 1 - mean of the strongest fifth inside, + mean of the strongest
+        fifth outside, + mean difference between the words' and the box's projections around the
+        corners; on attention made a share of the text, averaged over layers; in [0, 3].
+
+    Arguments:
+        words: words of the positive prompt, at least one; all keep to the one box.
+        box: left, top, right, bottom in [0, 1] of the picture.
+        loss: layout or boxdiff.
+        layers: layers of attention to read.
+
+    Raises:
+        ValueError: no words, an empty box, one outside the picture, or an unknown loss.
+    """
+
+    words: tuple[Word, ...]
+    box: tuple[float, float, float, float]
+    loss: str = "layout"
+    layers: Layers = DEFAULT
+    networks: ClassVar[tuple[nn.Module, ...]] = ()
+    reads_image: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        positions_of(self.words)
+        left, top, right, bottom = self.box
+        if not all(0 <= edge <= 1 for edge in self.box):
+            raise ValueError(f"the box must lie in the picture, in [0, 1], got {self.box}")
+        if not (left < right and top < bottom):
+            raise ValueError(
+                f"the box is empty: need left < right and top < bottom, got {self.box}"
+            )
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+
+    @property
+    def request(self) -> Attention:
+        """What is read: for shares of the text the whole context."""
+        places = positions_of(self.words) if self.loss == "layout" else ()
+        return Attention(places, self.layers)
+
+    @property
+    def captures(self) -> frozenset[Capture]:
+        """Maps of the words."""
+        return frozenset({self.request})
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        if self.loss == "boxdiff":
+            shares = across_text(averaged(estimate.capture(self.request)))
+            maps = [shares[:, list(word.positions)].mean(1) for word in self.words]
+            return torch.stack([_boxdiff(part, self.covered(part)) for part in maps]).mean(0)
+        layers = maps_in(estimate, self.request, self.words)
+        return torch.stack([_layout(part, self.covered(part)) for part in layers]).mean(0)
+
+    def covered(self, maps: Tensor) -> Tensor:
+        """Part of each cell of maps (..., h, w) that the box covers, shape (h, w)."""
+        left, top, right, bottom = self.box
+        rows, columns = _overlap(top, bottom, maps.shape[-2]), _overlap(left, right, maps.shape[-1])
+        return maps.new_tensor(rows)[:, None] * maps.new_tensor(columns)
+
+
+def _overlap(start: float, end: float, count: int) -> list[float]:
+    """Part of each of `count` cells of [0, 1] between start and end."""
+    return [max(0.0, min(end * count, i + 1) - max(start * count, float(i))) for i in range(count)]
+
+
+def _layout(maps: Tensor, covered: Tensor) -> Tensor:
+    inside = (maps * covered).sum((-2, -1)) / maps.sum((-2, -1))
+    return (1 - inside).square().mean(1)
+
+
+def _boxdiff(maps: Tensor, covered: Tensor) -> Tensor:
+    """Inner, outer and corner terms of one word's maps (B, h, w)."""
+    box = (covered >= min(0.5, float(covered.max()))).to(maps)
+    inside = _strongest(maps, box == 1)
+    outside = _strongest(maps, box == 0)
+    gaps = [
+        (maps.amax(axis) - box.amax(axis)).abs()[:, _corners(box.amax(axis))] for axis in (-2, -1)
+    ]
+    return 1 - inside + outside + torch.cat(gaps, 1).mean(1)
+
+
+def _strongest(maps: Tensor, where: Tensor) -> Tensor:
+    """Mean of the strongest cells (B, h, w) of an area (h, w); 0 where the area is empty."""
+    cells = maps[:, where]
+    if cells.shape[1] == 0:
+        return maps.new_zeros(len(maps))
+    return cells.topk(max(1, round(SHARE * cells.shape[1])), 1).values.mean(1)
+
+
+def _corners(line: Tensor) -> Tensor:
+    """Cells within reach of either end of a box's projection (n,), booleans."""
+    inside = line.nonzero().flatten()
+    cells = torch.arange(len(line), device=line.device)
+    ends = torch.stack([inside[0], inside[-1]])
+    return ((cells[:, None] - ends).abs() <= REACH).any(1)

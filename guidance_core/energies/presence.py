@@ -1,0 +1,57 @@
+"""Words that must not be forgotten.
+
+References:
+    Attend-and-Excite, Chefer et al. 2023, arXiv:2301.13826, eqs. (1)-(2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from ..attention import across_text, averaged
+from ..captures import DEFAULT, Attention, Capture, Layers
+from ..tokens import Word, positions_of
+from ..types import Estimate
+
+
+@dataclass(frozen=True)
+class Presence:
+    """How far the most neglected of the words is from owning some place of the picture.
+
+    energy = max over words of 1 - max_hw share(A), in [0, 1], on attention made a share of the
+    text, averaged over layers.
+
+    Arguments:
+        words: words of the positive prompt, at least one; not the first or last place of it.
+        layers: layers of attention to read.
+
+    Raises:
+        ValueError: no words.
+    """
+
+    words: tuple[Word, ...]
+    layers: Layers = DEFAULT
+    networks: ClassVar[tuple[nn.Module, ...]] = ()
+    reads_image: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        positions_of(self.words)
+
+    @property
+    def request(self) -> Attention:
+        """What is read: the whole context, for a share of it."""
+        return Attention((), self.layers)
+
+    @property
+    def captures(self) -> frozenset[Capture]:
+        """Maps of the whole context."""
+        return frozenset({self.request})
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        shares = across_text(averaged(estimate.capture(self.request)))
+        peaks = shares[:, list(positions_of(self.words))].amax((-2, -1))
+        return 1 - peaks.amin(1)

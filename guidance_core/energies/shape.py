@@ -1,0 +1,111 @@
+"""The outline of a word in the picture.
+
+References:
+    Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,
+    arXiv:2306.00986, section 3.2 (object shape).
+    Deviates: the outline may also be a mask that somebody painted, and it is moved and scaled about
+    its own centre.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..attention import centroid, maps_in, thresholded, word_maps
+from ..captures import DEFAULT, Attention, Capture, Layers
+from ..references import Reference
+from ..shaping import mask_at
+from ..tokens import Word, positions_of
+from ..types import Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """Difference between the words' soft masks and an outline.
+
+    energy = mean over words, layers and pixels of |mask(A) - outline|, in [0, 1].
+
+    Arguments:
+        words: words of the positive prompt, at least one.
+        outline: mask (H, W) or (B, H, W) in [0, 1], any size, the same for every word; None with a
+            reference.
+        reference: another run, whose hard masks are the outlines.
+        shift: x and y by which the outline moves, in [-1, 1] of the picture.
+        scale: factor of the outline's width and height, > 0.
+        layers: layers of attention to read.
+
+    Raises:
+        ValueError: no words, an empty outline, an argument outside its range, or not just one of
+            outline and reference.
+    """
+
+    words: tuple[Word, ...]
+    outline: Tensor | None = None
+    reference: Reference | None = None
+    shift: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    layers: Layers = DEFAULT
+    networks: ClassVar[tuple[nn.Module, ...]] = ()
+    reads_image: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        positions_of(self.words)
+        if (self.outline is None) == (self.reference is None):
+            raise ValueError("a shape needs an outline or a reference, and not both")
+        if self.outline is not None and not (self.outline.flatten(-2).amax(-1) > 0).all():
+            raise ValueError("the outline is empty: paint the shape that the word should have")
+        if not all(-1 <= value <= 1 for value in self.shift) or not self.scale > 0:
+            raise ValueError(
+                f"need a shift in [-1, 1] and a scale > 0, got {self.shift} and {self.scale}"
+            )
+
+    @property
+    def request(self) -> Attention:
+        """What is read."""
+        return Attention(positions_of(self.words), self.layers)
+
+    @property
+    def captures(self) -> frozenset[Capture]:
+        """Maps of the words."""
+        return frozenset({self.request})
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        layers = maps_in(estimate, self.request, self.words)
+        outlines = [self._moved(outline) for outline in self._outlines(estimate, layers)]
+        gaps = [
+            (thresholded(maps) - outline).abs().flatten(1).mean(1)
+            for maps, outline in zip(layers, outlines, strict=True)
+        ]
+        return torch.stack(gaps).mean(0)
+
+    def _outlines(self, estimate: Estimate, layers: list[Tensor]) -> list[Tensor]:
+        """Hard masks for each layer and word, (B, W or 1, h, w)."""
+        if self.outline is not None:
+            outline = self.outline
+            return [(mask_at(outline, maps)[:, None] >= 0.5).to(maps) for maps in layers]
+        assert self.reference is not None
+        values = estimate.capture(self.request)
+        there = self.reference.like(values, float(estimate.sigma[0]), self.request)
+        recorded = word_maps(there, self.request, self.words)
+        return [(thresholded(maps) > 0.5).to(maps) for maps in recorded]
+
+    def _moved(self, outline: Tensor) -> Tensor:
+        """Outlines (B, W, h, w) scaled about their centres and shifted."""
+        if self.shift == (0.0, 0.0) and self.scale == 1.0:
+            return outline
+        masks = outline.flatten(0, 1)[:, None]
+        # Pixel p shows what was at c + (p - shift - c) / scale, in coordinates of [-1, 1].
+        centre = 2 * centroid(masks)[:, 0] - 1
+        offset = centre - (centre + 2 * masks.new_tensor(self.shift)) / self.scale
+        turn = torch.eye(2).to(masks).expand(len(masks), 2, 2) / self.scale
+        grid = F.affine_grid(
+            torch.cat([turn, offset[:, :, None]], 2), list(masks.shape), align_corners=False
+        )
+        moved = F.grid_sample(masks, grid, align_corners=False)
+        return (moved >= 0.5).to(outline).reshape(outline.shape)

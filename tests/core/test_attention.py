@@ -1,0 +1,335 @@
+"""Energies of attention and features: the laws of all, and the closed forms of each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from guidance_core import attention
+from guidance_core.captures import Attention, Features
+from guidance_core.energies.appearance import Appearance
+from guidance_core.energies.attention_keep import AttentionKeep
+from guidance_core.energies.binding import Binding
+from guidance_core.energies.box import Box
+from guidance_core.energies.feature_keep import FeatureKeep
+from guidance_core.energies.position import Position
+from guidance_core.energies.presence import Presence
+from guidance_core.energies.scheduled import Scheduled
+from guidance_core.energies.shape import Shape
+from guidance_core.energies.size import Size
+from guidance_core.energies.weighted_sum import WeightedSum
+from guidance_core.gradients import through_model
+from guidance_core.needs import needs
+from guidance_core.references import Reference
+from guidance_core.schedules import Constant
+from guidance_core.tokens import Word
+from guidance_core.types import Estimate
+from tests.core.toys import DOUBLE, assert_close, latent, levels, seeded
+
+LENGTH = 6
+RED, CIRCLE, SMALL = Word("red", (2,)), Word("circle", (3, 4)), Word("small", (1,))
+WORDS = (RED, CIRCLE)
+BOX = (0.1, 0.3, 0.55, 0.8)
+
+
+def values(request, x: Tensor) -> tuple[Tensor, ...]:
+    """What a toy model shows of a latent (B, 4, h, w), in two layers."""
+    fine = torch.einsum("kc,bchw->bkhw", seeded(LENGTH, 4, seed=5).to(x), x)
+    layers = [fine, F.adaptive_avg_pool2d(fine, (3, 4))]
+    if isinstance(request, Features):
+        return tuple(layer.sin() for layer in layers)
+    maps = [layer.softmax(1) for layer in layers]
+    return tuple(m[:, list(request.positions)] if request.positions else m for m in maps)
+
+
+def model(energy):
+    return lambda x, sigma: Estimate(
+        x, sigma, captures={request: values(request, x) for request in energy.captures}
+    )
+
+
+def value(energy, x: Tensor) -> Tensor:
+    return energy(model(energy)(x, levels(1.0, x.shape[0]).to(x)))
+
+
+def reference(x: Tensor) -> Reference:
+    requests = Attention(), Features()
+    return Reference({1.0: {request: values(request, x) for request in requests}}, (5, 6))
+
+
+OTHER = reference(latent(1, seed=9))
+OUTLINE = torch.zeros(10, 12)
+OUTLINE[2:6, 1:7] = 1
+CASES = {
+    "position": Position(WORDS, (0.2, 0.9)),
+    "position, reference": Position(WORDS, reference=OTHER, shift=(0.1, -0.2)),
+    "size": Size(WORDS, 0.02),
+    "size, reference": Size(WORDS, reference=OTHER, ratio=3.0),
+    "shape": Shape(WORDS, OUTLINE),
+    "shape, reference": Shape(WORDS, reference=OTHER, shift=(0.2, 0.0), scale=1.3),
+    "appearance": Appearance(WORDS, OTHER),
+    "box": Box(WORDS, BOX),
+    "box, boxdiff": Box(WORDS, BOX, "boxdiff"),
+    "presence": Presence(WORDS),
+    "binding": Binding(WORDS),
+    "binding, others": Binding(WORDS, (SMALL,)),
+    "attention keep": AttentionKeep(OTHER),
+    "attention keep, words": AttentionKeep(OTHER, WORDS),
+    "feature keep": FeatureKeep(OTHER),
+    "feature keep, mask": FeatureKeep(OTHER, OUTLINE),
+    "sum": WeightedSum(((2.0, Position(WORDS, (0.2, 0.9))), (0.5, FeatureKeep(OTHER)))),
+    "scheduled": Scheduled(Box(WORDS, BOX), Constant(0.5)),
+}
+EACH = pytest.mark.parametrize("energy", CASES.values(), ids=CASES.keys())
+
+
+@EACH
+def test_one_finite_nonnegative_value_per_sample(energy):
+    energies = value(energy, latent(3))
+    assert energies.shape == (3,)
+    assert energies.isfinite().all()
+    assert (energies > 0).all()
+
+
+@EACH
+def test_sample_alone_equals_sample_in_batch(energy):
+    x = latent(3)
+    _, energies, grad = through_model(energy, model(energy), x, levels(1.0, 3))
+    for i in range(3):
+        alone = through_model(energy, model(energy), x[i : i + 1], levels(1.0, 1))
+        assert_close(alone[1][0], energies[i])
+        assert_close(alone[2][0], grad[i])
+
+
+@EACH
+def test_gradient_is_that_of_finite_differences(energy):
+    x = latent(1, seed=3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: value(energy, x), x, atol=1e-6)
+
+
+@EACH
+def test_a_small_step_down_lowers_it(energy):
+    _, energies, grad = through_model(energy, model(energy), latent(), levels(1.0))
+    step = 1e-4 / grad.flatten(1).norm(dim=1).clamp_min(1e-9).view(-1, 1, 1, 1)
+    assert (value(energy, latent() - step * grad) < energies).all()
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_captures_are_measured_in_float32(energy, dtype):
+    x = latent()
+    captures = {
+        request: tuple(part.to(dtype) for part in values(request, x)) for request in energy.captures
+    }
+    measured = energy(Estimate(x.float(), levels(1.0), captures=captures))
+    assert measured.dtype == torch.float32
+    torch.testing.assert_close(measured.double(), value(energy, x), rtol=0.1, atol=0.1)
+
+
+@EACH
+def test_declares_what_it_reads(energy):
+    wanted = needs([energy])
+    assert wanted.captures
+    assert not wanted.reads_image
+    assert wanted.networks == ()
+    assert hash(next(iter(wanted.captures))) is not None
+
+
+def shown(maps: Tensor, request: Attention | None = None) -> Estimate:
+    """An estimate whose one layer shows maps (B, K, h, w) of positions 0 to K - 1."""
+    request = request or Attention(tuple(range(maps.shape[1])))
+    return Estimate(maps, levels(1.0, maps.shape[0]), captures={request: (maps,)})
+
+
+def square(top: int, left: int, side: int = 2, size: int = 8) -> Tensor:
+    maps = torch.full((1, 1, size, size), 0.1, dtype=DOUBLE)
+    maps[..., top : top + side, left : left + side] = 0.9
+    return maps
+
+
+ONE = (Word("circle", (0,)),)
+
+
+def test_position_is_zero_at_its_point_and_the_distance_elsewhere():
+    there = Position(ONE, (0.375, 0.625))
+    assert float(there(shown(square(4, 2)))) < 1e-3
+    away = float(there(shown(square(4, 6))))
+    assert away == pytest.approx(0.5, abs=2e-3)
+    moved = [float(there(shown(square(4, left)))) for left in (5, 4, 3, 2)]
+    assert moved == sorted(moved, reverse=True)
+
+
+def test_position_follows_a_reference_and_its_shift():
+    there = Reference({1.0: {Attention((0,)): (square(1, 1),)}}, (8, 8))
+    energy = Position(ONE, reference=there, shift=(0.25, 0.0))
+    assert float(energy(shown(square(1, 3)))) < 1e-3
+    assert float(energy(shown(square(1, 1)))) == pytest.approx(0.25, abs=2e-3)
+
+
+def test_size_is_the_area_of_the_soft_mask():
+    area = 4 / 64
+    assert float(Size(ONE, area)(shown(square(1, 1)))) < 1e-3
+    assert float(Size(ONE, 0.5)(shown(square(1, 1)))) == pytest.approx(0.5 - area, abs=1e-3)
+    there = Reference({1.0: {Attention((0,)): (square(1, 1),)}}, (8, 8))
+    assert float(Size(ONE, reference=there, ratio=4.0)(shown(square(1, 1, 4)))) < 1e-3
+
+
+def test_shape_is_zero_at_its_outline_moved_and_scaled():
+    outline = torch.zeros(16, 16)
+    outline[4:8, 4:8] = 1
+    assert float(Shape(ONE, outline)(shown(square(2, 2)))) < 1e-3
+    assert float(Shape(ONE, outline)(shown(square(2, 3)))) == pytest.approx(4 / 64, abs=1e-3)
+    shifted = Shape(ONE, outline, shift=(0.25, -0.125))
+    assert float(shifted(shown(square(1, 4)))) < 1e-3
+    there = Reference({1.0: {Attention((0,)): (square(3, 3),)}}, (8, 8))
+    assert float(Shape(ONE, reference=there, scale=2.0)(shown(square(2, 2, 4)))) < 1e-3
+
+
+def test_layout_is_the_squared_share_outside_the_box():
+    energy = Box(ONE, (0.25, 0.25, 0.5, 0.5))
+    inside, total = 4 * 0.9, 4 * 0.9 + 60 * 0.1
+    expected = (1 - inside / total) ** 2
+    assert_close(energy(shown(square(2, 2))), torch.tensor([expected], dtype=DOUBLE))
+    alone = square(2, 2) - 0.1
+    assert_close(energy(shown(alone)), torch.zeros(1, dtype=DOUBLE))
+    assert_close(
+        Box(ONE, (0, 0, 0.01, 0.01)).covered(alone).sum(), torch.tensor(0.0064, dtype=DOUBLE)
+    )
+
+
+def context(*maps: Tensor) -> Estimate:
+    """A whole context whose first and last places are idle."""
+    idle = torch.zeros_like(maps[0])
+    return shown(torch.cat([idle, *maps, idle], 1), Attention())
+
+
+def test_boxdiff_falls_as_the_word_moves_into_its_box():
+    rival = torch.full((1, 1, 8, 8), 0.5, dtype=DOUBLE)
+    energy = Box((Word("circle", (1,)),), (0.25, 0.25, 0.5, 0.5), "boxdiff")
+    values = [float(energy(context(square(2, left), rival))) for left in (6, 4, 2)]
+    assert values == sorted(values, reverse=True)
+    assert values[2] < 0.6 < values[0]
+
+
+def test_presence_is_about_the_worst_word():
+    flat = torch.full((1, 1, 8, 8), 0.1, dtype=DOUBLE)
+    words = Word("cat", (1,)), Word("dog", (2,))
+    both = Presence(words)(context(square(1, 1), square(5, 5)))
+    one = Presence(words)(context(square(1, 1), flat))
+    assert float(both) < float(one)
+    assert float(Presence(words[:1])(context(square(1, 1), flat))) < float(one)
+    shares = attention.across_text(context(square(1, 1), flat).capture(Attention())[0])
+    assert_close(one[0], 1 - shares[0, 2].max())
+    assert (shares[:, [0, -1]] == 0).all()
+
+
+def test_a_share_of_the_text_is_blurred_with_the_published_kernel():
+    kornia = pytest.importorskip("kornia")
+    maps = seeded(2, 5, 6, 7).sigmoid()
+    sharp = (100 * maps[:, 1:-1]).softmax(1)
+    expected = kornia.filters.gaussian_blur2d(sharp, (3, 3), (0.5, 0.5), separable=False)
+    assert_close(attention.across_text(maps)[:, 1:-1], expected)
+
+
+def test_binding_is_zero_together_and_apart_from_others():
+    a, b = square(1, 1) - 0.1, square(5, 5) - 0.1
+    pair = Word("red", (0,)), Word("circle", (1,))
+    zero, one = torch.zeros(1, dtype=DOUBLE), torch.ones(1, dtype=DOUBLE)
+    assert_close(Binding(pair)(shown(torch.cat([a, 3 * a], 1))), zero)
+    assert_close(Binding(pair)(shown(torch.cat([a, b], 1))), one)
+    other = Binding(pair, (Word("blue", (2,)),))
+    assert_close(other(shown(torch.cat([a, a, b], 1))), zero)
+    assert_close(other(shown(torch.cat([a, a, a], 1))), one)
+
+
+@pytest.mark.parametrize("name", ["attention keep", "feature keep", "appearance"])
+def test_what_was_recorded_is_the_optimum(name):
+    x = latent(1, seed=9)
+    assert float(value(CASES[name], x)) < 1e-3 * float(value(CASES[name], latent(1)))
+
+
+def test_keeping_attention_is_the_published_sum_over_tokens_as_a_mean_over_places():
+    x = latent(1)
+    parts = [
+        (a - b.half().double()).square().sum() / a[0, 0].numel()
+        for a, b in zip(values(Attention(), x), values(Attention(), latent(1, seed=9)), strict=True)
+    ]
+    assert_close(value(CASES["attention keep"], x)[0], torch.stack(parts).mean())
+
+
+def test_a_mask_keeps_features_inside_it_only():
+    energy = FeatureKeep(OTHER, OUTLINE, ("fine",))
+    kept = Reference({1.0: {Features(("fine",)): OTHER.at(1.0, Features())[:1]}}, (5, 6))
+    energy = replace(energy, reference=kept)
+    part = values(Features(), latent(1))[0].clone().requires_grad_()
+    estimate = Estimate(part, levels(1.0, 1), captures={Features(("fine",)): (part,)})
+    (grad,) = torch.autograd.grad(energy(estimate).sum(), part)
+    inside = F.interpolate(OUTLINE[None, None], (5, 6), mode="area")[0, 0] > 0
+    assert (grad[..., ~inside] == 0).all()
+    assert (grad[..., inside] != 0).any()
+
+
+def test_a_flat_map_has_a_finite_gradient():
+    flat = torch.full((1, 1, 4, 4), 0.2, dtype=DOUBLE).requires_grad_()
+    for energy in (Position(ONE, (0.2, 0.2)), Size(ONE, 0.5), Box(ONE, BOX)):
+        (grad,) = torch.autograd.grad(energy(shown(flat)).sum(), flat)
+        assert grad.isfinite().all()
+
+
+def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
+    q, k = seeded(2, 3, 10, 4).requires_grad_(), seeded(2, 3, 7, 4, seed=1).requires_grad_()
+    mask = torch.ones(10, 7, dtype=torch.bool).tril(3)
+
+    def both():
+        plain = attention.maps(q, k, (1, 5))
+        hidden = attention.maps(q, k, (1, 5), mask, 0.3)
+        return plain, hidden, *torch.autograd.grad((plain.square() + hidden).sum(), (q, k))
+
+    whole = both()
+    looks = (q @ k.mT / 2).softmax(3).mean(1)[..., [1, 5]].mT
+    assert_close(whole[0], looks)
+    hidden = (0.3 * q @ k.mT).masked_fill(~mask, -math.inf).softmax(3).mean(1)[..., [1, 5]].mT
+    assert_close(whole[1], hidden)
+    monkeypatch.setattr(attention, "ROOM", 2 * 3 * 7 * 4)
+    for once, again in zip(whole, both(), strict=True):
+        assert_close(again, once)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Position((), (0.5, 0.5)), "no words were chosen"),
+        (lambda: Position(WORDS, (0.5, 1.5)), "must lie in the picture"),
+        (lambda: Position(WORDS), "a target or a reference, and not both"),
+        (lambda: Position(WORDS, (0.1, 0.1), OTHER), "a target or a reference, and not both"),
+        (lambda: Position(WORDS, reference=OTHER, shift=(2.0, 0.0)), "shift must be in"),
+        (lambda: Size(WORDS, 0.0), "target must be in"),
+        (lambda: Size(WORDS, reference=OTHER, ratio=0.0), "ratio must be > 0"),
+        (lambda: Size(WORDS), "a target or a reference"),
+        (lambda: Shape(WORDS), "an outline or a reference"),
+        (lambda: Shape(WORDS, torch.zeros(4, 4)), "the outline is empty"),
+        (lambda: Shape(WORDS, OUTLINE, scale=0.0), "a scale > 0"),
+        (lambda: Box(WORDS, (0.5, 0.1, 0.5, 0.9)), "the box is empty"),
+        (lambda: Box(WORDS, (0.5, 0.1, 1.1, 0.9)), "must lie in the picture"),
+        (lambda: Box(WORDS, BOX, "iou"), "loss must be one of"),
+        (lambda: Binding((RED,)), "at least two words that belong together, got 1"),
+        (lambda: Binding(WORDS, (RED,)), "red cannot be both bound and kept apart"),
+        (lambda: Presence(()), "no words were chosen"),
+        (lambda: Appearance((), OTHER), "no words were chosen"),
+        (lambda: FeatureKeep(OTHER, torch.zeros(3, 3)), "the mask is empty"),
+    ],
+)
+def test_bad_arguments_are_refused_at_once(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_a_reference_of_another_number_of_pictures_is_refused():
+    energy = AttentionKeep(reference(latent(2)))
+    with pytest.raises(ValueError, match="the reference has 2 pictures, the latent batch 3"):
+        value(energy, latent(3))
