@@ -1,0 +1,122 @@
+"""Latent update: the noisy latent itself moves down its energy before the model's step.
+
+References:
+    Attend-and-Excite, Chefer et al. 2023, arXiv:2301.13826, algorithm 1 (update and refinement);
+    layout guidance, Chen et al. 2023, arXiv:2304.03373, eq. (2); BoxDiff, Pix2Pix-Zero likewise.
+    Deviates: for x = alpha x0 + sigma n, with sizes that ignore the energy's units, and with a step
+    that is given back through the estimate: exact for Euler and DDIM, for other samplers nearly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..gradients import through_model
+from ..needs import is_active
+from ..process import per_sample, posterior_std
+from ..shaping import fade, norm, rms, unit_rms
+from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
+
+SCALES = ("relative", "absolute")
+
+
+@dataclass(frozen=True)
+class LatentUpdate:
+    """x moves against the gradient of its energy, then the model is evaluated where it went.
+
+    absolute: x <- x - strength * (alpha^2 + sigma^2) * grad, the papers' z <- z - strength * grad
+        for the latent z of unit variance.
+    relative: RMS of the step = strength * alpha * posterior standard deviation of x0, as if the
+        clean part of x had moved by the push of the other rules.
+
+    The sampler only takes an estimate and keeps its own x, so what the step leaves after the next
+    one of Euler's is added to the estimate.
+
+    Arguments:
+        energy: what is asked.
+        strength: multiplier over the noise level; where it is 0 the model runs as it is.
+        scale: relative or absolute.
+        iterations: steps per evaluation at most, >= 1; all are taken until `stop` is reached.
+        stop: energy at which a sample counts as done; its steps fade from 2 stop on. 0 never stops.
+        every: act at every n-th noise level of the run only, >= 1.
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+
+    energy: Energy
+    strength: Schedule
+    scale: str = "relative"
+    iterations: int = 1
+    stop: float = 0.0
+    every: int = 1
+    through_model: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
+        if self.iterations < 1 or self.every < 1:
+            raise ValueError(
+                f"need iterations >= 1 and every >= 1, got {self.iterations} and {self.every}"
+            )
+        if not self.stop >= 0:
+            raise ValueError(f"stop must be >= 0, got {self.stop}")
+
+    def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
+        """One guided evaluation: x (B, C, *S), sigma (B,)."""
+        level = float(sigma[0])
+        strength = self.strength(level)
+        if strength == 0 or not is_active(self.energy, level) or self._rests(level, run):
+            return denoise(x, sigma)
+        step, before, after, energy, grad_norm = self._descended(denoise, x, sigma, run, strength)
+        estimate = after or denoise(x + step, sigma)
+        estimate = estimate.moved(step * per_sample(_carried(sigma, run), step))
+        cfg_push = None if before.uncond is None else rms(before.x0 - before.uncond).detach()
+        push = rms(estimate.x0 - before.x0).detach()
+        run.record(Record("LatentUpdate", level, energy, grad_norm, push, cfg_push))
+        return estimate
+
+    def _rests(self, level: float, run: Run) -> bool:
+        """Whether this noise level is one of those that are left out."""
+        before = [other for other in run.sigmas.tolist() if other > level * (1 + 1e-5)]
+        return len(before) % self.every != 0
+
+    def _descended(
+        self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run, strength: float
+    ) -> tuple[Tensor, Estimate, Estimate | None, Tensor, Tensor]:
+        """Change of x; the estimates before it and, if known, after it; energy and gradient norm.
+
+        The last two, of shape (B,), are those before the change.
+        """
+        step, first = torch.zeros_like(x), None
+        for _ in range(self.iterations):
+            estimate, energy, grad = through_model(
+                self.energy, denoise, x + step, sigma, rule="LatentUpdate"
+            )
+            first = first or (estimate, energy, norm(grad))
+            size = strength * fade(energy, self.stop).to(sigma)
+            if not size.any():
+                return step, first[0], estimate, first[1], first[2]
+            step = step - self._scaled(grad, sigma, run.alpha(sigma)) * per_sample(size, grad)
+        assert first is not None
+        return step, first[0], None, first[1], first[2]
+
+    def _scaled(self, grad: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:
+        if self.scale == "absolute":
+            return grad * per_sample(alpha.square() + sigma.square(), grad)
+        return unit_rms(grad) * per_sample(alpha * posterior_std(sigma, alpha), grad)
+
+
+def _carried(sigma: Tensor, run: Run) -> Tensor:
+    """What a change of x counts in the estimate, so that Euler's step arrives as if x had it.
+
+    From x' = x + d Euler goes to alpha_n D' + sigma_n (x' - alpha D') / sigma, from x to the same
+    place with D = D' + d (sigma_n / sigma) / (alpha_n - alpha sigma_n / sigma).
+    """
+    following = sigma.new_tensor([run.next_sigma(level) for level in sigma.tolist()])
+    ratio = following / sigma
+    return ratio / (run.alpha(following) - run.alpha(sigma) * ratio)

@@ -1,0 +1,183 @@
+"""The rule that moves the noisy latent before the model's step."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from guidance_core.compose import guided
+from guidance_core.process import per_sample, posterior_std
+from guidance_core.rules.forward import Forward
+from guidance_core.rules.latent_update import LatentUpdate
+from guidance_core.schedules import Constant, Window
+from guidance_core.shaping import rms
+from guidance_core.trace import Trace
+from tests.core.toys import DOUBLE, Model, assert_close, latent, levels, run_with, toward
+from tests.ground_truth import flow
+
+CASES = {
+    "relative": LatentUpdate(toward(), Constant(0.5)),
+    "absolute": LatentUpdate(toward(), Constant(0.05), "absolute"),
+    "refined": LatentUpdate(toward(), Constant(0.1), iterations=3),
+}
+EACH = pytest.mark.parametrize("rule", CASES.values(), ids=CASES.keys())
+KINDS = pytest.mark.parametrize(
+    ("alpha", "sigmas"), [(torch.ones_like, (4.0, 2.0, 1.0, 0.0)), (flow, (0.9, 0.6, 0.3, 0.0))]
+)
+
+
+def seen_by(x, sigma=2.0):
+    return Model()(x, levels(sigma, x.shape[0]))
+
+
+def steered(rule, x=None, sigma=2.0, model=None, record=None, alpha=torch.ones_like, sigmas=None):
+    x = latent() if x is None else x
+    run = run_with(record, alpha, sigmas or (4.0, 2.0, 1.0, 0.0))
+    return guided([rule], model or Model(), run)(x, levels(sigma, x.shape[0])).x0
+
+
+def euler(x, x0, sigma, following, alpha):
+    a, b = (alpha(levels(level, x.shape[0])) for level in (sigma, following))
+    noise = (x - per_sample(a, x) * x0) / sigma
+    return per_sample(b, x) * x0 + following * noise
+
+
+def expected_step(x, sigma, alpha):
+    """The absolute step of strength 0.05, written out."""
+    tracked = x.clone().requires_grad_()
+    energy = toward()(Model()(tracked, levels(sigma, x.shape[0])))
+    (grad,) = torch.autograd.grad(energy.sum(), tracked)
+    scale = alpha(levels(sigma, x.shape[0])) ** 2 + sigma**2
+    return -0.05 * per_sample(scale, x) * grad
+
+
+@KINDS
+def test_eulers_next_step_is_that_from_the_moved_latent(alpha, sigmas):
+    x, sigma, following = latent(), sigmas[1], sigmas[2]
+    moved = x + expected_step(x, sigma, alpha)
+    wanted = euler(moved, seen_by(moved, sigma).x0, sigma, following, alpha)
+    x0 = steered(CASES["absolute"], x, sigma, alpha=alpha, sigmas=sigmas)
+    assert_close(euler(x, x0, sigma, following, alpha), wanted)
+
+
+def test_at_the_last_level_the_estimate_is_that_of_the_moved_latent():
+    moved = latent() + expected_step(latent(), 1.0, torch.ones_like)
+    assert_close(steered(CASES["absolute"], sigma=1.0), seen_by(moved, 1.0).x0)
+
+
+@KINDS
+def test_relative_steps_have_the_push_of_the_clean_part(alpha, sigmas):
+    seen = []
+
+    def model(x, sigma):
+        seen.append(x.detach())
+        return Model()(x, sigma)
+
+    steered(CASES["relative"], sigma=sigmas[1], model=model, alpha=alpha, sigmas=sigmas)
+    level = levels(sigmas[1])
+    wanted = 0.5 * alpha(level) * posterior_std(level, alpha(level))
+    assert_close(rms(seen[1] - seen[0]), wanted)
+
+
+@EACH
+@pytest.mark.parametrize("schedule", [Constant(0), Window(9, 3), Window(1, 0)])
+def test_strength_zero_is_no_guidance_bit_for_bit(rule, schedule):
+    def never(estimate):
+        raise AssertionError("the energy was evaluated")
+
+    quiet, model = replace(rule, strength=schedule, energy=never), Model()
+    assert torch.equal(steered(quiet, model=model), seen_by(latent()).x0)
+    assert model.calls == 1
+
+
+@EACH
+def test_moves_x0_down_its_energy_and_says_so_truthfully(rule):
+    trace, plain = Trace(), seen_by(latent())
+    x0 = steered(rule, record=trace)
+    after = toward()(replace(plain, x0=x0))
+    assert (after < toward()(plain)).all()
+    (row,) = trace.rows
+    assert_close(torch.tensor(row["energy"], dtype=DOUBLE), toward()(plain))
+    assert_close(torch.tensor(row["push"], dtype=DOUBLE), rms(x0 - plain.x0))
+    assert_close(torch.tensor(row["cfg_push"], dtype=DOUBLE), rms(plain.x0 - plain.uncond))
+    assert torch.equal(x0, steered(rule))
+
+
+@EACH
+def test_sample_alone_equals_sample_in_batch(rule):
+    batch, x = steered(rule, latent(3)), latent(3)
+    for i in range(3):
+        assert torch.equal(steered(rule, x[i : i + 1]), batch[i : i + 1])
+
+
+def test_costs_one_evaluation_more_than_iterations():
+    for iterations in (1, 3):
+        model = Model()
+        steered(replace(CASES["relative"], iterations=iterations), model=model)
+        assert model.calls == iterations + 1
+
+
+def test_refinement_ends_where_every_sample_is_done():
+    model = Model()
+    high = float(toward()(seen_by(latent())).max())
+    steered(LatentUpdate(toward(), Constant(0.5), iterations=9, stop=high), model=model)
+    assert model.calls == 1
+    model = Model()
+    near = LatentUpdate(toward(), Constant(0.5), iterations=50, stop=0.5 * high)
+    steered(near, model=model)
+    assert 2 < model.calls < 50
+
+
+def test_a_sample_that_is_done_rests_and_its_neighbour_goes_on():
+    energies = toward()(seen_by(latent()))
+    rule = replace(CASES["relative"], stop=float(energies.mean()))
+    moved = rms(steered(rule) - seen_by(latent()).x0) > 0
+    assert torch.equal(moved, energies >= energies.mean())
+
+
+def test_alternate_steps_are_left_alone():
+    rule = replace(CASES["relative"], every=2)
+    run = run_with()
+    denoise = guided([rule], Model(), run)
+    moved = [
+        not torch.equal(denoise(latent(), levels(s)).x0, seen_by(latent(), s).x0)
+        for s in (4.0, 2.0, 1.0, 0.5)
+    ]
+    assert moved == [True, False, True, False]
+
+
+@EACH
+def test_an_outer_rule_goes_through_it(rule):
+    inner_and_outer = guided([rule, Forward(toward(), Constant(0.5))], Model(), run_with())
+    x0 = inner_and_outer(latent(), levels(2.0)).x0
+    assert not x0.requires_grad
+    assert not torch.equal(x0, steered(rule))
+
+
+@EACH
+def test_two_runs_are_identical_and_the_prototype_is_untouched(rule):
+    before = copy.deepcopy(vars(rule))
+    assert torch.equal(steered(rule), steered(rule))
+    assert vars(rule).keys() == before.keys()
+
+
+def test_a_flow_that_is_all_noise_is_finite():
+    x0 = steered(CASES["relative"], sigma=1.0, alpha=flow, sigmas=(1.0, 0.8, 0.0))
+    assert x0.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: replace(CASES["relative"], scale="cfg"), "scale must be one of"),
+        (lambda: replace(CASES["relative"], iterations=0), "iterations >= 1"),
+        (lambda: replace(CASES["relative"], every=0), "every >= 1"),
+        (lambda: replace(CASES["relative"], stop=-1.0), "stop must be >= 0"),
+    ],
+)
+def test_bad_arguments_are_refused_at_once(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
