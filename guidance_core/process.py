@@ -27,6 +27,16 @@ def posterior_std(sigma: Tensor, alpha: Tensor) -> Tensor:
     return sigma / (alpha.square() + sigma.square()).sqrt()
 
 
+def ancestral_noise(sigma: Tensor, next_sigma: Tensor, alpha: Callable[[Tensor], Tensor]) -> Tensor:
+    """Standard deviation of the noise that an ancestral step (DDPM, eta 1) adds, shape (B,).
+
+    With s = sigma / alpha: alpha_next * s_next * sqrt(1 - s_next^2 / s^2), written without a
+    division by an alpha of 0.
+    """
+    ratio = alpha(sigma) * next_sigma / (alpha(next_sigma) * sigma)
+    return next_sigma * (1 - ratio.square()).clamp_min(0).sqrt()
+
+
 def x0_from_eps(eps: Tensor, x: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:
     """Clean estimate from predicted noise."""
     return (x - per_sample(sigma, x) * eps) / per_sample(alpha, x)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .process import per_sample
+from .process import per_sample, posterior_std
+from .types import Estimate
 
 
 def rms(values: Tensor) -> Tensor:
@@ -35,6 +36,45 @@ def clip_rms(values: Tensor, limit: Tensor) -> Tensor:
     size = rms(values)
     factor = torch.where(size > limit, limit / size, torch.ones_like(size))
     return values * per_sample(factor, values)
+
+
+def cfg_push(estimate: Estimate) -> Tensor | None:
+    """RMS of the push of classifier-free guidance, shape (B,); None where CFG is 1."""
+    return None if estimate.uncond is None else rms(estimate.x0 - estimate.uncond).detach()
+
+
+def unit_size(scale: str, estimate: Estimate, alpha: Tensor, rule: str) -> Tensor:
+    """RMS of a push of strength 1 in the scales that ignore an energy's units, shape (B,).
+
+    relative: the posterior standard deviation of x0; cfg: the push of classifier-free guidance.
+
+    Raises:
+        RuntimeError: scale cfg where CFG is 1.
+    """
+    size = cfg_push(estimate) if scale == "cfg" else posterior_std(estimate.sigma, alpha)
+    if size is None:
+        raise RuntimeError(
+            f"{rule} with scale 'cfg' measures pushes by that of CFG, but CFG is 1: "
+            "raise CFG above 1 or use scale 'relative'"
+        )
+    return size
+
+
+def of_root(grad: Tensor, energy: Tensor) -> Tensor:
+    """Gradient of sqrt(energy) from that of the energy (B,); 0 where the energy is 0.
+
+    The root is the norm of a residual where the energy is its square.
+
+    Raises:
+        RuntimeError: a negative energy.
+    """
+    if (energy < 0).any():
+        raise RuntimeError(
+            "the norm of a residual is the root of an energy >= 0, but this energy is negative: "
+            "switch the root off, or use no negative weights"
+        )
+    slope = torch.where(energy > 0, 0.5 * energy.clamp_min(1e-30).rsqrt(), 0.0)
+    return grad * per_sample(slope, grad)
 
 
 def fade(energy: Tensor, stop: float) -> Tensor:

@@ -16,6 +16,12 @@ from torch import Tensor
 
 from .captures import Capture
 
+ONE_STEP_ONLY = (
+    "this scale places its push behind the sampler's step, as published, which needs a sampler of "
+    "one evaluation a step and no memory, and noise levels that only fall: use euler, ddim, ddpm "
+    "or euler_ancestral without churn, or scale 'relative', which suits every sampler"
+)
+
 
 def _same(part: Tensor | None, change: Callable[[Tensor], Tensor]) -> Tensor | None:
     return None if part is None else change(part)
@@ -149,6 +155,11 @@ def _forget(record: Record) -> None:
     """Record nothing."""
 
 
+def euler_share(sigma: float, next_sigma: float) -> float:
+    """Share of a change of x0 that an Euler step carries into the next latent, in (0, 1]."""
+    return 1 - next_sigma / sigma
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """Facts and services of one sampling run, made by the host.
@@ -158,12 +169,16 @@ class Run:
         sigmas: noise levels of the run, shape (N,), falling, usually down to 0.
         record: receives what the rules did; can never change results.
         seed: seed of every random number of the guidance.
+        share: `share(sigma, next_sigma)`, how much of a change of x0 one step of the sampler
+            carries into the next latent; None where a step is more than one evaluation and its own
+            latent: samplers that remember or look ahead, noise levels that rise.
     """
 
     alpha: Callable[[Tensor], Tensor]
     sigmas: Tensor
     record: Callable[[Record], None] = _forget
     seed: int = 0
+    share: Callable[[float, float], float] | None = euler_share
 
     def next_sigma(self, sigma: float) -> float:
         """The next lower noise level of the run, 0 if there is none.
@@ -173,13 +188,28 @@ class Run:
         lower = [level for level in self.sigmas.tolist() if level < sigma * (1 - 1e-5)]
         return max(lower, default=0.0)
 
-    def noise(self, like: Tensor, *key: int) -> Tensor:
-        """Standard normal noise of the shape, dtype and device of `like` (B, ...).
+    def carried(self, sigma: float) -> float:
+        """Share of a change of x0 that the step from this noise level carries on.
 
-        Row i depends on the seed, the key and i alone, not on the batch's size or earlier calls.
+        Raises:
+            RuntimeError: the sampler has no such share.
         """
-        rows = [_normal(like.shape[1:], self.seed, *key, i) for i in range(like.shape[0])]
-        return torch.stack(rows).to(like)
+        if self.share is None:
+            raise RuntimeError(ONE_STEP_ONLY)
+        return self.share(sigma, self.next_sigma(sigma))
+
+    def noise(self, like: Tensor, *key: int | float) -> Tensor:
+        """Standard normal noise of this run: `seeded_noise` with the run's seed before the key."""
+        return seeded_noise(like, self.seed, *key)
+
+
+def seeded_noise(like: Tensor, *key: int | float) -> Tensor:
+    """Standard normal noise of the shape, dtype and device of `like` (B, ...).
+
+    Row i depends on the key and i alone, not on the batch's size or earlier calls.
+    """
+    rows = [_normal(like.shape[1:], *key, i) for i in range(like.shape[0])]
+    return torch.stack(rows).to(like)
 
 
 def mixed_seed(*key: int | float) -> int:
@@ -188,6 +218,6 @@ def mixed_seed(*key: int | float) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def _normal(shape: torch.Size, *key: int) -> Tensor:
+def _normal(shape: torch.Size, *key: int | float) -> Tensor:
     generator = torch.Generator().manual_seed(mixed_seed(*key))
     return torch.randn(shape, generator=generator)

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..gradients import at_estimate
 from ..needs import is_active
 from ..process import per_sample, posterior_std
-from ..shaping import clip_rms, fade, norm, rms
+from ..shaping import cfg_push, clip_rms, fade, norm, rms
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 
 SCALES = ("relative", "absolute")
@@ -76,11 +76,10 @@ class Backward:
         estimate = denoise(x, sigma)
         if strength == 0 or not is_active(self.energy, level):
             return estimate
-        cfg_push = None if estimate.uncond is None else rms(estimate.x0 - estimate.uncond).detach()
         limit = strength * posterior_std(sigma, run.alpha(sigma))
         delta, energy, grad_norm = self._descended(estimate.detached(), limit)
         delta = clip_rms(delta, limit) if self.scale == "relative" else strength * delta
-        run.record(Record("Backward", level, energy, grad_norm, rms(delta), cfg_push))
+        run.record(Record("Backward", level, energy, grad_norm, rms(delta), cfg_push(estimate)))
         return estimate.moved(delta)
 
     def _descended(self, start: Estimate, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ..gradients import through_model
 from ..needs import is_active
-from ..process import per_sample, posterior_std
-from ..shaping import fade, norm, rms, unit_rms
+from ..process import per_sample
+from ..shaping import cfg_push, fade, norm, rms, unit_rms, unit_size
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 
 SCALES = ("relative", "absolute", "cfg")
@@ -61,21 +61,12 @@ class Forward:
         if strength == 0 or not is_active(self.energy, level):
             return denoise(x, sigma)
         estimate, energy, grad = through_model(self.energy, denoise, x, sigma, rule="Forward")
-        cfg_push = None if estimate.uncond is None else rms(estimate.x0 - estimate.uncond).detach()
         size = strength * fade(energy, self.stop).to(sigma)
-        delta = -self._scaled(grad, sigma, run.alpha(sigma), cfg_push) * per_sample(size, grad)
-        run.record(Record("Forward", level, energy, norm(grad), rms(delta), cfg_push))
+        delta = -self._scaled(grad, estimate, run.alpha(sigma)) * per_sample(size, grad)
+        run.record(Record("Forward", level, energy, norm(grad), rms(delta), cfg_push(estimate)))
         return estimate.moved(delta)
 
-    def _scaled(
-        self, grad: Tensor, sigma: Tensor, alpha: Tensor, cfg_push: Tensor | None
-    ) -> Tensor:
+    def _scaled(self, grad: Tensor, estimate: Estimate, alpha: Tensor) -> Tensor:
         if self.scale == "absolute":
-            return grad * per_sample(sigma.square() / alpha.clamp_min(LEAST_ALPHA), grad)
-        size = cfg_push if self.scale == "cfg" else posterior_std(sigma, alpha)
-        if size is None:
-            raise RuntimeError(
-                "Forward with scale 'cfg' measures pushes by that of CFG, but CFG is 1: "
-                "raise CFG above 1 or use scale 'relative'"
-            )
-        return unit_rms(grad) * per_sample(size, grad)
+            return grad * per_sample(estimate.sigma.square() / alpha.clamp_min(LEAST_ALPHA), grad)
+        return unit_rms(grad) * per_sample(unit_size(self.scale, estimate, alpha, "Forward"), grad)

@@ -14,6 +14,7 @@ from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.color import MeanColor
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.scheduled import Scheduled
+from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import at_estimate
 from guidance_core.needs import needs
@@ -49,6 +50,7 @@ CASES = {
     "text, augmented": ClipText(CLIP, "a red circle", cutouts=2),
     "sum": WeightedSum(((2.0, MeanColor(RED)), (0.5, ClassLabel(CLASSIFIER, "red")))),
     "scheduled": Scheduled(MeanColor(RED), Constant(0.5)),
+    "smoothed": Smoothed(ClassLabel(CLASSIFIER, "red"), gamma=0.3, samples=3),
     "masked color": Masked(MeanColor(RED, share=0.5), CORNER),
     "masked label": Masked(ClassLabel(CLASSIFIER, "red"), CORNER),
 }

@@ -17,6 +17,7 @@ PARTS_MAY_IMPORT = {
     "gradients",
     "shaping",
     "schedules",
+    "smoothing",
 }
 
 

@@ -1,0 +1,79 @@
+"""An energy averaged over noise around the estimate, under any rule.
+
+References:
+    Loss-Guided Diffusion for Plug-and-Play Controllable Generation, Song et al. 2023, ICML,
+    eq. (8). Deviates: the draws depend on the seed and the noise level alone, so that the same
+    workflow gives the same bytes, and steps within one evaluation see the same draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..needs import is_active, needs
+from ..smoothing import smoothed
+from ..types import Energy, Estimate
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """-log of the mean of exp(-energy) over draws around x0.
+
+    The draws have a standard deviation of gamma * sigma / sqrt(1 + sigma^2): what is uncertain
+    about x0, for latents of unit variance. Masks go inside: what is outside a mask is a constant.
+
+    Arguments:
+        energy: an energy of x0 or of the picture.
+        gamma: width of the noise, >= 0 (LGD: 1; TFG: 0.001 to 1); 0 is the energy itself.
+        samples: draws, >= 1 (LGD up to 100, TFG 1), each one evaluation of the energy.
+        seed: seed of the draws.
+
+    Raises:
+        ValueError: an argument outside its range, or an energy that reads captures.
+    """
+
+    energy: Energy
+    gamma: float = 1.0
+    samples: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.gamma >= 0:
+            raise ValueError(f"gamma must be >= 0, got {self.gamma}")
+        if self.samples < 1:
+            raise ValueError(f"samples must be >= 1, got {self.samples}")
+        if captures := self.captures:
+            raise ValueError(
+                "smoothing moves the clean estimate, but the energy reads "
+                f"{', '.join(sorted(captures))} from inside the model: smooth only energies of "
+                "the picture or the latent"
+            )
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        if self.gamma == 0:
+            return self.energy(estimate)
+        spread = self.gamma * estimate.sigma / (1 + estimate.sigma.square()).sqrt()
+        key = self.seed, float(estimate.sigma[0])
+        return smoothed(self.energy, estimate, spread, self.samples, *key)
+
+    def active(self, sigma: float) -> bool:
+        """Whether the energy has something to say at this noise level."""
+        return is_active(self.energy, sigma)
+
+    @property
+    def captures(self) -> frozenset[str]:
+        """Captures that the energy reads."""
+        return needs([self.energy]).captures
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Networks of the energy."""
+        return needs([self.energy]).networks
+
+    @property
+    def reads_image(self) -> bool:
+        """Whether the energy looks at the picture."""
+        return needs([self.energy]).reads_image
