@@ -14,6 +14,9 @@ from guidance_core.compose import guided
 from guidance_core.process import per_sample, posterior_std
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
+from guidance_core.rules.manifold import Manifold
+from guidance_core.rules.posterior import Posterior
+from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant, Window
 from guidance_core.shaping import rms
 from guidance_core.trace import Trace
@@ -44,6 +47,18 @@ CASES = {
     "backward gd": Backward(toward(), half(), optimiser="gd"),
     "backward adam absolute": Backward(toward(), half(), "absolute"),
     "backward gd absolute": Backward(toward(), half(), "absolute", optimiser="gd"),
+    "manifold relative": Manifold(toward(), half()),
+    "manifold absolute": Manifold(toward(), Constant(0.05), "absolute"),
+    "manifold cfg": Manifold(toward(), half(), "cfg"),
+    "posterior relative": Posterior(toward(), half()),
+    "posterior absolute": Posterior(toward(), half(), "absolute"),
+    "posterior cfg": Posterior(toward(), half(), "cfg"),
+    "posterior spherical": Posterior(toward(), half(), "spherical"),
+    "unified relative": Unified(toward(), half()),
+    "unified absolute": Unified(toward(), Constant(0.05), "absolute", mu=0.2, course="increase"),
+    "unified cfg": Unified(toward(), half(), "cfg"),
+    "unified smoothed": Unified(toward(), half(), gamma=0.1, samples=3),
+    "unified at the estimate": Unified(toward(), half(), rho=0.0, mu=1.0, course="decrease"),
 }
 EACH = pytest.mark.parametrize("rule", CASES.values(), ids=CASES.keys())
 
@@ -52,6 +67,15 @@ def steered(*rules, model=None, x=None, sigma=SIGMA, record=None, alpha=torch.on
     x = latent() if x is None else x
     run = run_with(record, alpha)
     return guided(rules, model or Model(), run)(x, levels(sigma, x.shape[0])).x0
+
+
+class Maps:
+    """An energy of attention maps."""
+
+    captures = frozenset({"layer"})
+
+    def __call__(self, estimate):
+        return estimate.capture("layer").flatten(1).sum(1)
 
 
 def plain(x=None, sigma=SIGMA) -> Tensor:
@@ -101,9 +125,10 @@ def test_recording_changes_nothing_and_is_truthful(rule):
     assert row["rule"] == type(rule).__name__
     assert row["sigma"] == SIGMA
     assert_close(torch.tensor(row["push"], dtype=DOUBLE), rms(guided_x0 - plain()))
-    assert_close(
-        torch.tensor(row["energy"], dtype=DOUBLE), toward()(Model()(latent(), levels(SIGMA)))
-    )
+    if not getattr(rule, "gamma", 0):
+        assert_close(
+            torch.tensor(row["energy"], dtype=DOUBLE), toward()(Model()(latent(), levels(SIGMA)))
+        )
     cfg = Model()(latent(), levels(SIGMA))
     assert_close(torch.tensor(row["cfg_push"], dtype=DOUBLE), rms(cfg.x0 - cfg.uncond))
 
@@ -121,10 +146,12 @@ def test_works_on_five_axes(rule):
     assert steered(rule, x=x).shape == x.shape
 
 
-@pytest.mark.parametrize("order", list(permutations(range(4))))
+STACK = ("forward relative", "backward adam", "manifold relative", "unified smoothed")
+
+
+@pytest.mark.parametrize("order", list(permutations(STACK)))
 def test_stack_evaluates_the_model_once_in_every_order(order):
-    rules = list(CASES.values())
-    stack = [rules[(0, 1, 3, 6)[i]] for i in order]
+    stack = [CASES[name] for name in order]
     model = Model()
     x0 = steered(*stack, model=model)
     assert model.calls == 1
@@ -167,7 +194,11 @@ def test_relative_push_is_finite_where_a_flow_is_all_noise():
 
 
 @pytest.mark.parametrize(
-    "name", ["forward relative", "forward cfg", "backward adam", "backward gd"]
+    "name",
+    [
+        *("forward relative", "forward cfg", "backward adam", "backward gd", "manifold relative"),
+        *("posterior spherical", "unified relative"),
+    ],
 )
 @pytest.mark.parametrize("exponent", [-30, 30])
 def test_relative_push_does_not_know_the_units_of_its_energy(name, exponent):
@@ -312,6 +343,18 @@ def test_half_precision_models_neither_lose_nor_overflow_gradients(rule):
         (lambda: Backward(toward(), half(), optimiser="sgd"), "optimiser must be one of"),
         (lambda: Backward(toward(), half(), steps=0), "steps must be >= 1, got 0"),
         (lambda: Backward(toward(), half(), lr=0), "need lr > 0"),
+        (lambda: Manifold(toward(), half(), "huge"), "scale must be one of"),
+        (lambda: Manifold(toward(), half(), stop=-1), "stop must be >= 0, got -1"),
+        (lambda: Manifold(Maps(), half()), "reads layer from inside the model"),
+        (lambda: Posterior(toward(), half(), "huge"), "scale must be one of"),
+        (lambda: Posterior(toward(), half(), stop=-1), "stop must be >= 0, got -1"),
+        (lambda: Unified(toward(), half(), "huge"), "scale must be one of"),
+        (lambda: Unified(toward(), half(), course="up"), "course must be one of"),
+        (lambda: Unified(toward(), half(), rho=-1), "need rho, mu, gamma and stop >= 0"),
+        (lambda: Unified(toward(), half(), iterations=0), "need iterations >= 1"),
+        (lambda: Unified(toward(), half(), gamma=0.1), "gamma 0.1 needs samples"),
+        (lambda: Unified(Maps(), half()), "reads layer from inside the model"),
+        (lambda: Unified(Maps(), half(), mu=0, gamma=1, samples=1), "reads layer"),
     ],
 )
 def test_bad_arguments_are_refused_at_once(make, words):

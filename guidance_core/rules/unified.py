@@ -1,0 +1,195 @@
+"""Training-free guidance: the gradients through the model and at the estimate in one rule.
+
+References:
+    TFG: Unified Training-Free Guidance for Diffusion Models, Ye et al. 2024, arXiv:2409.15761,
+    algorithm 1. Deviates: recurrence is a sampler's matter (`recurrence`); pushes of relative size
+    by default; the noise of the smoothing follows sigma / sqrt(alpha^2 + sigma^2) only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..gradients import at_estimate, through_model
+from ..needs import is_active, needs
+from ..process import per_sample, posterior_std
+from ..shaping import cfg_push, clip_rms, fade, norm, of_root, rms, unit_rms, unit_size
+from ..smoothing import smoothed
+from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
+
+SCALES = ("relative", "absolute", "cfg")
+COURSES = ("constant", "increase", "decrease")
+LEAST_ALPHA = 0.05  # caps alpha_next / alpha where a flow is all noise
+
+
+@dataclass(frozen=True)
+class Unified:
+    """rho pushes through the model, mu at the estimate, gamma smooths the energy for both.
+
+    relative: rho times strength is the RMS of the push through the model, mu times strength the
+        largest RMS of the push at the estimate, both in units of the posterior standard deviation.
+    cfg: the same in units of the push of CFG.
+    absolute: x_next += rho r^2 alpha_next / alpha * dlogf/dx + alpha_next * delta0, where delta0
+        takes `iterations` steps of mu * dlogf/dx0: the paper's step, which needs a sampler of one
+        evaluation a step. log f is -energy, or -sqrt(energy) with `root`.
+
+    Arguments:
+        energy: what is asked.
+        strength: multiplier of rho and mu over the noise level; where it is 0 the model runs as it
+            is.
+        scale: relative, absolute or cfg.
+        rho: size of variance guidance, through the model; 0 needs no backward pass through it.
+        mu: size of mean guidance, at the estimate.
+        gamma: width of the smoothing in posterior standard deviations; 0 is none.
+        samples: draws of the smoothing, >= 1 where gamma is not 0.
+        iterations: steps of mean guidance, >= 1 (TFG: 4).
+        course: constant, or how rho and mu follow the steps' signal ratio: increase (TFG) or
+            decrease, with mean 1 over the run.
+        root: in the absolute scale, log f is minus the root of the energy: a residual's norm.
+        stop: energy at which a sample counts as done; its push fades from 2 stop on. 0 never stops.
+
+    Raises:
+        ValueError: an argument outside its range, gamma without samples, or mu or gamma with an
+            energy that reads captures.
+    """
+
+    energy: Energy
+    strength: Schedule
+    scale: str = "relative"
+    rho: float = 1.0
+    mu: float = 0.5
+    gamma: float = 0.0
+    samples: int = 0
+    iterations: int = 4
+    course: str = "constant"
+    root: bool = False
+    stop: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
+        if self.course not in COURSES:
+            raise ValueError(f"course must be one of {', '.join(COURSES)}, got {self.course!r}")
+        sizes = (self.rho, self.mu, self.gamma, self.stop)
+        if not min(sizes) >= 0:
+            raise ValueError(f"need rho, mu, gamma and stop >= 0, got {sizes}")
+        if self.iterations < 1 or self.samples < 0:
+            raise ValueError(
+                f"need iterations >= 1 and samples >= 0, got {self.iterations} and {self.samples}"
+            )
+        if self.gamma > 0 and self.samples == 0:
+            raise ValueError(
+                f"gamma {self.gamma:g} needs samples to smooth over: set samples to 1 or more, or "
+                "gamma to 0"
+            )
+        captures = needs([self.energy]).captures
+        if captures and (self.mu > 0 or self.gamma > 0):
+            raise ValueError(
+                "mu and gamma work on the clean estimate, but the energy reads "
+                f"{', '.join(sorted(captures))} from inside the model: set both to 0, or choose a "
+                "preset with rho alone (DPS, FreeDoM)"
+            )
+
+    @property
+    def through_model(self) -> bool:
+        """Whether the host must build a graph through the model."""
+        return self.rho > 0
+
+    @property
+    def one_step(self) -> bool:
+        """Whether the push is placed behind the sampler's step."""
+        return self.scale == "absolute"
+
+    def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
+        """One guided evaluation: x (B, C, *S), sigma (B,)."""
+        level = float(sigma[0])
+        strength = self.strength(level)
+        if strength == 0 or not is_active(self.energy, level) or self.rho == self.mu == 0:
+            return denoise(x, sigma)
+        energy = self._smooth(run, sigma)
+        if self.rho > 0:
+            estimate, value, grad = through_model(energy, denoise, x, sigma, rule="Unified")
+            push, first = self._slope(value, grad), None
+        else:
+            estimate = denoise(x, sigma)
+            value, grad = first = at_estimate(energy, estimate.detached(), rule="Unified")
+            push = torch.zeros_like(grad)
+        size = strength * _course(self.course, level, run) * fade(value, self.stop).to(sigma)
+        through, at, out = self._units(estimate, run)
+        delta0 = self._descended(energy, estimate.detached(), self.mu * size * at, first)
+        delta = delta0 * per_sample(out, grad) - push * per_sample(self.rho * size * through, grad)
+        run.record(Record("Unified", level, value, norm(grad), rms(delta), cfg_push(estimate)))
+        return estimate.moved(delta)
+
+    def _smooth(self, run: Run, sigma: Tensor) -> Energy:
+        """The energy, smoothed where gamma is not 0."""
+        if self.gamma == 0:
+            return self.energy
+        spread = self.gamma * posterior_std(sigma, run.alpha(sigma))
+        key = run.seed, float(sigma[0])
+
+        def smooth(estimate: Estimate) -> Tensor:
+            return smoothed(self.energy, estimate, spread, self.samples, *key)
+
+        smooth.__name__ = f"smoothed {type(self.energy).__name__}"
+        return smooth
+
+    def _slope(self, value: Tensor, grad: Tensor) -> Tensor:
+        """Gradient as the scale takes it: of unit RMS, of the root of the energy, or as it is."""
+        if self.scale != "absolute":
+            return unit_rms(grad)
+        return of_root(grad, value) if self.root else grad
+
+    def _units(self, estimate: Estimate, run: Run) -> tuple[Tensor, Tensor, Tensor]:
+        """Factors (B,): of rho, of mu, and of the change of x0 that mean guidance finds."""
+        sigma, alpha = estimate.sigma, run.alpha(estimate.sigma)
+        if self.scale != "absolute":
+            unit = unit_size(self.scale, estimate, alpha, "Unified")
+            return unit, unit, torch.ones_like(unit)
+        level = float(sigma[0])
+        kept = run.alpha(sigma.new_full(sigma.shape, run.next_sigma(level))) / run.carried(level)
+        square = alpha.square() + sigma.square()
+        return square * kept / alpha.clamp_min(LEAST_ALPHA), torch.ones_like(kept), kept
+
+    def _descended(
+        self,
+        energy: Energy,
+        start: Estimate,
+        size: Tensor,
+        first: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        """Mean guidance: change of x0 down the energy, of RMS `size` at most unless absolute.
+
+        `first` is the energy and its gradient at the start, where they are known already.
+        """
+        delta = torch.zeros_like(start.x0)
+        if self.mu == 0:
+            return delta
+        known = first or at_estimate(energy, start, rule="Unified")
+        unit = rms(known[1]).clamp_min(torch.finfo(delta.dtype).tiny)
+        for step in range(self.iterations):
+            value, grad = known if step == 0 else at_estimate(energy, start.moved(delta))
+            if self.scale == "absolute":
+                delta = delta - per_sample(size, grad) * self._slope(value, grad)
+            else:
+                length = per_sample(size / self.iterations, grad)
+                delta = delta - length * (grad / per_sample(unit, grad))
+        return delta if self.scale == "absolute" else clip_rms(delta, size)
+
+
+def _course(course: str, level: float, run: Run) -> float:
+    """Factor at a noise level, with mean 1 over the run's levels; between them, the nearest's.
+
+    With abar = alpha^2 / (alpha^2 + sigma^2): abar / abar_next (increase), or 1 minus that.
+    """
+    if course == "constant":
+        return 1.0
+    levels = torch.unique(run.sigmas.double()).flip(0)
+    signal = run.alpha(levels).square() / (run.alpha(levels).square() + levels.square())
+    ratio = signal[:-1] / signal[1:]
+    values = ratio if course == "increase" else 1 - ratio
+    nearest = int((levels[:-1] - level).abs().argmin())
+    return float(values[nearest] / values.mean())
