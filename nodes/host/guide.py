@@ -124,9 +124,10 @@ def _outer_sample(guidance: Guidance) -> Callable:
     def wrapper(executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         guider, sigmas = executor.class_obj, kwargs["sigmas"] if "sigmas" in kwargs else args[2]
         seed = kwargs["seed"] if "seed" in kwargs else args[6]
+        sampler = kwargs["sampler"] if "sampler" in kwargs else args[1]
         _refuse_nested(noise, kwargs.get("latent_shapes"))
         _start_traces(guidance.traces)
-        run = GuidedRun(guidance, guider, sigmas, seed)
+        run = GuidedRun(guidance, guider, sigmas, seed, sampler)
         options = guider.model_options.setdefault("transformer_options", {})
         options[KEY] = run
         try:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...guidance_core.compose import active, energies_of, guided, resolved
 from ...guidance_core.types import Estimate, Run
-from . import memory
+from . import memory, steps
 from .captures import Prompt, Recorder, check_positions, read_prompt
 from .graph import OVERRIDE, carries_graph, differentiable, differentiable_attention
 from .recompute import blocks_of, recomputed
@@ -65,12 +65,19 @@ class GuidedRun:
         guider: the host's guider.
         sigmas: noise levels of the run, shape (N,).
         seed: seed of the run.
+        sampler: the host's SAMPLER.
+
+    Raises:
+        ValueError: a rule follows the sampler's step, and this sampler has no such thing.
     """
 
-    def __init__(self, guidance: Any, guider: Any, sigmas: Tensor, seed: int | None) -> None:
+    def __init__(
+        self, guidance: Any, guider: Any, sigmas: Tensor, seed: int | None, sampler: Any
+    ) -> None:
         self.guidance, self.guider = guidance, guider
         model_sampling = guider.model_patcher.get_model_object("model_sampling")
         self.stepping = False
+        self._moves_uncond = steps.noise_from_uncond(sampler)
         self._loans: dict[tuple[int, ...], Loan] = {}
         self._twice: dict[torch.Size, list[nn.Module]] = {}
         self._branches: list[tuple[Tensor | None, Tensor | None]] = []
@@ -81,7 +88,11 @@ class GuidedRun:
             check_positions(guidance.needs.captures, prompt["cross_attn"].shape[1])
         with torch.inference_mode(False), torch.no_grad():
             rules = resolved(guidance.rules, lambda p: float(model_sampling.percent_to_sigma(p)))
-            run = Run(signal_scale(model_sampling), normal(sigmas), self._record, seed or 0)
+            flow = isinstance(model_sampling, comfy.model_sampling.CONST)
+            share = steps.share_of(sampler, sigmas, flow)
+            steps.check(rules, sampler, share)
+            alpha = signal_scale(model_sampling)
+            run = Run(alpha, normal(sigmas), self._record, seed or 0, share)
             self.rules = rules
             self._guided = guided(rules, self._denoise, run)
 
@@ -107,10 +118,23 @@ class GuidedRun:
                 self._guides()(),
                 memory.explained("the model"),
             ):
-                return self._guided(normal(x), normal(sigma)).x0.detach()
+                x0 = self._guided(normal(x), normal(sigma)).x0.detach()
+                self._move_uncond(x0)
+                return x0
         finally:
             self.stepping = False
             self._branches, self._recorder = [], None
+
+    def _move_uncond(self, x0: Tensor) -> None:
+        """Let the unconditional estimate follow the guidance, where the sampler reads it.
+
+        CFG++ samplers take the noise of the next latent from there. Left alone, a push would enter
+        the next latent whole, several times as strong as in any other sampler. They keep the very
+        tensor that the branch gave, so it is moved in place.
+        """
+        uncond = self._branches[0][1] if len(self._branches) == 1 else None
+        if self._moves_uncond and uncond is not None:
+            uncond.detach().add_(x0 - self._unguided)
 
     def _guides(self) -> Loan:
         """Weights of guide networks and decoder: lent for a whole step, backward included."""
@@ -127,6 +151,7 @@ class GuidedRun:
         comfy.model_management.throw_exception_if_processing_interrupted()
         self._branches = []
         x0 = self._predict(x, sigma)
+        self._unguided = x0.detach()
         # Context windows evaluate piece by piece: then there is no estimate of a whole branch.
         cond, uncond = self._branches[0] if len(self._branches) == 1 else (None, None)
         captures = {} if self._recorder is None else self._recorder.values

@@ -1,0 +1,95 @@
+"""What one step of the host's samplers does with a change of x0."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import Tensor
+
+from ...guidance_core.types import ONE_STEP_ONLY, euler_share
+
+Share = Callable[[float, float], float]
+
+
+def share_of(sampler: Any, sigmas: Tensor, flow: bool) -> Share | None:
+    """Return how much of a change of x0 a step carries into the next latent.
+
+    None for samplers that remember earlier steps, evaluate between two noise levels or churn, and
+    for noise levels that do not fall all the way: there a change of x0 is not one step's matter.
+
+    Arguments:
+        sampler: the host's SAMPLER.
+        sigmas: noise levels of the run, shape (N,).
+        flow: whether alpha is 1 - sigma, not 1.
+    """
+    if not (sigmas[1:] < sigmas[:-1]).all() or _option(sampler, "s_churn"):
+        return None
+    eta = _option(sampler, "eta")
+    known: dict[str, Share] = {
+        "sample_euler": euler_share,
+        "sample_euler_cfg_pp": euler_share,
+        "sample_euler_ancestral": _flow_ancestral(eta) if flow else _ancestral(eta),
+        "sample_lcm": (lambda sigma, following: 1 - following)
+        if flow
+        else (lambda sigma, following: 1.0),
+    }
+    if not flow:
+        known["sample_ddpm"] = _ancestral(1.0)
+        known["sample_euler_ancestral_cfg_pp"] = _ancestral(eta)
+    return known.get(name_of(sampler))
+
+
+def check(rules: Iterable[Any], sampler: Any, share: Share | None) -> None:
+    """Refuse rules that follow the sampler's step where there is no such thing.
+
+    Raises:
+        ValueError: said before the first model call.
+    """
+    names = [type(rule).__name__ for rule in rules if getattr(rule, "one_step", False)]
+    if names and share is None:
+        raise ValueError(f"{' and '.join(names)} with sampler {name_of(sampler)}: {ONE_STEP_ONLY}")
+
+
+def noise_from_uncond(sampler: Any) -> bool:
+    """Whether the sampler takes its noise from the unconditional estimate (CFG++)."""
+    return name_of(sampler).endswith("_cfg_pp")
+
+
+def name_of(sampler: Any) -> str:
+    """Name of the sampler function, or of the SAMPLER's class where it has none."""
+    function = getattr(sampler, "sampler_function", None)
+    return getattr(function, "__name__", type(sampler).__name__)
+
+
+def _option(sampler: Any, name: str) -> float:
+    """A number among the options of a sampler function, its default where none was given."""
+    function = getattr(sampler, "sampler_function", None)
+    given = getattr(sampler, "extra_options", {})
+    if name in given or function is None:
+        return float(given.get(name, 0.0))
+    parameter = inspect.signature(function).parameters.get(name)
+    known = parameter is not None and parameter.default is not inspect.Parameter.empty
+    return float(parameter.default) if known else 0.0
+
+
+def _ancestral(eta: float) -> Share:
+    """Ancestral steps of models with alpha 1."""
+
+    def share(sigma: float, following: float) -> float:
+        square = following**2
+        up = min(square, eta**2 * square * (sigma**2 - square) / sigma**2)
+        return 1 - (square - up) ** 0.5 / sigma
+
+    return share
+
+
+def _flow_ancestral(eta: float) -> Share:
+    """Ancestral steps of flows; the last one, to 0, adds no noise."""
+
+    def share(sigma: float, following: float) -> float:
+        down = following * (1 + (following / sigma - 1) * eta)
+        return (1 - down / sigma) * (1 - following) / (1 - down)
+
+    return share
