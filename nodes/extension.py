@@ -11,11 +11,17 @@ from . import (
     ksampler,
     loaders,
     rules,
+    rules_published,
+    rules_unified,
     sampling,
     schedules,
 )
 
-MODULES = (loaders, energies, combinators, schedules, rules, sampling, ksampler, diagnostics)
+MODULES = (
+    *(loaders, energies, combinators, schedules),
+    *(rules, rules_published, rules_unified),
+    *(sampling, ksampler, diagnostics),
+)
 
 
 class EnergyGuidance(ComfyExtension):

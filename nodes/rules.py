@@ -13,6 +13,10 @@ from .sockets import Energy, Rule, Schedule, advanced, schema
 
 # Late guidance mostly adds adversarial texture; the shape is settled by then.
 DEFAULT_WINDOW = PercentWindow(0.0, 0.7)
+ONE_STEP_TIP = (
+    "It is placed behind the sampler's step, as published, and so needs a sampler of one "
+    "evaluation a step: euler, ddim, ddpm, euler_ancestral; others are refused."
+)
 SCHEDULE_TIP = (
     "When the rule acts. Without one: constant over the first 70 % of the noise schedule. FreeDoM "
     "and MPGD used 0.3 to 0.7, Universal Guidance all of it."
@@ -46,6 +50,11 @@ def stop_input() -> io.Input:
     )
 
 
+def schedule_input() -> io.Input:
+    """When a rule acts."""
+    return Schedule.Input("schedule", optional=True, tooltip=SCHEDULE_TIP)
+
+
 def timed(strength: float, schedule: Any) -> Scaled:
     """The strength over the run."""
     return Scaled(DEFAULT_WINDOW if schedule is None else schedule, strength)
@@ -77,7 +86,7 @@ class RuleForward(io.ComfyNode):
                     "absolute: the plain gradient (Universal Guidance).",
                 ),
                 stop_input(),
-                Schedule.Input("schedule", optional=True, tooltip=SCHEDULE_TIP),
+                schedule_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -143,7 +152,7 @@ class RuleBackward(io.ComfyNode):
                     )
                 ),
                 stop_input(),
-                Schedule.Input("schedule", optional=True, tooltip=SCHEDULE_TIP),
+                schedule_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )

@@ -80,6 +80,13 @@ class VaeDecoder:
             image = network.decode(latent).to(x0.device, torch.float32)
         return flat_picture(self.vae.process_output(image.clone()))
 
+    def encode(self, image: Tensor) -> Tensor:
+        """Encode a picture (B, 3, H, W) in [0, 1] to x0 (B, C, *S), without sampling."""
+        pixels = self.vae.process_input(image).to(self.vae.device, self.vae.vae_dtype)
+        with memory.explained("the VAE"):
+            latent = self.vae.first_stage_model.encode(pixels).to(image.device, torch.float32)
+        return settled(self.latent_format).process_in(latent)
+
 
 @dataclass(frozen=True, eq=False)
 class TaesdDecoder:

@@ -37,7 +37,12 @@ class Guidance:
     @property
     def reader(self) -> Any:
         """The decoder, where an energy looks at the picture."""
-        return self.decoder if self.needs.reads_image else None
+        return self.decoder if self.needs.reads_image or self.projects else None
+
+    @property
+    def projects(self) -> bool:
+        """Whether a rule looks through the autoencoder."""
+        return any(getattr(rule, "projected", False) for rule in self.rules)
 
     @property
     def differentiates_model(self) -> bool:
@@ -95,6 +100,11 @@ def _check(guidance: Guidance, network: nn.Module) -> None:
                 f"{type(rule).__name__} does not go through the model, but its energy reads "
                 "attention or features from inside it: use Rule: Forward or Rule: Latent Update"
             )
+    if guidance.projects and not hasattr(guidance.decoder, "encode"):
+        raise ValueError(
+            "projecting needs an autoencoder, and nothing here can encode: connect a VAE and "
+            "choose decoder 'vae', or switch the projection off"
+        )
     if needs.captures:
         Recorder(network, needs.captures)
 

@@ -11,6 +11,7 @@ from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.modules.diffusionmodules.model import AttnBlock, ResnetBlock
 from comfy.taesd.taesd import TAESD
 from energy_guidance.guidance_core.rules.forward import Forward
+from energy_guidance.guidance_core.rules.manifold import Manifold
 from energy_guidance.guidance_core.schedules import PercentWindow
 from energy_guidance.nodes.host import decode, guide, memory
 from energy_guidance.nodes.host.weights import Loan
@@ -141,3 +142,32 @@ def test_videos_are_refused():
     with pytest.raises(ValueError, match="pictures"):
         decode.flat_picture(torch.zeros(1, 3, 5, 8, 8))
     assert decode.flat_picture(torch.zeros(1, 3, 1, 8, 8)).shape == (1, 3, 8, 8)
+
+
+def test_encoding_is_the_stock_one(vae):
+    decoder = decode.VaeDecoder(vae, FORMAT)
+    with torch.inference_mode():
+        image = vae.decode(FORMAT.process_out(latents(4)))
+        expected = FORMAT.process_in(vae.encode(image))
+    with torch.no_grad(), Loan(vae.first_stage_model)():
+        encoded = decoder.encode(image.movedim(-1, 1).clone())
+    torch.testing.assert_close(encoded, expected.clone(), rtol=1e-3, atol=1e-4)
+
+
+def test_a_projected_rule_looks_through_the_autoencoder(vae):
+    rules = [
+        Manifold(probe.Nearness(), PercentWindow(value=1.0), projected=projected)
+        for projected in (False, True)
+    ]
+    model = tiny.unet()
+    with torch.inference_mode():
+        guided = [guide.apply(model, [rule], vae=vae) for rule in rules]
+    plain, projected = (tiny.sample(one, steps=1) for one in guided)
+    assert torch.isfinite(projected).all()
+    assert not torch.equal(plain, projected)
+
+
+def test_a_projection_without_a_vae_is_refused():
+    rule = Manifold(probe.Nearness(), PercentWindow(), projected=True)
+    with pytest.raises(ValueError, match="connect a VAE"):
+        guide.apply(tiny.unet(), [rule], decoder="rgb")

@@ -17,6 +17,7 @@ IDS = {
     *("EGLoadShapes", "EGLoadOpenCLIP", "EGLoadClassifier"),
     *("EGEnergyCLIPText", "EGEnergyClassifier", "EGEnergyColor"),
     *("EGCombineEnergies", "EGSchedule", "EGScheduleEnergy", "EGRuleForward", "EGRuleBackward"),
+    *("EGRuleManifold", "EGRulePosterior", "EGRuleUnified"),
     *("EGApplyGuidance", "EGGuidedKSampler", "EGRecurrentSampler", "EGPlotTrace"),
 }
 LANGUAGES = ("en", "ko")

@@ -1,0 +1,66 @@
+"""Nodes of the published rules: what their widgets build, and what they refuse."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from energy_guidance.guidance_core.presets import PRESETS
+from energy_guidance.guidance_core.rules.unified import Unified
+from energy_guidance.guidance_core.schedules import PercentWindow
+from energy_guidance.nodes import rules_published, rules_unified
+from energy_guidance.tests.host import probe
+
+ENERGY = probe.Nearness()
+
+
+def built(node, energy=ENERGY, **changes):
+    """The rule of a node with its default widgets."""
+    schema = node.define_schema()
+    widgets = {i.id: getattr(i, "default", None) for i in schema.inputs}
+    values = {**widgets, "energy": energy, "schedule": None, **changes}
+    return node.execute(**values).args[0]
+
+
+@pytest.mark.parametrize("node", [*rules_published.NODES, *rules_unified.NODES])
+def test_defaults_build_a_rule_that_suits_every_sampler(node):
+    rule = built(node)
+    assert rule.energy is ENERGY
+    assert not rule.one_step
+    assert rule.strength.schedule == PercentWindow(0.0, 0.7)
+    window = PercentWindow(0.2, 0.4)
+    assert built(node, schedule=window).strength.schedule is window
+    names = [i.id for i in node.define_schema().inputs]
+    assert names == list(inspect.signature(node.execute).parameters)
+
+
+def test_widgets_reach_the_rule():
+    unified = rules_unified.RuleUnified
+    rule = built(unified, rho=2.0, mu=3.0, gamma=0.5, samples=2, iterations=7, course="decrease")
+    assert (rule.rho, rule.mu, rule.gamma, rule.samples) == (2.0, 3.0, 0.5, 2)
+    assert (rule.iterations, rule.course, rule.root) == (7, "decrease", False)
+    posterior = built(rules_published.RulePosterior, scale="absolute", residual_norm=False)
+    assert posterior.one_step
+    assert not posterior.root
+    assert built(rules_published.RuleManifold, projected=True).projected
+
+
+@pytest.mark.parametrize("scale", ["relative", "absolute"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_takes_the_place_of_the_widgets(name, scale):
+    rule = built(rules_unified.RuleUnified, preset=name, scale=scale, rho=9.0, gamma=9.0)
+    assert rule == Unified(ENERGY, rule.strength, **PRESETS[name].settings(scale))
+
+
+class Maps:
+    captures = frozenset({"layer"})
+
+
+def test_what_cannot_work_is_refused():
+    with pytest.raises(ValueError, match="gamma 1 needs samples"):
+        built(rules_unified.RuleUnified, gamma=1.0)
+    with pytest.raises(ValueError, match="reads layer"):
+        built(rules_unified.RuleUnified, energy=Maps(), preset="MPGD")
+    with pytest.raises(ValueError, match="reads layer"):
+        built(rules_published.RuleManifold, energy=Maps())
+    assert built(rules_unified.RuleUnified, energy=Maps(), preset="DPS").through_model
