@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..needs import is_active, needs
 from ..smoothing import smoothed
 from ..types import Energy, Estimate
@@ -44,11 +45,10 @@ class Smoothed:
             raise ValueError(f"gamma must be >= 0, got {self.gamma}")
         if self.samples < 1:
             raise ValueError(f"samples must be >= 1, got {self.samples}")
-        if captures := self.captures:
+        if self.captures:
             raise ValueError(
-                "smoothing moves the clean estimate, but the energy reads "
-                f"{', '.join(sorted(captures))} from inside the model: smooth only energies of "
-                "the picture or the latent"
+                "smoothing moves the clean estimate, but the energy reads attention or features "
+                "from inside the model: smooth only energies of the picture or the latent"
             )
 
     def __call__(self, estimate: Estimate) -> Tensor:
@@ -64,7 +64,7 @@ class Smoothed:
         return is_active(self.energy, sigma)
 
     @property
-    def captures(self) -> frozenset[str]:
+    def captures(self) -> frozenset[Capture]:
         """Captures that the energy reads."""
         return needs([self.energy]).captures
 

@@ -56,11 +56,10 @@ class Manifold:
             raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
         if not self.stop >= 0:
             raise ValueError(f"stop must be >= 0, got {self.stop}")
-        if captures := needs([self.energy]).captures:
+        if needs([self.energy]).captures:
             raise ValueError(
-                f"Manifold works on the clean estimate, but the energy reads "
-                f"{', '.join(sorted(captures))} from inside the model: use a rule that goes "
-                "through the model"
+                "Manifold works on the clean estimate, but the energy reads attention or features "
+                "from inside the model: use a rule that goes through the model"
             )
 
     @property

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from guidance_core.captures import Attention
 from guidance_core.compose import guided
 from guidance_core.process import per_sample, posterior_std
 from guidance_core.rules.backward import Backward
@@ -72,10 +73,10 @@ def steered(*rules, model=None, x=None, sigma=SIGMA, record=None, alpha=torch.on
 class Maps:
     """An energy of attention maps."""
 
-    captures = frozenset({"layer"})
+    captures = frozenset({Attention()})
 
     def __call__(self, estimate):
-        return estimate.capture("layer").flatten(1).sum(1)
+        return estimate.capture(Attention()).flatten(1).sum(1)
 
 
 def plain(x=None, sigma=SIGMA) -> Tensor:
@@ -345,7 +346,7 @@ def test_half_precision_models_neither_lose_nor_overflow_gradients(rule):
         (lambda: Backward(toward(), half(), lr=0), "need lr > 0"),
         (lambda: Manifold(toward(), half(), "huge"), "scale must be one of"),
         (lambda: Manifold(toward(), half(), stop=-1), "stop must be >= 0, got -1"),
-        (lambda: Manifold(Maps(), half()), "reads layer from inside the model"),
+        (lambda: Manifold(Maps(), half()), "reads attention or features"),
         (lambda: Posterior(toward(), half(), "huge"), "scale must be one of"),
         (lambda: Posterior(toward(), half(), stop=-1), "stop must be >= 0, got -1"),
         (lambda: Unified(toward(), half(), "huge"), "scale must be one of"),
@@ -353,8 +354,8 @@ def test_half_precision_models_neither_lose_nor_overflow_gradients(rule):
         (lambda: Unified(toward(), half(), rho=-1), "need rho, mu, gamma and stop >= 0"),
         (lambda: Unified(toward(), half(), iterations=0), "need iterations >= 1"),
         (lambda: Unified(toward(), half(), gamma=0.1), "gamma 0.1 needs samples"),
-        (lambda: Unified(Maps(), half()), "reads layer from inside the model"),
-        (lambda: Unified(Maps(), half(), mu=0, gamma=1, samples=1), "reads layer"),
+        (lambda: Unified(Maps(), half()), "reads attention or features"),
+        (lambda: Unified(Maps(), half(), mu=0, gamma=1, samples=1), "reads attention or features"),
     ],
 )
 def test_bad_arguments_are_refused_at_once(make, words):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from guidance_core.captures import Attention
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.smoothed import Smoothed
@@ -94,7 +95,7 @@ def test_under_a_mask_only_the_mask_is_pushed():
 
 
 class Maps:
-    captures = frozenset({"layer"})
+    captures = frozenset({Attention()})
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ class Maps:
     [
         ({"gamma": -1}, "gamma must be >= 0, got -1"),
         ({"samples": 0}, "samples must be >= 1, got 0"),
-        ({"energy": Maps()}, "reads layer"),
+        ({"energy": Maps()}, "reads attention or features"),
     ],
 )
 def test_bad_arguments_are_refused_at_once(options, words):

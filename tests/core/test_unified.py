@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from guidance_core.captures import Attention
 from guidance_core.compose import guided
 from guidance_core.presets import PRESETS
 from guidance_core.process import ancestral_noise, posterior_std
@@ -264,17 +265,17 @@ def test_presets_are_the_methods_that_they_name():
 
 
 class Maps:
-    captures = frozenset({"layer"})
+    captures = frozenset({Attention()})
 
     def __call__(self, estimate):
-        return estimate.capture("layer").flatten(1).sum(1)
+        return estimate.capture(Attention()).flatten(1).sum(1)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_refuse_an_energy_that_they_cannot_use(name):
     preset = PRESETS[name]
     if preset.relative[1] or preset.gamma:
-        with pytest.raises(ValueError, match="reads layer"):
+        with pytest.raises(ValueError, match="reads attention or features"):
             Unified(Maps(), Constant(0.5), **preset.settings("relative"))
     else:
         Unified(Maps(), Constant(0.5), **preset.settings("relative"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+from energy_guidance.guidance_core.captures import Attention
 from energy_guidance.guidance_core.presets import PRESETS
 from energy_guidance.guidance_core.rules.unified import Unified
 from energy_guidance.guidance_core.schedules import PercentWindow
@@ -53,14 +54,14 @@ def test_a_preset_takes_the_place_of_the_widgets(name, scale):
 
 
 class Maps:
-    captures = frozenset({"layer"})
+    captures = frozenset({Attention()})
 
 
 def test_what_cannot_work_is_refused():
     with pytest.raises(ValueError, match="gamma 1 needs samples"):
         built(rules_unified.RuleUnified, gamma=1.0)
-    with pytest.raises(ValueError, match="reads layer"):
+    with pytest.raises(ValueError, match="reads attention or features"):
         built(rules_unified.RuleUnified, energy=Maps(), preset="MPGD")
-    with pytest.raises(ValueError, match="reads layer"):
+    with pytest.raises(ValueError, match="reads attention or features"):
         built(rules_published.RuleManifold, energy=Maps())
     assert built(rules_unified.RuleUnified, energy=Maps(), preset="DPS").through_model
