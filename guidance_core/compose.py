@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import TypeVar
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from .needs import Needs, is_active, needs
 from .schedules import PercentWindow
-from .types import Denoiser, Estimate, Rule, Run
+from .types import Denoiser, Estimate, Record, Rule, Run
 
 T = TypeVar("T")
 
@@ -39,7 +40,18 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
 
 
 def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
-    return lambda x, sigma: rule(denoise, x, sigma, run)
+    """The rule around a denoiser; what its energies were silent on goes into its records."""
+
+    def steered(x: Tensor, sigma: Tensor) -> Estimate:
+        silent: Counter[str] = Counter()
+
+        def record(entry: Record) -> None:
+            run.record(replace(entry, silent=dict(silent)))
+
+        counting = lambda x, sigma: replace(denoise(x, sigma), silent=silent)
+        return rule(counting, x, sigma, replace(run, record=record))
+
+    return steered
 
 
 def _private(rule: Rule) -> Rule:

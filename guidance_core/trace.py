@@ -15,7 +15,8 @@ class Trace:
     """A sink for records: one row per rule and evaluation, in the order of the run.
 
     Each row has the rule's name, sigma, and lists with one number per sample: energy, grad_norm,
-    push, cfg_push (None where CFG is 1) and terms by name.
+    push, cfg_push (None where CFG is 1) and terms by name; `silent` counts, by energy, how often
+    it found nothing to say about a sample.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -31,6 +32,7 @@ class Trace:
                 "push": _numbers(record.push),
                 "cfg_push": None if record.cfg_push is None else _numbers(record.cfg_push),
                 "terms": {name: _numbers(term) for name, term in record.terms.items()},
+                "silent": dict(record.silent),
             }
         )
 

@@ -6,15 +6,19 @@ Axes: B batch, C channels, *S space (and time), H W pixels, K capture-dependent.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from .captures import Capture
+from .process import full_precision
+
+T = TypeVar("T")
 
 ONE_STEP_ONLY = (
     "this scale places its push behind the sampler's step, as published, which needs a sampler of "
@@ -39,6 +43,8 @@ class Estimate:
             (B, ...) per layer.
         cond: x0 of the positive branch alone, like x0.
         uncond: x0 of the negative branch alone, like x0; None where CFG is 1.
+        silent: how often an energy, by name, found nothing to say about a sample; every estimate
+            that is made of this one counts into the same.
     """
 
     x0: Tensor
@@ -47,6 +53,8 @@ class Estimate:
     captures: Mapping[Capture, tuple[Tensor, ...]] = field(default_factory=dict)
     cond: Tensor | None = None
     uncond: Tensor | None = None
+    silent: Counter[str] = field(default_factory=Counter)
+    _seen: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def image(self) -> Tensor:
@@ -57,6 +65,30 @@ class Estimate:
                 "connect a VAE, or choose a decoder, where the guidance is applied"
             )
         return self.decode(self.x0)
+
+    def seen_by(self, look: Callable[[Tensor], T]) -> T:
+        """What `look` makes of the picture, in full precision: looked at most once.
+
+        Energies that ask the same network of the same picture share its forward pass. `look` is
+        told by equality: a network, one of its methods, or a frozen dataclass.
+        """
+        if look not in self._seen:
+            self._seen[look] = look(full_precision(self.image))
+        seen: T = self._seen[look]
+        return seen
+
+    def quiet(self, energy: object, spoke: Tensor) -> Tensor:
+        """Zero for each sample, with a graph, to be added by energies without anything to say.
+
+        Arguments:
+            energy: who is silent.
+            spoke: shape (B,), whether it has something to say about each sample; those it has not
+                are counted in `silent`, which the trace shows.
+        """
+        missed = int((~spoke).sum())
+        if missed:
+            self.silent[type(energy).__name__] += missed
+        return 0 * self.x0.flatten(1).sum(1)
 
     def capture(self, request: Capture) -> tuple[Tensor, ...]:
         """One capture, a tensor (B, ...) per layer; the error lists what was recorded."""
@@ -140,6 +172,8 @@ class Record:
         push: RMS of the change of x0, shape (B,), model latent units.
         cfg_push: RMS of the push of classifier-free guidance, shape (B,); None where CFG is 1.
         terms: parts of the energy by name, each of shape (B,).
+        silent: how often an energy, by name, found nothing to say about a sample of this
+            evaluation (a face that is not there); its part of the gradient is zero then.
     """
 
     rule: str
@@ -149,6 +183,7 @@ class Record:
     push: Tensor
     cfg_push: Tensor | None = None
     terms: Mapping[str, Tensor] = field(default_factory=dict)
+    silent: Mapping[str, int] = field(default_factory=dict)
 
 
 def _forget(record: Record) -> None:

@@ -8,6 +8,7 @@ from . import (
     combinators,
     diagnostics,
     energies,
+    guides,
     ksampler,
     loaders,
     rules,
@@ -18,9 +19,17 @@ from . import (
 )
 
 MODULES = (
-    *(loaders, energies, combinators, schedules),
-    *(rules, rules_published, rules_unified),
-    *(sampling, ksampler, diagnostics),
+    combinators,
+    diagnostics,
+    energies,
+    guides,
+    ksampler,
+    loaders,
+    rules,
+    rules_published,
+    rules_unified,
+    sampling,
+    schedules,
 )
 
 

@@ -1,4 +1,4 @@
-"""What every energy node ends with: a weight and a mask."""
+"""What energy nodes share: pictures that come in, a weight and a mask at the end."""
 
 from __future__ import annotations
 
@@ -43,3 +43,17 @@ def normal(tensor: torch.Tensor) -> torch.Tensor:
     """A copy that autograd may save, unlike the inference tensors that ComfyUI gives to nodes."""
     with torch.inference_mode(False):
         return tensor.clone()
+
+
+def pictures(image: torch.Tensor, name: str = "reference") -> torch.Tensor:
+    """An IMAGE (N, H, W, 3) as pictures (N, 3, H, W) that autograd may save.
+
+    Raises:
+        ValueError: the image has another number of channels, such as an alpha channel.
+    """
+    if image.shape[-1] != 3:
+        raise ValueError(
+            f"{name} must be an RGB image, got {image.shape[-1]} channels: take the alpha channel "
+            "off with Split Image with Alpha"
+        )
+    return normal(image.movedim(-1, 1).float().clamp(0, 1))

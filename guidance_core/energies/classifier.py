@@ -61,7 +61,7 @@ class ClassLabel:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        logits = full_precision(self.network(full_precision(estimate.image)))
+        logits = full_precision(estimate.seen_by(self.network))
         index = list(self.network.labels).index(self.label)
         if self.network.multi_label:
             return F.softplus(-logits[:, index])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..captures import Capture
 from ..process import full_precision
-from ..shaping import mask_at
+from ..shaping import mask_at, mask_product
 from ..types import Estimate
 
 
@@ -60,7 +60,7 @@ class MeanColor:
 
     def within(self, mask: Tensor) -> MeanColor:
         """The same colour for a part of the picture."""
-        return replace(self, mask=mask if self.mask is None else mask * self.mask)
+        return replace(self, mask=mask_product(mask, self.mask))
 
 
 def _nearest(pixels: Tensor, target: Tensor, weights: Tensor, share: float) -> Tensor:

@@ -56,9 +56,16 @@ class ClassifierNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, K) of pictures (B, 3, H, W) in [0, 1] of any size, squeezed to a square."""
+        return self.network(self._prepared(image))
+
+    def blocks(self, image: Tensor) -> list[Tensor]:
+        """Feature maps (B, D, h, w) of every stage."""
+        return self.network.forward_intermediates(self._prepared(image), intermediates_only=True)
+
+    def _prepared(self, image: Tensor) -> Tensor:
         size = (self.input_size, self.input_size)
         image = interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
-        return self.network((image - self.mean) / self.std)
+        return (image - self.mean) / self.std
 
 
 def load(path: str | Path, architecture: str = "auto") -> ClassifierNetwork:

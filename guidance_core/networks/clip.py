@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,9 +57,19 @@ class ClipNetwork(nn.Module):
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Unit embeddings (B, D) of pictures (B, 3, H, W) in [0, 1], squeezed to a square."""
+        return normalize(self.network.encode_image(self._prepared(image)), dim=-1)
+
+    def blocks(self, image: Tensor) -> list[Tensor]:
+        """Feature maps (B, D, h, w) of every block (the class token left out)."""
+        visual: Any = self.network.visual
+        seen = visual.forward_intermediates(self._prepared(image), intermediates_only=True)
+        # open_clip's own networks give a dict, timm's a list.
+        return seen["image_intermediates"] if isinstance(seen, dict) else seen
+
+    def _prepared(self, image: Tensor) -> Tensor:
         size = (self.input_size, self.input_size)
         image = interpolate(image, size, mode="bicubic", antialias=True, align_corners=False)
-        return normalize(self.network.encode_image((image - self.mean) / self.std), dim=-1)
+        return (image - self.mean) / self.std
 
     def encode_text(self, texts: list[str]) -> Tensor:
         """Unit embeddings (N, D) of sentences."""

@@ -10,11 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from guidance_core.energies.classifier import ClassLabel
+from guidance_core.energies.clip_image import ClipImage
 from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.color import MeanColor
+from guidance_core.energies.color_histogram import ColorHistogram
+from guidance_core.energies.image import ReferenceImage
 from guidance_core.energies.masked import Masked
+from guidance_core.energies.palette import Palette
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.smoothed import Smoothed
+from guidance_core.energies.smoothness import Smoothness
+from guidance_core.energies.style import Style
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import at_estimate
 from guidance_core.needs import needs
@@ -24,6 +30,7 @@ from tests.core.toys import (
     DOUBLE,
     TinyClassifier,
     TinyClip,
+    TinyFeatures,
     assert_close,
     decode,
     latent,
@@ -33,7 +40,8 @@ from tests.core.toys import (
 )
 
 RED = torch.tensor([1.0, 0.0, 0.0])
-CLIP, CLASSIFIER = TinyClip(), TinyClassifier()
+CLIP, CLASSIFIER, FEATURES = TinyClip(), TinyClassifier(), TinyFeatures()
+PICTURE = seeded(1, 3, 14, 18, seed=8).sigmoid()
 CORNER = torch.zeros(10, 12)
 CORNER[1:5, 2:8] = 1.0
 PAIR = torch.stack([CORNER, CORNER.flip(0, 1)])
@@ -48,11 +56,22 @@ CASES = {
     "text, cosine": ClipText(CLIP, "a red circle", "cosine", cutouts=0),
     "text, cutouts": ClipText(CLIP, "a red circle", cutouts=2, augment=False),
     "text, augmented": ClipText(CLIP, "a red circle", cutouts=2),
+    "image, l2": ReferenceImage(PICTURE),
+    "image, l1": ReferenceImage(PICTURE, "l1"),
+    "image, features": ReferenceImage(PICTURE, "features", FEATURES),
+    "clip image": ClipImage(CLIP, PICTURE, cutouts=1),
+    "style": Style(FEATURES, PICTURE, (0, -1)),
+    "palette": Palette(torch.eye(3)),
+    "histogram": ColorHistogram(PICTURE),
+    "smoothness": Smoothness(),
+    "smoothness, squared": Smoothness(keep_edges=False),
     "sum": WeightedSum(((2.0, MeanColor(RED)), (0.5, ClassLabel(CLASSIFIER, "red")))),
     "scheduled": Scheduled(MeanColor(RED), Constant(0.5)),
     "smoothed": Smoothed(ClassLabel(CLASSIFIER, "red"), gamma=0.3, samples=3),
     "masked color": Masked(MeanColor(RED, share=0.5), CORNER),
     "masked label": Masked(ClassLabel(CLASSIFIER, "red"), CORNER),
+    "masked image": Masked(ReferenceImage(PICTURE), CORNER),
+    "masked features": Masked(ReferenceImage(PICTURE, "features", FEATURES), CORNER),
 }
 EACH = pytest.mark.parametrize("energy", CASES.values(), ids=CASES.keys())
 

@@ -13,7 +13,7 @@ from guidance_core.types import Record
 def test_rows_are_plain_and_survive_json():
     trace = Trace()
     two = torch.tensor([1.0, 2.0])
-    trace(Record("Forward", 2.5, two, two, two.half(), None, {"red": two}))
+    trace(Record("Forward", 2.5, two, two, two.half(), None, {"red": two}, {"Face": 2}))
     trace(Record("Backward", 1.0, two, two, two, two))
     first, second = json.loads(json.dumps(trace.to_dict()))["rows"]
     assert first == {
@@ -24,5 +24,6 @@ def test_rows_are_plain_and_survive_json():
         "push": [1, 2],
         "cfg_push": None,
         "terms": {"red": [1, 2]},
+        "silent": {"Face": 2},
     }
     assert second["cfg_push"] == [1, 2]

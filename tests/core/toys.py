@@ -87,6 +87,24 @@ class TinyClip(nn.Module):
         return F.normalize(torch.stack(rows), dim=1)
 
 
+class TinyFeatures(nn.Module):
+    """Two layers of smooth feature maps."""
+
+    name = "tiny features"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Parameter(seeded(4, 3, seed=5), requires_grad=False)
+        self.second = nn.Parameter(seeded(5, 4, seed=6), requires_grad=False)
+        self.looks = 0
+
+    def blocks(self, image: Tensor) -> list[Tensor]:
+        self.looks += 1
+        small = F.adaptive_avg_pool2d(image, 3)
+        early = torch.einsum("oc,bchw->bohw", self.first.to(image), small).tanh()
+        return [early, torch.einsum("oc,bchw->bohw", self.second.to(image), early).tanh()]
+
+
 def toward(target: Tensor | float = 0.5, weight: float = 1.0):
     """A plain function as energy: half the weighted squared distance of x0 to a target."""
 

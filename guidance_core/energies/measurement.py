@@ -1,0 +1,80 @@
+"""A picture that was measured: blurred, shrunk, covered, without colour or full of noise.
+
+References:
+    Diffusion Posterior Sampling, Chung et al. 2023, arXiv:2209.14687, eq. (16).
+    Deviates: the mean of the squared residual, not its norm; and residuals below the noise count as
+    none (the discrepancy principle), so that noise is not reproduced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from ..operators import Compose, Operator
+from ..pictures import batched
+from ..process import full_precision
+from ..shaping import mask_product, masked_mean
+from ..types import Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """Mean squared difference between what is measured of the picture and what was measured.
+
+    energy = max(mean (A image - measured)^2 - noise^2, 0). Times N / (2 noise^2), with N measured
+    values, it is the negative log-likelihood of Gaussian noise, up to a constant.
+
+    Arguments:
+        measured: shape (1, c, h, w) or (B, c, h, w), what A gives of pictures in [0, 1].
+        operator: A, see `operators`.
+        noise: standard deviation of the noise in `measured`, >= 0.
+        mask: weight of each measured place, shape (H, W) or (B, H, W), values in [0, 1], any size.
+
+    Raises:
+        ValueError: negative noise; and when called, `measured` does not have the size that A gives.
+    """
+
+    measured: Tensor
+    operator: Operator = field(default_factory=Compose)
+    noise: float = 0.0
+    mask: Tensor | None = None
+    captures: ClassVar[frozenset[str]] = frozenset()
+    networks: ClassVar[tuple[nn.Module, ...]] = ()
+    reads_image: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.measured.ndim != 4 or not self.measured.isfinite().all():
+            raise ValueError(
+                "measured must be finite, of shape (N, channels, height, width), got "
+                f"{tuple(self.measured.shape)}"
+            )
+        if not self.noise >= 0:
+            raise ValueError(f"noise must be >= 0, got {self.noise}")
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        squared = self.residual(full_precision(estimate.image)).square()
+        return (masked_mean(squared, self.mask) - self.noise**2).clamp_min(0)
+
+    def residual(self, image: Tensor) -> Tensor:
+        """What is measured of pictures (B, 3, H, W), minus what was measured: (B, c, h, w)."""
+        now = self.operator(image)
+        if now.shape[1:] != self.measured.shape[1:]:
+            raise ValueError(
+                f"what was measured is {_size(self.measured)}, what is measured of the picture "
+                f"({_size(image)}) is {_size(now)}: crop or resize the reference, or change the "
+                "size of the latent"
+            )
+        return now - batched(self.measured, now, "the measured reference")
+
+    def within(self, mask: Tensor) -> Measurement:
+        """The same measurement, of a part of the picture."""
+        return replace(self, mask=mask_product(mask, self.mask))
+
+
+def _size(values: Tensor) -> str:
+    channels, height, width = values.shape[1:]
+    return f"{width}x{height} with {channels} channel{'s' * (channels != 1)}"

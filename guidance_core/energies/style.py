@@ -1,0 +1,83 @@
+"""The style of a reference: which features go together, wherever they are.
+
+References:
+    Image Style Transfer Using Convolutional Neural Networks, Gatys et al. 2016, eq. (3)-(5);
+    FreeDoM, Yu et al. 2023, arXiv:2303.09833 (tokens of CLIP ViT-B/16's third block without the
+    class token). Deviates: measured by the size of the reference's own Gram matrix, so that
+    networks and layers share one scale, and squared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..features import Features, check_features
+from ..pictures import batched, check_pictures, placed
+from ..process import full_precision
+from ..types import Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Style:
+    """Squared distance between Gram matrices, in units of the reference's; mean over layers.
+
+    0 at the same style, 1 for a picture without any feature.
+
+    Arguments:
+        network: has `blocks`: a CLIP, a ViT, or a classifier such as VGG.
+        reference: pictures (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
+        layers: which blocks, counted from 0 (FreeDoM: 2); negative ones count from the end.
+
+    Raises:
+        TypeError: a network without feature maps.
+        ValueError: no layers, no pictures, or (when called) a layer that the network lacks.
+    """
+
+    network: Features
+    reference: Tensor
+    layers: tuple[int, ...] = (2,)
+    captures: ClassVar[frozenset[str]] = frozenset()
+    reads_image: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_features(self.network, "style")
+        check_pictures(self.reference)
+        if not self.layers:
+            raise ValueError("style needs at least one layer of the network, such as 2")
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        grams = self._grams(estimate.seen_by(self.network.blocks))
+        pairs = [(gram, batched(far, gram)) for gram, far in zip(grams, self._target, strict=True)]
+        return torch.stack([_apart(gram, far) for gram, far in pairs]).mean(0)
+
+    @cached_property
+    def _target(self) -> list[Tensor]:
+        """Gram matrices of the reference; looked at once."""
+        with torch.no_grad():
+            return self._grams(self.network.blocks(placed(self.reference, self.networks[0])))
+
+    def _grams(self, blocks: list[Tensor]) -> list[Tensor]:
+        """Mean of f f^T over places, shape (B, D, D), of each layer's features (B, D, h, w)."""
+        wrong = [layer for layer in self.layers if not -len(blocks) <= layer < len(blocks)]
+        if wrong:
+            raise ValueError(
+                f"the network has blocks 0 to {len(blocks) - 1}, there is no layer {wrong[0]}"
+            )
+        flat = [full_precision(blocks[layer]).flatten(2) for layer in self.layers]
+        return [features @ features.mT / features.shape[2] for features in flat]
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The network of features."""
+        return (self.network,)  # type: ignore[return-value]
+
+
+def _apart(gram: Tensor, target: Tensor) -> Tensor:
+    size = target.square().flatten(1).sum(1).clamp_min(torch.finfo(target.dtype).tiny)
+    return (gram - target).square().flatten(1).sum(1) / size

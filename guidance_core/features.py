@@ -1,0 +1,32 @@
+"""What energies of style, structure and likeness read from a guide network."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Features(Protocol):
+    """A guide network with feature maps."""
+
+    def blocks(self, image: Tensor, /) -> list[Tensor]:
+        """Feature maps (B, D, h, w) of every block, for images (B, 3, H, W) in [0, 1]."""
+        ...
+
+
+def check_features(network: object, what: str) -> None:
+    """Refuse a network without feature maps.
+
+    Raises:
+        ValueError: no network at all.
+        TypeError: a network without `blocks`.
+    """
+    if network is None:
+        raise ValueError(f"{what} needs a network: connect a CLIP, a ViT or a classifier")
+    if not hasattr(network, "blocks"):
+        name = getattr(network, "name", type(network).__name__)
+        raise TypeError(
+            f"{what} needs a network with feature maps, got {name}: load a CLIP, a ViT or a "
+            "classifier such as vgg16"
+        )
