@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .process import full_precision
-from .types import mixed_seed
+from .types import mixed_seed, seeded
 
 DISTANCES = ("spherical", "cosine")
 
@@ -80,7 +79,8 @@ class Cutouts:
 
     def __call__(self, image: Tensor) -> list[Tensor]:
         """Embeddings (B, D), one for each square of images (B, 3, H, W)."""
-        with _seeded(mixed_seed(self.seed, self.sigma)):
+        # Kornia draws from torch's global generator.
+        with seeded(mixed_seed(self.seed, self.sigma)):
             squares = [self._square(image) for _ in range(self.count)]
             squares = [_augmented(square) if self.augment else square for square in squares]
         return [self.network.encode_image(square) for square in squares]
@@ -109,11 +109,3 @@ def _augmented(square: Tensor) -> Tensor:
     for step in steps:
         square = step(square)
     return square
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Kornia draws from torch's global generator: seed it here, and leave it as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield

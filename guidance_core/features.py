@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -30,3 +30,31 @@ def check_features(network: object, what: str) -> None:
             f"{what} needs a network with feature maps, got {name}: load a CLIP, a ViT or a "
             "classifier such as vgg16"
         )
+
+
+class Tokens(NamedTuple):
+    """What a vision transformer says of pictures.
+
+    Arguments:
+        keys: keys of the last block's attention, all heads side by side, shape (B, N, D), one for
+            each of N patches.
+        pooled: the class token after the last block, shape (B, D).
+    """
+
+    keys: Tensor
+    pooled: Tensor
+
+
+class Tokeniser(Protocol):
+    """A guide network in the manner of DINO."""
+
+    def tokens(self, image: Tensor, /) -> Tokens:
+        """Keys and class token of images (B, 3, H, W) in [0, 1]."""
+        ...
+
+
+def check_tokens(network: object, what: str) -> None:
+    """Refuse a network without tokens with a TypeError."""
+    if not hasattr(network, "tokens"):
+        name = getattr(network, "name", type(network).__name__)
+        raise TypeError(f"{what} needs a ViT, got {name}: use Load Guide: ViT")

@@ -41,3 +41,24 @@ def placed(pictures: Tensor, network: nn.Module) -> Tensor:
     """Pictures in the dtype and on the device of a network's weights."""
     weight = next(network.parameters(), None)
     return pictures if weight is None else pictures.to(weight)
+
+
+def square_around(mask: Tensor) -> tuple[slice, slice]:
+    """Rows and columns of the smallest square around a mask (H, W), as far as it reaches."""
+    top, bottom = _ends(mask.amax(1))
+    left, right = _ends(mask.amax(0))
+    side = max(bottom - top, right - left)
+    height, width = mask.shape
+    return _around(top, bottom, min(side, height), height), _around(
+        left, right, min(side, width), width
+    )
+
+
+def _ends(line: Tensor) -> tuple[int, int]:
+    inside = line.nonzero().flatten().tolist()
+    return inside[0], inside[-1] + 1
+
+
+def _around(first: int, last: int, side: int, size: int) -> slice:
+    start = min(max((first + last - side) // 2, 0), size - side)
+    return slice(start, start + side)

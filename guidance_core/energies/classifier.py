@@ -7,17 +7,15 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import ClassVar, Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
+from ..labels import called, index_of
 from ..process import full_precision
 from ..types import Estimate
-
-LISTED = 40  # labels that an error shows
 
 
 class Classifier(Protocol):
@@ -54,15 +52,14 @@ class ClassLabel:
     def __post_init__(self) -> None:
         if not hasattr(self.network, "labels"):
             raise TypeError(
-                f"a label needs a classifier, got {_called(self.network)}: load one as classifier"
+                f"a label needs a classifier, got {called(self.network)}: load one as classifier"
             )
-        if self.label not in self.network.labels:
-            raise ValueError(_unknown(self.label, self.network))
+        index_of(self.label, self.network.labels, self.network)
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         logits = full_precision(estimate.seen_by(self.network))
-        index = list(self.network.labels).index(self.label)
+        index = index_of(self.label, self.network.labels, self.network)
         if self.network.multi_label:
             return F.softplus(-logits[:, index])
         return -logits.log_softmax(1)[:, index]
@@ -71,18 +68,3 @@ class ClassLabel:
     def networks(self) -> tuple[nn.Module, ...]:
         """The classifier."""
         return (self.network,)  # type: ignore[return-value]
-
-
-def _called(network: object) -> str:
-    return str(getattr(network, "name", type(network).__name__))
-
-
-def _unknown(label: str, network: Classifier) -> str:
-    labels = network.labels
-    near = get_close_matches(label, labels, n=5, cutoff=0.4)
-    listed = [*near, *(other for other in labels if other not in near)][:LISTED]
-    more = ", ..." if len(labels) > LISTED else ""
-    return (
-        f"{_called(network)} has no label {label!r} among its {len(labels)}; "
-        f"try one of: {', '.join(listed)}{more}"
-    )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..captures import Capture
 from ..needs import is_active, needs
+from ..pictures import square_around
 from ..shaping import mask_at
 from ..types import Energy, Estimate
 
@@ -82,28 +83,7 @@ class Masked:
 
 def _seen(estimate: Estimate, image: Tensor, masks: Tensor) -> Estimate:
     """The estimate whose picture is the square around the mask; gradient only inside the mask."""
-    rows, columns = _square(masks[0])
+    rows, columns = square_around(masks[0])
     gate = masks[:, None]
     gated = gate * image + (1 - gate) * image.detach()
     return replace(estimate, decode=lambda x0: gated[..., rows, columns])
-
-
-def _square(mask: Tensor) -> tuple[slice, slice]:
-    """Smallest square around the mask (H, W), as far as the picture reaches."""
-    top, bottom = _ends(mask.amax(1))
-    left, right = _ends(mask.amax(0))
-    side = max(bottom - top, right - left)
-    height, width = mask.shape
-    return _around(top, bottom, min(side, height), height), _around(
-        left, right, min(side, width), width
-    )
-
-
-def _ends(line: Tensor) -> tuple[int, int]:
-    inside = line.nonzero().flatten().tolist()
-    return inside[0], inside[-1] + 1
-
-
-def _around(first: int, last: int, side: int, size: int) -> slice:
-    start = min(max((first + last - side) // 2, 0), size - side)
-    return slice(start, start + side)

@@ -111,9 +111,8 @@ def _architecture(architecture: str, state: dict[str, Tensor], name: str) -> str
     import open_clip
 
     if architecture == "auto":
-        return weights.recognise(
-            state, RECOGNISED, lambda a: open_clip.create_model(a, load_weights=False), name
-        )
+        make = lambda a: open_clip.create_model(a, load_weights=False, device="meta")
+        return weights.recognise(state, RECOGNISED, make, name)
     if architecture not in open_clip.list_models():
         raise ValueError(
             f"open_clip knows no architecture {architecture!r}: see open_clip.list_models()"

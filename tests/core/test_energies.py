@@ -9,17 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from guidance_core.energies.aesthetic import Aesthetic
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_image import ClipImage
 from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.color import MeanColor
 from guidance_core.energies.color_histogram import ColorHistogram
+from guidance_core.energies.detection import Detection
+from guidance_core.energies.face_identity import FaceIdentity
 from guidance_core.energies.image import ReferenceImage
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.palette import Palette
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.smoothed import Smoothed
+from guidance_core.energies.segmentation import LabelArea, Segmentation
+from guidance_core.energies.semblance import Semblance
 from guidance_core.energies.smoothness import Smoothness
+from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import at_estimate
@@ -30,7 +36,12 @@ from tests.core.toys import (
     DOUBLE,
     TinyClassifier,
     TinyClip,
+    TinyDetector,
+    TinyFace,
     TinyFeatures,
+    TinyPredictor,
+    TinySegmenter,
+    TinyViT,
     assert_close,
     decode,
     latent,
@@ -41,6 +52,7 @@ from tests.core.toys import (
 
 RED = torch.tensor([1.0, 0.0, 0.0])
 CLIP, CLASSIFIER, FEATURES = TinyClip(), TinyClassifier(), TinyFeatures()
+SEGMENTER, VIT = TinySegmenter(), TinyViT()
 PICTURE = seeded(1, 3, 14, 18, seed=8).sigmoid()
 CORNER = torch.zeros(10, 12)
 CORNER[1:5, 2:8] = 1.0
@@ -65,6 +77,17 @@ CASES = {
     "histogram": ColorHistogram(PICTURE),
     "smoothness": Smoothness(),
     "smoothness, squared": Smoothness(keep_edges=False),
+    "label area": LabelArea(SEGMENTER, "circle", CORNER),
+    "label area, rest ignored": LabelArea(SEGMENTER, "circle", CORNER, "ignored"),
+    "class map": Segmentation(SEGMENTER, CORNER.long()),
+    "segmentation of a picture": Segmentation(SEGMENTER, PICTURE),
+    "structure": Structure(VIT, PICTURE),
+    "structure, contrast": Structure(VIT, PICTURE, "contrast", temperature=0.5),
+    "semblance": Semblance(VIT, PICTURE),
+    "detection": Detection(TinyDetector(), torch.tensor([[0.0, 0.25, 0.5, 1.0]]), ("cat",)),
+    "face": FaceIdentity(TinyFace(), PICTURE),
+    "found face": FaceIdentity(TinyFace(), PICTURE, "l1", TinyDetector(), threshold=0.0),
+    "aesthetic": Aesthetic(CLIP, TinyPredictor()),
     "sum": WeightedSum(((2.0, MeanColor(RED)), (0.5, ClassLabel(CLASSIFIER, "red")))),
     "scheduled": Scheduled(MeanColor(RED), Constant(0.5)),
     "smoothed": Smoothed(ClassLabel(CLASSIFIER, "red"), gamma=0.3, samples=3),

@@ -7,14 +7,20 @@ import torch
 from torch import Tensor
 
 from guidance_core.compose import guided
+from guidance_core.energies.aesthetic import Aesthetic
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_image import ClipImage
 from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.color_histogram import ColorHistogram
+from guidance_core.energies.detection import Detection
+from guidance_core.energies.face_identity import FaceIdentity
 from guidance_core.energies.image import ReferenceImage
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.palette import Palette
+from guidance_core.energies.segmentation import LabelArea, Segmentation
+from guidance_core.energies.semblance import Semblance
 from guidance_core.energies.smoothness import Smoothness
+from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import at_estimate
@@ -26,7 +32,12 @@ from tests.core.toys import (
     Model,
     TinyClassifier,
     TinyClip,
+    TinyDetector,
+    TinyFace,
     TinyFeatures,
+    TinyPredictor,
+    TinySegmenter,
+    TinyViT,
     assert_close,
     decode,
     latent,
@@ -37,6 +48,10 @@ from tests.core.toys import (
 
 CLIP, FEATURES = TinyClip(), TinyFeatures()
 PICTURE = seeded(1, 3, 15, 18, seed=8).sigmoid()
+SEGMENTER, DETECTOR, WIDE = TinySegmenter(), TinyDetector(), TinyPredictor()
+WIDE.width = 9
+AREA = torch.ones(6, 6)
+BOX = torch.tensor([[0.0, 0.2, 0.6, 0.8]])
 ZERO = torch.zeros(1, dtype=DOUBLE)
 
 
@@ -59,6 +74,10 @@ def flat(*rgb: float, size: int = 16) -> Tensor:
         ClipImage(CLIP, PICTURE, "cosine", cutouts=0),
         Style(FEATURES, PICTURE, (0, 1)),
         ColorHistogram(PICTURE),
+        Structure(TinyViT(), PICTURE),
+        Semblance(TinyViT(), PICTURE),
+        FaceIdentity(TinyFace(), PICTURE),
+        FaceIdentity(TinyFace(), PICTURE, "l1", TinyDetector(), threshold=0.0),
     ],
 )
 def test_a_reference_is_met_by_itself(energy):
@@ -127,6 +146,120 @@ def test_smoothness_counts_steps():
     for keep, size in ((True, 0.5), (False, 0.25)):
         assert_close(Smoothness(keep)(shown(edge)), ZERO + size / 16)
         assert_close(Smoothness(keep)(shown(flat(0.2, 0.4, 0.6))), ZERO)
+
+
+def test_segmentation_is_the_mean_cross_entropy_of_what_is_not_ignored():
+    network, image = TinySegmenter(), shown(PICTURE[..., :14, :])
+    classes = torch.full((7, 9), 255)
+    classes[:2, :3], classes[4:, 5:] = 1, 2
+    logs = network(image.image).log_softmax(1)[0]
+    expected = -torch.cat([logs[1, :2, :3].flatten(), logs[2, 4:, 5:].flatten()]).mean()
+    assert_close(Segmentation(network, classes)(image), expected[None])
+
+
+def test_a_picture_stands_for_its_own_segmentation():
+    network = TinySegmenter()
+    other = shown(seeded(1, 3, 15, 18, seed=20).sigmoid())
+    own = Segmentation(network, network(PICTURE).argmax(1))
+    assert_close(Segmentation(network, PICTURE)(other), own(other))
+
+
+def test_a_label_belongs_inside_its_area_and_nowhere_else():
+    network, image = TinySegmenter(), shown(PICTURE[..., :14, :])
+    area = torch.zeros(7, 9)
+    area[:, :4] = 1
+    p = network(image.image).softmax(1)[0, 1]
+    expected = torch.where(area > 0, -p.log(), -(1 - p).log()).mean()
+    assert_close(LabelArea(network, "circle", area)(image), expected[None])
+    inside = -p[:, :4].log().mean()
+    assert_close(LabelArea(network, "circle", area, "ignored")(image), inside[None])
+
+
+def test_structure_ignores_a_turn_of_all_keys_and_contrast_knows_its_formula():
+    class Turned(TinyViT):
+        def tokens(self, image):
+            seen = super().tokens(image)
+            return seen._replace(keys=seen.keys.flip(2) * -1)
+
+    keys = torch.nn.functional.normalize(TinyViT().tokens(1 - PICTURE).keys[0], dim=1)
+    target = torch.nn.functional.normalize(TinyViT().tokens(PICTURE).keys[0], dim=1)
+    expected = (keys @ keys.T - target @ target.T).square().mean()
+    for network in (TinyViT(), Turned()):
+        assert_close(Structure(network, PICTURE)(shown(1 - PICTURE)), expected[None])
+    rows = []
+    for i in range(9):
+        scores = [keys[i] @ target[i], *(keys[i] @ keys[j] for j in range(9) if j != i)]
+        rows.append(-(torch.stack(scores) / 0.07).log_softmax(0)[0])
+    value = Structure(TinyViT(), PICTURE, "contrast")(shown(1 - PICTURE))
+    assert_close(value, torch.stack(rows).mean()[None])
+
+
+def test_semblance_is_measured_by_the_reference():
+    class Double(TinyViT):
+        def tokens(self, image):
+            seen = super().tokens(image)
+            return seen._replace(pooled=2 * seen.pooled)
+
+    near, far = TinyViT().tokens(1 - PICTURE).pooled, TinyViT().tokens(PICTURE).pooled
+    expected = (near - far).square().sum(1) / far.square().sum(1)
+    for network in (TinyViT(), Double()):
+        assert_close(Semblance(network, PICTURE)(shown(1 - PICTURE)), expected)
+
+
+def test_boxes_are_parts_of_the_picture_and_draws_follow_seed_and_level():
+    class Watching(TinyDetector):
+        def losses(self, image, boxes, labels):
+            seen.append((boxes.tolist(), labels.tolist()))
+            return super().losses(image, boxes, labels)
+
+    seen = []
+    boxes = torch.tensor([[0.0, 0.2, 0.5, 1.0], [0.5, 0.0, 1.0, 0.4]])
+    energy = Detection(Watching(), boxes, ("cat", "person"))
+    first = energy(shown(PICTURE))
+    assert seen[0][1] == [2, 1]
+    assert_close(torch.tensor(seen[0][0]), torch.tensor([[0.0, 3, 9, 15], [9, 0, 18, 6]]))
+    assert torch.equal(first, energy(shown(PICTURE)))
+    other = Detection(Watching(), boxes, ("cat", "person"), seed=1)
+    assert not torch.equal(first, other(shown(PICTURE)))
+
+
+def test_a_face_nobody_finds_says_nothing():
+    bright = torch.cat([PICTURE / 2 + 0.5, PICTURE * 0.1])
+    energy = FaceIdentity(TinyFace(), PICTURE / 2 + 0.5, "cosine", TinyDetector())
+    estimate = shown(bright.flip(3))
+    value, slope = at_estimate(energy, estimate)
+    assert value[0] > 0
+    assert value[1] == 0
+    assert slope[0].abs().sum() > 0
+    assert torch.equal(slope[1], torch.zeros_like(slope[1]))
+    assert estimate.silent == {"FaceIdentity": 1}
+    value, slope = at_estimate(energy, shown(bright[1:]))
+    assert torch.equal(slope, torch.zeros_like(slope))
+
+
+def test_a_face_is_the_found_box_with_its_margin():
+    seen = []
+
+    class Watching(TinyFace):
+        def encode_face(self, image):
+            seen.append(image)
+            return super().encode_face(image)
+
+    options = {"margin": 0.0, "threshold": 0.0}
+    FaceIdentity(Watching(), PICTURE, "cosine", TinyDetector(), **options)(shown(PICTURE))
+    part = PICTURE[..., :8, :10]  # the box ends at 7 and 9: pixels that it touches
+    expected = torch.nn.functional.interpolate(part, (6, 6), mode="bilinear", antialias=True)
+    assert_close(seen[0], expected)
+    assert_close(seen[1], expected)
+
+
+def test_aesthetic_falls_as_the_score_rises():
+    class Fixed(TinyPredictor):
+        def forward(self, embedding):
+            return 0 * embedding.sum(1) + 4
+
+    value = Aesthetic(CLIP, Fixed())(shown(PICTURE))
+    assert_close(value, torch.nn.functional.softplus(ZERO + 6))
 
 
 def test_energies_of_one_network_share_its_look():
@@ -203,6 +336,47 @@ def test_silence_is_counted_and_pushes_nothing(energy):
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
+        (lambda: LabelArea(CLIP, "circle", AREA), TypeError, "a segmenter, got tiny CLIP"),
+        (lambda: LabelArea(SEGMENTER, "circel", AREA), ValueError, "no label 'circel'.*circle"),
+        (lambda: LabelArea(SEGMENTER, "circle", 0 * AREA), ValueError, "'circle' is empty"),
+        (lambda: LabelArea(SEGMENTER, "circle", AREA, "no"), ValueError, "got 'no'"),
+        (lambda: Segmentation(SEGMENTER, AREA.long() + 2), ValueError, "numbers from 3 to 3"),
+        (lambda: Segmentation(SEGMENTER, AREA.long() + 254), ValueError, "not ignored"),
+        (lambda: Structure(CLIP, PICTURE), TypeError, "needs a ViT, got tiny CLIP"),
+        (lambda: Structure(TinyViT(), PICTURE, "shape"), ValueError, "got 'shape'"),
+        (lambda: Structure(TinyViT(), PICTURE, temperature=0), ValueError, "must be > 0"),
+        (lambda: Semblance(CLIP, PICTURE), TypeError, "needs a ViT"),
+        (lambda: Detection(CLIP, BOX, ("cat",)), TypeError, "a detector, got tiny CLIP"),
+        (lambda: Detection(DETECTOR, BOX[:0], ()), ValueError, "at least one box"),
+        (lambda: Detection(DETECTOR, BOX, ("cat", "cat")), ValueError, "2 labels and boxes"),
+        (lambda: Detection(DETECTOR, BOX, ("dog",)), ValueError, "no label 'dog'"),
+        (lambda: Detection(DETECTOR, 1.5 * BOX, ("cat",)), ValueError, "got .0.0, 0.3, 0.9, 1.2."),
+        (lambda: FaceIdentity(CLIP, PICTURE), TypeError, "a face encoder, got tiny CLIP"),
+        (lambda: FaceIdentity(TinyFace(), PICTURE, "l2"), ValueError, "got 'l2'"),
+        (
+            lambda: FaceIdentity(TinyFace(), PICTURE, detector=CLIP),
+            TypeError,
+            "by a detector, got tiny CLIP",
+        ),
+        (
+            lambda: FaceIdentity(TinyFace(), PICTURE, detector=DETECTOR, label="face"),
+            ValueError,
+            "no label 'face'",
+        ),
+        (
+            lambda: FaceIdentity(TinyFace(), 0.1 * PICTURE, detector=DETECTOR)(
+                shown(PICTURE / 2 + 0.5)
+            ),
+            ValueError,
+            "finds no 'person' in reference 0: crop it",
+        ),
+        (lambda: Aesthetic(SEGMENTER, TinyPredictor()), TypeError, "a CLIP model, got tiny segm"),
+        (lambda: Aesthetic(CLIP, CLIP), TypeError, "expected an aesthetic predictor"),
+        (
+            lambda: Aesthetic(CLIP, WIDE)(shown(PICTURE)),
+            ValueError,
+            "embeddings of 9 numbers, tiny CLIP gives 5",
+        ),
         (lambda: ReferenceImage(PICTURE[0]), ValueError, "shape .N, 3, height, width., got"),
         (lambda: ReferenceImage(PICTURE * 255), ValueError, "values in .0, 1."),
         (lambda: ReferenceImage(PICTURE, "lpips"), ValueError, "got 'lpips'"),

@@ -19,7 +19,7 @@ PARTS_MAY_IMPORT = {
     "schedules",
     "smoothing",
 }
-PARTS_MAY_IMPORT |= {"embeddings", "features", "operators", "pictures"}
+PARTS_MAY_IMPORT |= {"embeddings", "features", "labels", "operators", "pictures"}
 
 
 def imports(path: Path) -> list[tuple[str, ...]]:

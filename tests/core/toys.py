@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from guidance_core.features import Tokens
 from guidance_core.process import per_sample
 from guidance_core.types import Estimate, Record, Run
 
@@ -103,6 +104,82 @@ class TinyFeatures(nn.Module):
         small = F.adaptive_avg_pool2d(image, 3)
         early = torch.einsum("oc,bchw->bohw", self.first.to(image), small).tanh()
         return [early, torch.einsum("oc,bchw->bohw", self.second.to(image), early).tanh()]
+
+
+class TinySegmenter(nn.Module):
+    """Three labels for every 2 x 2 pixels."""
+
+    name = "tiny segmenter"
+    pixel_labels = ("background", "circle", "square")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(3 * seeded(3, 3, seed=10), requires_grad=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.einsum("kc,bchw->bkhw", self.weight.to(image), F.avg_pool2d(image, 2))
+
+
+class TinyViT(nn.Module):
+    """Nine patches."""
+
+    name = "tiny ViT"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(seeded(6, 3, seed=11), requires_grad=False)
+        self.looks = 0
+
+    def tokens(self, image: Tensor) -> Tokens:
+        self.looks += 1
+        patches = F.adaptive_avg_pool2d(image, 3).flatten(2).mT
+        keys = torch.tanh(patches @ self.weight.to(image).T)
+        return Tokens(keys, keys.square().mean(1))
+
+
+class TinyDetector(nn.Module):
+    """Its boxes hold bright pixels; its losses draw from torch's global generator."""
+
+    name = "tiny detector"
+    box_labels = ("background", "person", "cat")
+
+    def losses(self, image: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
+        noise = torch.rand(image.shape[1:], dtype=DOUBLE).to(image)
+        total = (noise * image.square()).mean()
+        for box, label in zip(boxes.long().tolist(), labels, strict=True):
+            inside = image[:, box[1] : box[3], box[0] : box[2]]
+            total = total + (inside - label / 2).square().mean()
+        return total
+
+    def found(self, image: Tensor) -> list[dict[str, Tensor]]:
+        """A person in the upper left part, where it is bright."""
+        corner = image[..., : image.shape[-2] // 2, : image.shape[-1] // 2].mean((1, 2, 3))
+        box = torch.tensor([0.0, 0.0, image.shape[-1] // 2, image.shape[-2] // 2])
+        return [
+            {"boxes": box[None], "labels": torch.tensor([1]), "scores": score[None]}
+            for score in corner.detach()
+        ]
+
+
+class TinyFace(nn.Module):
+    name = "tiny face encoder"
+    input_size = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(seeded(5, 12, seed=12), requires_grad=False)
+
+    def encode_face(self, image: Tensor) -> Tensor:
+        features = F.adaptive_avg_pool2d(image, 2).flatten(1)
+        return F.normalize(torch.tanh(features) @ self.weight.to(image).T, dim=1)
+
+
+class TinyPredictor(nn.Module):
+    name = "tiny predictor"
+    width = 5
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        return embedding @ seeded(5, seed=13).to(embedding) + 5
 
 
 def toward(target: Tensor | float = 0.5, weight: float = 1.0):

@@ -1,0 +1,89 @@
+"""Objects in boxes, by a detector.
+
+References:
+    Universal Guidance for Diffusion Models, Bansal et al. 2023, arXiv:2302.07121, section 4.2.
+    Deviates: the regression of the boxes counts too (the published code leaves it out), and the
+    anchors that the losses draw are the same for every sample and every step at a noise level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..labels import called, index_of
+from ..process import full_precision
+from ..types import Estimate, mixed_seed, seeded
+
+
+class Detector(Protocol):
+    """A guide network that finds labelled boxes."""
+
+    box_labels: tuple[str, ...]
+
+    def losses(self, image: Tensor, boxes: Tensor, labels: Tensor, /) -> Tensor:
+        """Training losses () of an image (3, H, W) with boxes (N, 4) in pixels, labels (N,)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """The detector's own training losses, as if the wanted boxes were the truth; >= 0.
+
+    Arguments:
+        network: the detector, a module.
+        boxes: left, top, right, bottom of each box, as parts of width and height, shape (N, 4).
+        labels: label of each box.
+        seed: seed of the anchors that the losses draw.
+
+    Raises:
+        TypeError: another kind of network.
+        ValueError: no boxes, one outside the picture or without an inside, or an unknown label.
+    """
+
+    network: Detector
+    boxes: Tensor
+    labels: tuple[str, ...]
+    seed: int = 0
+    captures: ClassVar[frozenset[str]] = frozenset()
+    reads_image: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.network, "box_labels"):
+            raise TypeError(f"detection needs a detector, got {called(self.network)}")
+        if self.boxes.shape != (len(self.labels), 4) or not self.labels:
+            raise ValueError(
+                "detection needs at least one box with a label, got "
+                f"{len(self.labels)} labels and boxes of shape {tuple(self.boxes.shape)}"
+            )
+        for box in self.boxes.tolist():
+            left, top, right, bottom = box
+            if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+                raise ValueError(
+                    "a box is left top right bottom with 0 <= left < right <= 1 and "
+                    f"0 <= top < bottom <= 1, got {[round(value, 4) for value in box]}"
+                )
+        for label in self.labels:
+            index_of(label, self.network.box_labels, self.network)
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        image = full_precision(estimate.image)
+        height, width = image.shape[-2:]
+        boxes = self.boxes.to(image) * torch.tensor([width, height, width, height]).to(image)
+        numbers = [index_of(x, self.network.box_labels, self.network) for x in self.labels]
+        labels = torch.tensor(numbers, device=image.device)
+        seed = mixed_seed(self.seed, float(estimate.sigma[0]))
+        rows = []
+        for picture in image:
+            with seeded(seed, image.device):
+                rows.append(self.network.losses(picture, boxes, labels))
+        return full_precision(torch.stack(rows))
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The detector."""
+        return (self.network,)  # type: ignore[return-value]

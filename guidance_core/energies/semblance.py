@@ -1,0 +1,63 @@
+"""The appearance of a reference: what a ViT's class token says of it.
+
+References:
+    Splicing ViT Features for Semantic Appearance Transfer, Tumanyan et al. 2022, arXiv:2201.00424,
+    eq. (2); DiffuseIT, Kwon and Ye 2023, arXiv:2209.15264, eq. (8) (image-guided translation).
+    Deviates: measured by the reference's own class token, so that networks share one scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..features import Tokeniser, check_tokens
+from ..pictures import batched, check_pictures, placed
+from ..process import full_precision
+from ..types import Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Semblance:
+    """Squared distance of class tokens in units of the reference's; 0 looks like the reference.
+
+    Arguments:
+        network: a ViT, a module.
+        reference: pictures (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
+
+    Raises:
+        TypeError: another kind of network.
+        ValueError: no pictures.
+    """
+
+    network: Tokeniser
+    reference: Tensor
+    captures: ClassVar[frozenset[str]] = frozenset()
+    reads_image: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_tokens(self.network, "appearance")
+        check_pictures(self.reference)
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        pooled = full_precision(estimate.seen_by(self.network.tokens).pooled)
+        target = batched(self._target, pooled)
+        size = target.square().sum(1).clamp_min(torch.finfo(target.dtype).tiny)
+        return (pooled - target).square().sum(1) / size
+
+    @cached_property
+    def _target(self) -> Tensor:
+        """Class tokens of the reference, shape (N, D); looked at once."""
+        with torch.no_grad():
+            tokens = self.network.tokens(placed(self.reference, self.networks[0]))
+        return full_precision(tokens.pooled)
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The ViT."""
+        return (self.network,)  # type: ignore[return-value]

@@ -1,0 +1,30 @@
+"""Names of what guide networks tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+LISTED = 40  # labels that an error shows
+
+
+def called(network: object) -> str:
+    """What messages call a network."""
+    return str(getattr(network, "name", type(network).__name__))
+
+
+def index_of(label: str, labels: Sequence[str], network: object) -> int:
+    """The number of a label.
+
+    Raises:
+        ValueError: the network does not know it; the message shows those it knows, near ones first.
+    """
+    if label in labels:
+        return list(labels).index(label)
+    near = get_close_matches(label, labels, n=5, cutoff=0.4)
+    listed = [*near, *(other for other in labels if other not in near)][:LISTED]
+    more = ", ..." if len(labels) > LISTED else ""
+    raise ValueError(
+        f"{called(network)} has no label {label!r} among its {len(labels)}; "
+        f"try one of: {', '.join(listed)}{more}"
+    )

@@ -1,0 +1,75 @@
+"""Train the segmenter of Shapes: which shape each pixel belongs to.
+
+    python -m tools.shapes.train_segmenter --steps 1500
+
+Only clean scenes are shown, worn as for the classifier.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from guidance_core.networks import segmenter
+from guidance_core.shapes import scenes
+from tools.shapes import checkpoints
+from tools.shapes.train_classifier import worn
+
+LABELS = ("background", *scenes.SHAPES)
+ARCHITECTURE, WIDTH = "lraspp_mobilenet_v3_large", 0.35
+
+
+def build() -> nn.Module:
+    """An untrained LR-ASPP of a third of the usual width."""
+    return segmenter.build(ARCHITECTURE, len(LABELS), width=WIDTH)
+
+
+def class_map(scene: scenes.Scene) -> Tensor:
+    """The number of each pixel's label: (SIDE, SIDE) long."""
+    classes = torch.zeros(scenes.SIDE, scenes.SIDE, dtype=torch.long)
+    for item in scene.items:
+        classes[scenes.inside(item)] = LABELS.index(item.shape)
+    return classes
+
+
+def batch(step: int, size: int) -> tuple[Tensor, Tensor]:
+    """Pictures (B, 3, 128, 128) in [0, 1] and their class maps, a function of `step` alone."""
+    generator = torch.Generator().manual_seed(50_000_000 + step)
+    drawn = [scenes.random_scene(generator) for _ in range(size)]
+    maps = torch.stack([class_map(scene) for scene in drawn])
+    return worn(scenes.render(drawn), generator), maps
+
+
+def main() -> None:
+    """Train, resuming from the last checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--out", type=Path, default=Path("out/shapes/segmenter.pt"))
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    net = build()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=args.lr, weight_decay=0.01)
+    start = checkpoints.resume(args.out, net=net, optimiser=optimiser)
+    for step, bar in checkpoints.steps(start, args.steps, "segmenter"):
+        pictures, target = batch(step, args.batch)
+        for group in optimiser.param_groups:
+            group["lr"] = args.lr * min(1, (step + 1) / 50) * (1 - step / args.steps)
+        logits = net(pictures * 2 - 1)["out"]
+        loss = nn.functional.cross_entropy(logits, target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        right = (logits.argmax(1) == target)[target > 0].float().mean()
+        bar.set_postfix(loss=f"{loss.item():.3f}", objects=f"{right.item():.3f}", refresh=False)
+        if (step + 1) % 200 == 0 or step + 1 == args.steps:
+            checkpoints.save(args.out, step + 1, net=net, optimiser=optimiser)
+
+
+if __name__ == "__main__":
+    main()
