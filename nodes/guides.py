@@ -141,7 +141,7 @@ class EnergyStyle(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, layers: str | None = None) -> bool | str:
         """Refuse layers that are not numbers when the workflow is queued."""
-        return True if layers is None else _fault(numbers, layers) or True
+        return True if layers is None else fault_of(numbers, layers) or True
 
     @classmethod
     def execute(
@@ -238,7 +238,7 @@ class EnergyPalette(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, colors: str | None = None) -> bool | str:
         """Refuse what is not a colour when the workflow is queued."""
-        return True if colors is None else _fault(palette, colors) or True
+        return True if colors is None else fault_of(palette, colors) or True
 
     @classmethod
     def execute(
@@ -452,7 +452,7 @@ def palette(text: str) -> torch.Tensor:
     return torch.tensor([[int(h[i : i + 2], 16) / 255 for i in (0, 2, 4)] for h in hexes])
 
 
-def _fault(read: Any, text: str) -> str | None:
+def fault_of(read: Any, text: str) -> str | None:
     """What `read` says is wrong with a text, if anything."""
     try:
         read(text)

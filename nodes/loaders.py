@@ -14,11 +14,12 @@ FILE_TIP = (
 )
 
 
-def file_input() -> io.Input:
-    """The file picker of a guide network."""
-    return io.Combo.Input(
-        "file", options=networks.guide_files(), default="shapes", tooltip=FILE_TIP
-    )
+def file_input(*, embedded: bool = True) -> io.Input:
+    """The file picker of a guide network; `embedded`: whether the pack brings one of its kind."""
+    files, tip = networks.guide_files(embedded=embedded), FILE_TIP
+    if not embedded:
+        tip = f"{FILE_TIP.partition('. ')[0]}. The pack brings none of this kind."
+    return io.Combo.Input("file", options=files, default=files[0], tooltip=tip)
 
 
 def architecture_input(tip: str) -> io.Input:
@@ -26,10 +27,10 @@ def architecture_input(tip: str) -> io.Input:
     return io.String.Input("architecture", default="auto", tooltip=tip)
 
 
-def file_fault(file: str | None) -> str | None:
+def file_fault(file: str | None, *, embedded: bool = True) -> str | None:
     """What is wrong with a chosen file, if anything; None comes over a link, not known yet."""
-    files = networks.guide_files()
-    if file is None or file in files:
+    files = networks.guide_files(embedded=embedded)
+    if file is None or (file in files and file != networks.NO_FILE):
         return None
     return (
         f"no weights file {file!r} in models/guidance (found: {', '.join(files)}): put the file "

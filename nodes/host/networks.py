@@ -13,6 +13,7 @@ from torch import nn
 
 FOLDER = "guidance"
 EMBEDDED = "shapes"
+NO_FILE = "(no file in models/guidance)"  # a picker must offer something
 PATCHER = "energy_guidance_patcher"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 ASSETS = Path(__file__).parents[2] / "assets" / "shapes"
@@ -33,26 +34,34 @@ def managed(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
     return patcher
 
 
-def guide_files() -> list[str]:
-    """Return what a file picker offers: the embedded network, files under models/guidance."""
+def guide_files(*, embedded: bool = True) -> list[str]:
+    """Return what a file picker offers: the embedded network, files under models/guidance.
+
+    Arguments:
+        embedded: whether the pack has a network of that kind.
+    """
     if FOLDER not in folder_paths.folder_names_and_paths:
         folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
     files = folder_paths.get_filename_list(FOLDER)
-    return [EMBEDDED, *(file for file in files if file.endswith(SUFFIXES))]
+    files = [file for file in files if file.endswith(SUFFIXES)]
+    if embedded:
+        return [EMBEDDED, *files]
+    return files or [NO_FILE]
 
 
-def path_of(name: str, embedded: str) -> Path:
+def path_of(name: str, embedded: str = "") -> Path:
     """Return the path of a file that guide_files offers.
 
     Arguments:
         name: the name from the file picker.
-        embedded: file name of the embedded network that "shapes" stands for.
+        embedded: file name of the embedded network that "shapes" stands for; empty if none.
 
     Raises:
         ValueError: there is no such file.
     """
-    offered = guide_files()
-    path = ASSETS / embedded if name == EMBEDDED else folder_paths.get_full_path(FOLDER, name)
+    offered = guide_files(embedded=bool(embedded))
+    own = embedded and name == EMBEDDED
+    path = ASSETS / embedded if own else folder_paths.get_full_path(FOLDER, name)
     if path is None or not Path(path).is_file():
         raise ValueError(
             f"expected a weights file under models/{FOLDER}, {name!r} is not there: put it there "
@@ -75,3 +84,43 @@ def load_classifier(file: str, architecture: str = "auto") -> Any:
 
     with torch.inference_mode(False):
         return classifier.load(path_of(file, "classifier.safetensors"), architecture)
+
+
+def load_segmenter(file: str, architecture: str = "auto") -> Any:
+    """Load a segmenter of the file picker, outside inference mode."""
+    from ...guidance_core.networks import segmenter
+
+    with torch.inference_mode(False):
+        return segmenter.load(path_of(file, "segmenter.safetensors"), architecture)
+
+
+def load_vit(file: str, architecture: str = "auto") -> Any:
+    """Load a vision transformer of the file picker, outside inference mode."""
+    from ...guidance_core.networks import vit
+
+    with torch.inference_mode(False):
+        return vit.load(path_of(file, "vit.safetensors"), architecture)
+
+
+def load_detector(file: str, architecture: str = "auto") -> Any:
+    """Load a detector of the file picker, outside inference mode."""
+    from ...guidance_core.networks import detector
+
+    with torch.inference_mode(False):
+        return detector.load(path_of(file), architecture)
+
+
+def load_face_encoder(file: str, architecture: str = "auto") -> Any:
+    """Load a face encoder of the file picker, outside inference mode."""
+    from ...guidance_core.networks import face
+
+    with torch.inference_mode(False):
+        return face.load(path_of(file), architecture)
+
+
+def load_aesthetic(file: str) -> Any:
+    """Load an aesthetic predictor of the file picker, outside inference mode."""
+    from ...guidance_core.networks import aesthetic
+
+    with torch.inference_mode(False):
+        return aesthetic.load(path_of(file))

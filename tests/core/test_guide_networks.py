@@ -155,7 +155,7 @@ def test_vit_gives_keys_and_class_token_of_dino(tmp_path: Path) -> None:
 
 def test_vit_refuses_what_is_not_one(tmp_path: Path) -> None:
     path = saved(tmp_path / "net.safetensors", timm.create_model("test_resnet"))
-    with pytest.raises(ValueError, match="expected a plain ViT .* got 'resnet18'"):
+    with pytest.raises(ValueError, match=r"expected a plain ViT .* got 'resnet18'"):
         vit.load(path, "resnet18")
     with pytest.raises(ValueError, match="timm knows no architecture 'vit_q'"):
         vit.load(path, "vit_q")

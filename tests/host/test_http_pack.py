@@ -15,7 +15,11 @@ from energy_guidance.tools.locales import definitions
 
 IDS = {
     *("EGLoadShapes", "EGLoadOpenCLIP", "EGLoadClassifier"),
+    *("EGLoadSegmenter", "EGLoadDetector", "EGLoadFaceEncoder", "EGLoadViT"),
     *("EGEnergyCLIPText", "EGEnergyClassifier", "EGEnergyColor"),
+    *("EGEnergyMeasurement", "EGEnergyImage", "EGEnergyCLIPImage", "EGEnergyStyle"),
+    *("EGEnergyPalette", "EGEnergySmoothness", "EGEnergySegmentation", "EGEnergyDetection"),
+    *("EGEnergyFaceIdentity", "EGEnergyStructure", "EGEnergyAesthetic"),
     *("EGCombineEnergies", "EGSchedule", "EGScheduleEnergy", "EGRuleForward", "EGRuleBackward"),
     *("EGRuleManifold", "EGRulePosterior", "EGRuleUnified"),
     *("EGApplyGuidance", "EGGuidedKSampler", "EGRecurrentSampler", "EGPlotTrace"),

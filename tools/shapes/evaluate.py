@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from guidance_core.networks import classifier, clip
+from guidance_core.networks import classifier, clip, segmenter, vit
 from guidance_core.shapes import oracle, scenes
 from tools.demo import diffusers_host
-from tools.shapes import train_clip
+from tools.shapes import train_clip, train_segmenter
 
 BATCH = 32
 CARD = """# Shapes: model card
@@ -108,6 +108,19 @@ def matched(path: Path, count: int) -> float:
     return float((own > next_)[torch.tensor(other)].float().mean())
 
 
+@torch.no_grad()
+def overlap(path: Path, count: int) -> float:
+    """Mean intersection over union of the segmenter's shapes with the truth, on unseen scenes."""
+    some, network = drawn(count, 85_000_000), segmenter.load(path)
+    found = network(scenes.render(some)).argmax(1)
+    truth = torch.stack([train_segmenter.class_map(scene) for scene in some])
+    shares = []
+    for label in range(1, len(train_segmenter.LABELS)):
+        there, wanted = found == label, truth == label
+        shares.append((there & wanted).sum() / (there | wanted).sum())
+    return float(torch.stack(shares).mean())
+
+
 def main() -> None:
     """Measure and write assets/shapes/README.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -118,7 +131,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     model = diffusers_host.load(args.weights, "cpu")
-    labels, sentences = (args.weights / f"{n}.safetensors" for n in ("classifier", "open_clip"))
+    labels, sentences, areas, eyes = (
+        args.weights / f"{n}.safetensors" for n in ("classifier", "open_clip", "segmenter", "vit")
+    )
     captions = [scene.caption() for scene in drawn(args.samples, 95_000_000)]
     single = [c for c in captions if " and " not in c]
     double = [c for c in captions if " and " in c]
@@ -133,6 +148,7 @@ def main() -> None:
         "clean scenes, empty prompt, CFG 1": f"{clean:.1%}",
         "VAE round trip": f"{psnr:.1f} dB, {read:.1%} read right",
         "classifier, labels right on unseen scenes": f"{classified(labels, 256):.1%}",
+        "segmenter, overlap (IoU) with shapes of unseen scenes": f"{overlap(areas, 64):.1%}",
         "open_clip, own caption before another's": f"{matched(sentences, 256):.1%}",
     }
     if args.trained_on:
@@ -143,6 +159,8 @@ def main() -> None:
         "text encoder": ("text_encoder/", model.text_encoder),
         "classifier": (labels.name, classifier.load(labels)),
         "open_clip": (sentences.name, clip.load(sentences)),
+        "segmenter": (areas.name, segmenter.load(areas)),
+        "ViT": (eyes.name, vit.load(eyes)),
     }
     card = CARD.format(
         shapes=", ".join(f"{s}s" for s in scenes.SHAPES),

@@ -18,7 +18,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from guidance_core.shapes import scenes
-from tools.shapes import checkpoints, train_classifier, train_clip, train_diffusion
+from tools.shapes import (
+    checkpoints,
+    train_classifier,
+    train_clip,
+    train_diffusion,
+    train_segmenter,
+    train_vit,
+)
 
 
 def rgb_factors(latents: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,6 +95,21 @@ def main() -> None:
         checkpoints.resume(args.trained / "clip.pt", model=model)
         card = {"model": train_clip.CONFIG}
         export_guide(model.state_dict(), card | pixels, args.out / "open_clip.safetensors")
+    if (args.trained / "segmenter.pt").exists():
+        net = train_segmenter.build()
+        checkpoints.resume(args.trained / "segmenter.pt", net=net)
+        card = {
+            "architecture": train_segmenter.ARCHITECTURE,
+            "width": train_segmenter.WIDTH,
+            "labels": list(train_segmenter.LABELS),
+            "input_size": scenes.SIDE,
+        }
+        export_guide(net.state_dict(), card | pixels, args.out / "segmenter.safetensors")
+    if (args.trained / "vit.pt").exists():
+        pupil = train_vit.Pupil()
+        checkpoints.resume(args.trained / "vit.pt", net=pupil)
+        card = {"architecture": train_vit.ARCHITECTURE, "options": train_vit.OPTIONS}
+        export_guide(pupil.vit.state_dict(), card | pixels, args.out / "vit.safetensors")
 
 
 if __name__ == "__main__":
