@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..embeddings import ImageEncoder
 from ..labels import called
 from ..process import full_precision
@@ -46,7 +47,7 @@ class Aesthetic:
 
     network: ImageEncoder
     predictor: Predictor
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from ..captures import Capture
 from ..embeddings import Cutouts, ImageEncoder, check_distance, distance_between
 from ..pictures import check_pictures, placed
 from ..process import full_precision
@@ -50,7 +51,7 @@ class ClipImage:
     augment: bool = True
     least: float = 0.5
     seed: int = 0
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

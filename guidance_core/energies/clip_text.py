@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..embeddings import Cutouts, ImageEncoder, check_distance, distance_between
 from ..process import full_precision
 from ..types import Estimate

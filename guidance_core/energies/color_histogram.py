@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..pictures import batched, check_pictures
 from ..process import full_precision
 from ..types import Estimate
@@ -41,7 +42,7 @@ class ColorHistogram:
     """
 
     reference: Tensor
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = True
 

@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..labels import called, index_of
 from ..process import full_precision
 from ..types import Estimate, mixed_seed, seeded
@@ -48,7 +49,7 @@ class Detection:
     boxes: Tensor
     labels: tuple[str, ...]
     seed: int = 0
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..embeddings import distance_between
 from ..labels import called, index_of
 from ..pictures import batched, check_pictures, placed
@@ -66,7 +67,7 @@ class FaceIdentity:
     label: str = "person"
     margin: float = 0.1
     threshold: float = 0.5
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..features import Features, check_features
 from ..pictures import batched, check_pictures, fitted, placed
 from ..process import full_precision
@@ -48,7 +49,7 @@ class ReferenceImage:
     distance: str = "l2"
     network: Features | None = None
     mask: Tensor | None = None
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

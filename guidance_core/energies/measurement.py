@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..operators import Compose, Operator
 from ..pictures import batched
 from ..process import full_precision
@@ -41,7 +42,7 @@ class Measurement:
     operator: Operator = field(default_factory=Compose)
     noise: float = 0.0
     mask: Tensor | None = None
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = True
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..process import full_precision
 from ..shaping import mask_product, masked_mean
 from ..types import Estimate
@@ -28,7 +29,7 @@ class Palette:
 
     colors: Tensor
     mask: Tensor | None = None
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = True
 

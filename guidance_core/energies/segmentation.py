@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..labels import called, index_of
 from ..pictures import batched, check_pictures, placed
 from ..process import full_precision
@@ -62,7 +63,7 @@ class LabelArea:
     label: str
     area: Tensor
     outside: str = "other"
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -108,7 +109,7 @@ class Segmentation:
 
     network: Segmenter
     classes: Tensor
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

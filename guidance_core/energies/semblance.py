@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..features import Tokeniser, check_tokens
 from ..pictures import batched, check_pictures, placed
 from ..process import full_precision
@@ -36,7 +37,7 @@ class Semblance:
 
     network: Tokeniser
     reference: Tensor
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..process import full_precision
 from ..shaping import mask_product, masked_mean
 from ..types import Estimate
@@ -32,7 +33,7 @@ class Smoothness:
 
     keep_edges: bool = True
     mask: Tensor | None = None
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = True
 

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..features import Tokeniser, check_tokens
 from ..pictures import batched, check_pictures, placed
 from ..process import full_precision
@@ -48,7 +49,7 @@ class Structure:
     reference: Tensor
     kind: str = "self-similarity"
     temperature: float = 0.07
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..captures import Capture
 from ..features import Features, check_features
 from ..pictures import batched, check_pictures, placed
 from ..process import full_precision
@@ -41,7 +42,7 @@ class Style:
     network: Features
     reference: Tensor
     layers: tuple[int, ...] = (2,)
-    captures: ClassVar[frozenset[str]] = frozenset()
+    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
