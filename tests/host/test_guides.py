@@ -1,0 +1,123 @@
+"""Guide nodes in the host: built under inference mode, sampled with gradients."""
+
+from __future__ import annotations
+
+import comfy.sample
+import pytest
+import torch
+from energy_guidance.guidance_core.rules.backward import Backward
+from energy_guidance.guidance_core.rules.forward import Forward
+from energy_guidance.guidance_core.schedules import Constant
+from energy_guidance.guidance_core.trace import Trace
+from energy_guidance.nodes import guides, network_guides
+from energy_guidance.nodes.combinators import CombineEnergies
+from energy_guidance.nodes.host import guide, networks, shapes
+
+NEEDED = ("unet/config.json", "segmenter.safetensors", "vit.safetensors")
+pytestmark = pytest.mark.skipif(
+    not all((networks.ASSETS / name).is_file() for name in NEEDED),
+    reason="the embedded model's weights are not in assets/shapes",
+)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    with torch.inference_mode():
+        return shapes.load()
+
+
+def picture(seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(1, 128, 128, 3, generator=generator)
+
+
+def energies() -> dict:
+    """One energy of each kind that the pack brings a network for, or that needs none."""
+    area = torch.zeros(1, 64, 64)
+    area[:, 10:40, 20:50] = 1
+    segmenter, vit = networks.load_segmenter("shapes"), networks.load_vit("shapes")
+    clip = networks.load_clip("shapes")
+    camera = {"kernel": "bicubic", "blur": "motion", "blur_size": 5.0, "angle": 20.0}
+    camera |= {"shrink": 2, "grey": True, "noise": 0.01, "simulate": True, "weight": 1.0}
+    return {
+        "measurement": guides.EnergyMeasurement.execute(picture(), missing=area, **camera),
+        "image": guides.EnergyImage.execute(picture(), "features", 1.0, network=vit),
+        "clip": guides.EnergyCLIPImage.execute(clip, picture(), "spherical", 1, True, 0, 1.0),
+        "style": guides.EnergyStyle.execute(vit, picture(), "1, -1", 2.0, mask=area),
+        "palette": guides.EnergyPalette.execute("#ff0000 00ff00", 1.0),
+        "histogram": guides.EnergyPalette.execute("", 1.0, reference=picture()),
+        "smoothness": guides.EnergySmoothness.execute(True, 1.0, mask=area),
+        "area": network_guides.EnergySegmentation.execute(
+            segmenter, "circle", "other", 1.0, area=area
+        ),
+        "map": network_guides.EnergySegmentation.execute(
+            segmenter, "", "other", 1.0, area=area * 2 / 255
+        ),
+        "segmentation": network_guides.EnergySegmentation.execute(
+            segmenter, "", "other", 1.0, reference=picture()
+        ),
+        "structure": network_guides.EnergyStructure.execute(vit, picture(), "contrast", 0.07, 1.0),
+        "appearance": network_guides.EnergyStructure.execute(
+            vit, picture(), "appearance", 0.07, 1.0
+        ),
+    }
+
+
+def sampled(parts, rules, trace=None) -> torch.Tensor:
+    model, clip, vae = parts
+    with torch.inference_mode():
+        if rules:
+            model = guide.apply(model, rules, vae=vae, trace=trace)
+        empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
+        noise = torch.randn(1, 4, 16, 16, generator=torch.manual_seed(3))
+        start = torch.zeros_like(noise)
+        options = {"disable_pbar": True, "seed": 1}
+        return comfy.sample.sample(
+            model, noise, 2, 1.0, "euler", "normal", empty, empty, start, **options
+        )
+
+
+def test_every_guide_pushes(parts) -> None:
+    with torch.inference_mode():
+        built = {name: output.args[0] for name, output in energies().items()}
+    trace = Trace()
+    latents = sampled(parts, [Backward(e, Constant(0.5), steps=1) for e in built.values()], trace)
+    assert latents.isfinite().all()
+    for name, row in zip(built, trace.rows[: len(built)], strict=True):
+        assert row["grad_norm"][0] > 0, name
+        assert row["silent"] == {}, name
+
+
+def test_a_sum_of_guides_goes_through_the_model(parts) -> None:
+    with torch.inference_mode():
+        some = energies()
+        pair = [some[name].args[0] for name in ("area", "structure")]
+        total = CombineEnergies.execute(pair[0], 1.0, 1.0, 1.0, 1.0, energy_2=pair[1]).args[0]
+    guided = sampled(parts, [Forward(total, Constant(0.5))])
+    assert not torch.equal(guided, sampled(parts, []))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: guides.EnergyImage.execute(torch.rand(1, 8, 8, 4), "l2", 1.0), "got 4 channels"),
+        (lambda: guides.palette("#12345"), "colors must be #rrggbb .*'#12345'"),
+        (lambda: guides.numbers("two"), "whole numbers"),
+        (lambda: network_guides.boxes_of("dog 0 0 1 1"), "one object a line"),
+        (lambda: network_guides.boxes_of(" \n"), "boxes is empty"),
+        (
+            lambda: network_guides.EnergySegmentation.execute(None, "circle", "other", 1.0),
+            "an area or a reference picture, got neither",
+        ),
+        (
+            lambda: network_guides.EnergyFaceIdentity.execute(
+                None, picture(), "cosine", 1.0, reference_mask=torch.zeros(1, 128, 128)
+            ),
+            "reference_mask is empty",
+        ),
+        (lambda: networks.load_detector("shapes"), "expected a weights file under models/guidance"),
+    ],
+)
+def test_what_nodes_refuse(make, words) -> None:
+    with pytest.raises(ValueError, match=words):
+        make()
