@@ -1,0 +1,196 @@
+"""Inversion by way of the host: its guider, its noise levels, its progress bar and its cancel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_management
+import comfy.samplers
+import comfy.utils
+import latent_preview
+import torch
+from torch import Tensor
+
+from ...guidance_core.inversion import Path, WhiteNoise, invert
+from ...guidance_core.types import Estimate
+from .run import signal_scale
+from .weights import normal
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How a latent is taken up the noise levels, and down again.
+
+    Arguments:
+        model: MODEL, guided or not.
+        positive: CONDITIONING.
+        negative: CONDITIONING.
+        cfg: scale of classifier-free guidance.
+        sigmas: noise levels, shape (N,), falling.
+    """
+
+    model: Any
+    positive: Any
+    negative: Any
+    cfg: float
+    sigmas: Tensor
+
+    def run(self, sampler: Any, noise: Tensor, latent: Tensor) -> Tensor:
+        """Let the host's guider run a sampler; what it returns is in units of a LATENT."""
+        guider = comfy.samplers.CFGGuider(self.model)
+        guider.set_conds(self.positive, self.negative)
+        guider.set_cfg(self.cfg)
+        return guider.sample(
+            noise,
+            latent,
+            sampler,
+            self.sigmas,
+            callback=latent_preview.prepare_callback(self.model, len(self.sigmas) - 1),
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+            seed=0,
+        )
+
+
+def plan(
+    model: Any,
+    positive: Any,
+    negative: Any,
+    cfg: float,
+    steps: int,
+    scheduler: str,
+    denoise: float,
+) -> Plan:
+    """Plan the noise levels that the stock KSampler takes with euler.
+
+    Raises:
+        ValueError: cfg asks for a negative prompt and there is none.
+    """
+    if negative is None and cfg != 1:
+        raise ValueError(
+            f"cfg {cfg} needs a negative prompt, none is connected: connect one, or set cfg to 1"
+        )
+    stock = comfy.samplers.KSampler(
+        model, steps, model.load_device, "euler", scheduler, denoise, model.model_options
+    )
+    negative = positive if negative is None else negative
+    return Plan(model, positive, negative, cfg, stock.sigmas.cpu())
+
+
+def inverted(
+    plan: Plan, latent: Tensor, iterations: int = 1, white_noise: WhiteNoise | None = None
+) -> Path:
+    """Take a latent up the noise levels of a plan.
+
+    Arguments:
+        plan: model, prompts and noise levels.
+        latent: a picture, shape (B, C, *S), units of a LATENT.
+        iterations: model evaluations a step.
+        white_noise: regularises the predicted noise, where it is wanted.
+
+    Raises:
+        ValueError: the latent is empty.
+    """
+    if not torch.count_nonzero(latent):
+        raise ValueError(
+            "the latent must hold a picture to invert, it is empty: connect VAE Encode, not an "
+            "Empty Latent Image"
+        )
+    upwards = Upwards(iterations, white_noise)
+    plan.run(upwards, torch.zeros_like(latent), latent)
+    return upwards.path
+
+
+class Upwards(comfy.samplers.Sampler):
+    """A sampler that goes up instead of down, and keeps its path on the CPU."""
+
+    path: Path
+
+    def __init__(self, iterations: int, white_noise: WhiteNoise | None) -> None:
+        self.iterations, self.white_noise = iterations, white_noise
+
+    def sample(
+        self,
+        model_wrap: Any,
+        sigmas: Tensor,
+        extra_args: dict[str, Any],
+        callback: Any,
+        noise: Tensor,
+        latent_image: Tensor,
+        denoise_mask: Tensor | None = None,
+        disable_pbar: bool = False,
+    ) -> Tensor:
+        """Invert latent_image (B, C, *S), model latent units; returns the state at the top."""
+
+        def denoise(x: Tensor, sigma: Tensor) -> Estimate:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            return Estimate(model_wrap(x, sigma, **extra_args), sigma)
+
+        steps = len(sigmas) - 1
+        path = invert(
+            denoise,
+            latent_image,
+            sigmas,
+            signal_scale(model_wrap.inner_model.model_sampling),
+            iterations=self.iterations,
+            settle=self._settled if self.white_noise is not None else None,
+            report=lambda step, x0, x: callback and callback(step, x0, x, steps),
+        )
+        self.path = Path(path.sigmas.cpu(), path.states.cpu())
+        return path.states[0]
+
+    def _settled(self, noise: Tensor, step: int) -> Tensor:
+        with torch.inference_mode(False):
+            return self.white_noise(normal(noise), step)
+
+
+class PathNoise:
+    """A NOISE that leads a sampler onto a path: with the path's own latent, x is its first state.
+
+    Arguments:
+        path: the way up.
+        model: MODEL, whose way of adding noise is reversed.
+    """
+
+    seed = 0
+
+    def __init__(self, path: Path, model: Any) -> None:
+        self.path, self.model = path, model
+
+    def generate_noise(self, latent: dict[str, Any]) -> Tensor:
+        """The noise, shape (B, C, *S), for a sampler that starts where the path does."""
+        top = self.path.states[0]
+        if latent["samples"].shape != top.shape:
+            raise ValueError(
+                f"the inverted noise is for a latent of shape {tuple(top.shape)}, got "
+                f"{tuple(latent['samples'].shape)}: connect the latent that was inverted"
+            )
+        unit, picture = _scaled(self.model, self.path, 1.0, 0.0), self.path.states[-1]
+        return (top - _scaled(self.model, self.path, 0.0, picture)) / unit
+
+
+def _scaled(model: Any, path: Path, noise: float, latent: float | Tensor) -> Tensor:
+    """What the host makes of noise and a latent at the top of a path."""
+    model_sampling = model.get_model_object("model_sampling")
+    sigma, whole = path.sigmas[0], torch.zeros_like(path.states[0])
+    largest = float(model_sampling.sigma_max)
+    most = float(sigma) > largest * (1 - 1e-5)
+    return model_sampling.noise_scaling(sigma, whole + noise, whole + latent, most)
+
+
+def noisy_latent(model: Any, path: Path) -> Tensor | None:
+    """The top of a path as a LATENT for a sampler that adds no noise, shape (B, C, *S).
+
+    None where there is no such latent: flow models multiply it with 0 at their first noise level.
+    """
+    share = _scaled(model, path, 0.0, 1.0)
+    if not share.all():
+        return None
+    return model.model.process_latent_out(path.states[0] / share)
+
+
+def repainted(plan: Plan, path: Path) -> Tensor:
+    """Paint a path's picture again from its top: shape (B, C, *S), units of a LATENT."""
+    latent = plan.model.model.process_latent_out(path.states[-1])
+    noise = PathNoise(path, plan.model).generate_noise({"samples": latent})
+    return plan.run(comfy.samplers.sampler_object("euler"), noise, latent)
