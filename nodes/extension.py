@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from . import (
     combinators,
     diagnostics,
+    editing,
     energies,
     guide_loaders,
     guides,
@@ -18,11 +19,13 @@ from . import (
     rules_unified,
     sampling,
     schedules,
+    tokens,
 )
 
 MODULES = (
     combinators,
     diagnostics,
+    editing,
     energies,
     guide_loaders,
     guides,
@@ -34,6 +37,7 @@ MODULES = (
     rules_unified,
     sampling,
     schedules,
+    tokens,
 )
 
 

@@ -14,6 +14,7 @@ Trace = io.Custom("GUIDANCE_TRACE")
 Network = io.Custom("GUIDE_NETWORK")
 Tokens = io.Custom("GUIDANCE_TOKENS")
 Reference = io.Custom("GUIDANCE_REFERENCE")
+Path = io.Custom("GUIDANCE_PATH")
 
 _KNOWN = frozenset(field.name for field in dataclasses.fields(io.Schema))
 _Input = TypeVar("_Input", bound=io.Input)

@@ -10,6 +10,7 @@ import comfy.samplers
 import comfy.utils
 import latent_preview
 import torch
+from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
 from ...guidance_core.inversion import Path, WhiteNoise, invert
@@ -35,6 +36,10 @@ class Plan:
     negative: Any
     cfg: float
     sigmas: Tensor
+
+    def latent(self, path: Path) -> Tensor:
+        """The picture of a path, shape (B, C, *S), units of a LATENT."""
+        return self.model.model.process_latent_out(path.states[-1])
 
     def run(self, sampler: Any, noise: Tensor, latent: Tensor) -> Tensor:
         """Let the host's guider run a sampler; what it returns is in units of a LATENT."""
@@ -66,15 +71,24 @@ def plan(
     Raises:
         ValueError: cfg asks for a negative prompt and there is none.
     """
+    stock = comfy.samplers.KSampler(
+        model, steps, model.load_device, "euler", scheduler, denoise, model.model_options
+    )
+    negative = negative_of(positive, negative, cfg)
+    return Plan(model, positive, negative, cfg, stock.sigmas.cpu())
+
+
+def negative_of(positive: Any, negative: Any, cfg: float) -> Any:
+    """Return the negative prompt; at cfg 1 any will do, it is not evaluated.
+
+    Raises:
+        ValueError: cfg asks for one and there is none.
+    """
     if negative is None and cfg != 1:
         raise ValueError(
             f"cfg {cfg} needs a negative prompt, none is connected: connect one, or set cfg to 1"
         )
-    stock = comfy.samplers.KSampler(
-        model, steps, model.load_device, "euler", scheduler, denoise, model.model_options
-    )
-    negative = positive if negative is None else negative
-    return Plan(model, positive, negative, cfg, stock.sigmas.cpu())
+    return positive if negative is None else negative
 
 
 def inverted(
@@ -89,8 +103,10 @@ def inverted(
         white_noise: regularises the predicted noise, where it is wanted.
 
     Raises:
-        ValueError: the latent is empty.
+        ValueError: the latent is empty, or a nested one.
     """
+    if getattr(latent, "is_nested", False):
+        raise ValueError("inversion works on one latent, got a nested one (audio with video)")
     if not torch.count_nonzero(latent):
         raise ValueError(
             "the latent must hold a picture to invert, it is empty: connect VAE Encode, not an "
@@ -178,19 +194,23 @@ def _scaled(model: Any, path: Path, noise: float, latent: float | Tensor) -> Ten
     return model_sampling.noise_scaling(sigma, whole + noise, whole + latent, most)
 
 
-def noisy_latent(model: Any, path: Path) -> Tensor | None:
-    """The top of a path as a LATENT for a sampler that adds no noise, shape (B, C, *S).
+def noisy_latent(model: Any, path: Path, latent: dict[str, Any]) -> Any:
+    """The top of a path as a LATENT for a sampler that adds no noise.
 
-    None where there is no such latent: flow models multiply it with 0 at their first noise level.
+    Flow models multiply such a latent with 0 at their first noise level: then the output is
+    blocked, and a node that reads it says so.
     """
     share = _scaled(model, path, 0.0, 1.0)
     if not share.all():
-        return None
-    return model.model.process_latent_out(path.states[0] / share)
+        return ExecutionBlocker(
+            "a flow model forgets the latent it starts from at full noise: connect the noise "
+            "output of Invert and SamplerCustomAdvanced, or set denoise below 1"
+        )
+    return {**latent, "samples": model.model.process_latent_out(path.states[0] / share)}
 
 
 def repainted(plan: Plan, path: Path) -> Tensor:
     """Paint a path's picture again from its top: shape (B, C, *S), units of a LATENT."""
-    latent = plan.model.model.process_latent_out(path.states[-1])
+    latent = plan.latent(path)
     noise = PathNoise(path, plan.model).generate_noise({"samples": latent})
     return plan.run(comfy.samplers.sampler_object("euler"), noise, latent)

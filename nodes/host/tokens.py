@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import comfy.sd1_clip
+from comfy.sdxl_clip import SDXLClipModel
 from comfy.text_encoders.flux import FluxClipModel
 from comfy.text_encoders.sd3_clip import SD3ClipModel
-from comfy.sdxl_clip import SDXLClipModel
 
 from ...guidance_core.tokens import Word
 

@@ -41,9 +41,7 @@ def sd1():
 
 @pytest.fixture(scope="module")
 def sdxl():
-    return clip_of(
-        comfy.sdxl_clip.SDXLTokenizer(), model_of(comfy.sdxl_clip.SDXLClipModel)
-    )
+    return clip_of(comfy.sdxl_clip.SDXLTokenizer(), model_of(comfy.sdxl_clip.SDXLClipModel))
 
 
 @pytest.fixture(scope="module")

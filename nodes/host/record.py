@@ -1,0 +1,96 @@
+"""Record a reference: what the model shows inside on the way to a source picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import comfy.model_management
+import comfy.samplers
+import torch
+from torch import Tensor
+
+from ...guidance_core.captures import Attention, Capture, Features
+from ...guidance_core.inversion import Path
+from ...guidance_core.references import Reference
+from ...guidance_core.rules.recording import Recording
+from ...guidance_core.tokens import Word, positions_of
+from . import guide
+from .invert import Plan, negative_of
+
+
+def requests(
+    words: tuple[Word, ...] | None, maps: bool, features: bool, layers: str
+) -> frozenset[Capture]:
+    """Return what to record: the maps of these words, or of every position, and features.
+
+    Arguments:
+        words: words of the prompt; None is all of it.
+        maps: whether attention maps are wanted.
+        features: whether features are wanted.
+        layers: "default" or "all".
+    """
+    wanted: set[Capture] = set()
+    if maps:
+        wanted.add(Attention(positions_of(words) if words is not None else (), layers))
+    if features:
+        wanted.add(Features(layers))
+    return frozenset(wanted)
+
+
+def watched(model: Any, wanted: frozenset[Capture]) -> tuple[Any, Callable[[Tensor], Reference]]:
+    """Return a MODEL that keeps what it shows inside, and what makes a reference of it.
+
+    Arguments:
+        model: MODEL.
+        wanted: what to record.
+    """
+    levels: dict[float, dict[Capture, tuple[Tensor, ...]]] = {}
+
+    def note(sigma: float, values: Any) -> None:
+        half = lambda value: value.detach().to("cpu", torch.float16)
+        levels[sigma] = {request: tuple(map(half, parts)) for request, parts in values.items()}
+
+    recorded = guide.apply(model, [Recording(wanted, note)])
+    return recorded, lambda latent: Reference(levels, tuple(latent.shape[-2:]))
+
+
+class Along(comfy.samplers.Sampler):
+    """A sampler that evaluates the model at the states of a path, and ends at its picture.
+
+    This is direct inversion: the source stays on its own path, whatever the model would make of it.
+
+    References:
+        Direct Inversion, Ju et al. 2023, arXiv:2310.01506.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def sample(
+        self,
+        model_wrap: Any,
+        sigmas: Tensor,
+        extra_args: dict[str, Any],
+        callback: Any,
+        noise: Tensor,
+        latent_image: Tensor,
+        denoise_mask: Tensor | None = None,
+        disable_pbar: bool = False,
+    ) -> Tensor:
+        """Evaluate at each state but the last; returns the picture, model latent units."""
+        steps = len(sigmas) - 1
+        for step, (sigma, state) in enumerate(zip(sigmas[:-1], self.path.states[:-1], strict=True)):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            x = state.to(latent_image)
+            x0 = model_wrap(x, sigma.expand(len(x)), **extra_args)
+            if callback is not None:
+                callback(step, x0, x, steps)
+        return self.path.states[-1].to(latent_image)
+
+
+def follow(model: Any, positive: Any, negative: Any, cfg: float, path: Path) -> dict[str, Any]:
+    """Evaluate a model along a path; returns its picture as a LATENT."""
+    plan = Plan(model, positive, negative_of(positive, negative, cfg), cfg, path.sigmas)
+    latent = plan.latent(path)
+    return {"samples": plan.run(Along(path), torch.zeros_like(latent), latent)}

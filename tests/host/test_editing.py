@@ -1,0 +1,229 @@
+"""Inversion, references and edit directions through the host, on tiny models and on Shapes."""
+
+from __future__ import annotations
+
+import os
+
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
+import pytest
+import torch
+from comfy_execution.graph_utils import ExecutionBlocker
+from energy_guidance.guidance_core.captures import Attention, Features
+from energy_guidance.guidance_core.inversion import WhiteNoise
+from energy_guidance.guidance_core.shapes import scenes
+from energy_guidance.guidance_core.tokens import Word
+from energy_guidance.nodes import editing
+from energy_guidance.nodes.host import directions, invert, networks, record, sampling, shapes
+from energy_guidance.tests.host import tiny
+
+THERE = (networks.ASSETS / "unet" / "config.json").is_file()
+needs_shapes = pytest.mark.skipif(
+    not THERE and not os.environ.get("CI"), reason="the embedded model is not in assets/shapes"
+)
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def eps():
+    return tiny.unet()
+
+
+def picture(batch=2, seed=5):
+    with torch.inference_mode():
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(batch, 4, 8, 8, generator=generator)
+
+
+def inverted(model, iterations=1, denoise=0.5, latent=None, **options):
+    with torch.inference_mode():
+        plan = invert.plan(model, tiny.cond(1), None, 1.0, STEPS, "normal", denoise)
+        path = invert.inverted(plan, picture() if latent is None else latent, iterations, **options)
+        return plan, path
+
+
+def distance(a, b):
+    return float((a - b).norm() / b.norm())
+
+
+@pytest.mark.parametrize("kind", ["eps", "v", "flow"])
+def test_a_solved_inversion_paints_its_picture_again(kind):
+    # The way down forgets what its last step cannot tell: begin with what it can paint.
+    model = tiny.unet(kind)
+    latent = tiny.sample(model, STEPS, cfg=1.0, denoise=0.5, latent=picture())
+    few = inverted(model, 1, latent=latent)
+    many = inverted(model, 12, latent=latent)
+    errors = [distance(invert.repainted(*run), latent) for run in (few, many)]
+    assert errors[1] < 1e-2
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_the_latent_is_what_a_stock_sampler_without_noise_takes(eps):
+    plan, path = inverted(eps, 2, denoise=1.0)
+    with torch.inference_mode():
+        latent = invert.noisy_latent(eps, path, {"samples": picture(), "noise_mask": 1})
+        stock = comfy.sample.sample(
+            eps,
+            torch.zeros_like(latent["samples"]),
+            STEPS,
+            1.0,
+            "euler",
+            "normal",
+            tiny.cond(1),
+            tiny.cond(1),
+            latent["samples"],
+            disable_noise=True,
+            disable_pbar=True,
+            seed=0,
+        )
+        again = invert.repainted(plan, path)
+    assert latent["noise_mask"] == 1
+    assert distance(again, stock) < 1e-4
+
+
+def test_a_flow_from_full_noise_has_no_such_latent_and_says_so():
+    model = tiny.unet("flow")
+    _, path = inverted(model, 2, denoise=1.0)
+    blocked = invert.noisy_latent(model, path, {"samples": picture()})
+    assert isinstance(blocked, ExecutionBlocker)
+    assert "noise output" in blocked.message
+    _, half = inverted(model, 2, denoise=0.5)
+    assert torch.isfinite(invert.noisy_latent(model, half, {})["samples"]).all()
+
+
+def test_the_noise_is_for_its_own_latent(eps):
+    _, path = inverted(eps, 1)
+    noise = invert.PathNoise(path, eps)
+    assert noise.generate_noise({"samples": picture()}).shape == picture().shape
+    with pytest.raises(ValueError, match="connect the latent that was inverted"):
+        noise.generate_noise({"samples": picture(1)})
+
+
+def test_white_noise_changes_the_path(eps):
+    _, plain = inverted(eps, 1)
+    _, white = inverted(eps, 1, white_noise=WhiteNoise(1000.0, steps=1, rolls=1))
+    assert torch.isfinite(white.states).all()
+    assert not torch.equal(plain.states[0], white.states[0])
+    assert torch.equal(plain.states[-1], white.states[-1])
+
+
+def test_a_sample_alone_is_inverted_as_in_its_batch(eps):
+    _, together = inverted(eps, 2)
+    _, alone = inverted(eps, 2, latent=picture()[1:])
+    assert distance(together.states[:, 1:], alone.states) < 1e-4
+
+
+def test_impossible_inversions_are_refused_before_the_model_runs(eps):
+    with pytest.raises(ValueError, match="VAE Encode"):
+        inverted(eps, latent=torch.zeros(1, 4, 8, 8))
+    with pytest.raises(ValueError, match="negative prompt"):
+        invert.plan(eps, tiny.cond(1), None, 3.0, STEPS, "normal", 1.0)
+
+
+def test_cancel_stops_an_inversion(eps, monkeypatch):
+    def stop():
+        raise comfy.model_management.InterruptProcessingException
+
+    monkeypatch.setattr(comfy.model_management, "throw_exception_if_processing_interrupted", stop)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        inverted(eps, 1)
+
+
+WORDS = (Word("red", (2,)), Word("circle", (3, 4)))
+
+
+def recorded(model, **inputs):
+    defaults = {
+        "seed": 1,
+        "steps": 3,
+        "cfg": 1.0,
+        "scheduler": "normal",
+        "denoise": 1.0,
+        "sampler_name": "euler",
+        "maps": True,
+        "features": True,
+        "layers": "default",
+    }
+    with torch.inference_mode():
+        output = editing.RecordReference.execute(model, tiny.cond(1), **{**defaults, **inputs})
+        return output.args
+
+
+def test_a_painted_source_is_the_stock_picture_and_its_captures(eps):
+    reference, latent = recorded(eps, latent_image=tiny.latent(2))
+    with torch.inference_mode():
+        plain = sampling.sample(
+            eps, 1, 3, 1.0, "euler", "normal", tiny.cond(1), tiny.cond(1), tiny.latent(2)
+        )
+    assert torch.equal(latent["samples"], plain["samples"])
+    assert len(reference.captures) == 3
+    maps = reference.at(1e9, Attention((2, 3)))
+    assert all(part.shape[:2] == (2, 2) for part in maps)
+    assert all(part.dtype == torch.float16 and not part.is_inference() for part in maps)
+    assert reference.at(1e9, Features())
+    assert reference.size == (8, 8)
+
+
+def test_words_alone_take_less_memory(eps):
+    whole, _ = recorded(eps, latent_image=tiny.latent(), features=False)
+    words, _ = recorded(eps, latent_image=tiny.latent(), features=False, tokens=WORDS)
+    assert words.nbytes * 7 == whole.nbytes * 3
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            words.at(1.0, Attention((2, 4))), whole.at(1.0, Attention((2, 4))), strict=True
+        )
+    )
+
+
+def test_a_source_with_a_path_is_watched_at_the_very_states_of_it(eps):
+    _, path = inverted(eps, 1)
+    reference, latent = recorded(eps, path=path, features=False)
+    assert distance(latent["samples"], picture()) < 1e-5
+    assert sorted(reference.captures) == sorted(path.sigmas[:-1].tolist())
+    other = invert.Path(path.sigmas, path.states + 1.0)
+    elsewhere, _ = recorded(eps, path=other, features=False)
+    top = float(path.sigmas[0])
+    assert not torch.equal(reference.at(top, Attention())[0], elsewhere.at(top, Attention())[0])
+
+
+def test_a_source_of_nothing_is_refused(eps):
+    with pytest.raises(ValueError, match="latent_image to be painted from, or a path"):
+        recorded(eps)
+    with pytest.raises(ValueError, match="maps, features or both"):
+        recorded(eps, latent_image=tiny.latent(), maps=False, features=False)
+    with pytest.raises(ValueError, match="negative prompt"):
+        recorded(eps, latent_image=tiny.latent(), cfg=2.0)
+
+
+@needs_shapes
+def test_a_real_picture_comes_back_within_35_decibels():
+    generator = torch.Generator().manual_seed(4)
+    pixels = scenes.render([scenes.random_scene(generator, 1) for _ in range(2)]).movedim(1, -1)
+    with torch.inference_mode():
+        model, clip, vae = shapes.load()
+        empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
+        latent = {"samples": vae.encode(pixels)}
+        plan = (50, 1.0, "normal", 1.0, 1, 0.0, True)
+        _, path, _, report = editing.Invert.execute(model, empty, latent, *plan, vae=vae).args
+    assert path.states.shape[0] == 51
+    assert float(report.split("worst picture ")[1]) > 35
+
+
+@needs_shapes
+def test_a_direction_between_two_prompts_leads_from_one_to_the_other():
+    with torch.inference_mode():
+        clip = shapes.load_clip()
+        encode = lambda text: clip.encode_from_tokens_scheduled(clip.tokenize(text))
+        circle, square = encode("a red circle"), encode("a red square")
+        texts = ("a red circle\n", "a red square")
+        moved = directions.edited(clip, circle, *texts, 1.0)
+        assert distance(moved[0][0], square[0][0]) < 1e-5
+        assert distance(moved[0][1]["pooled_output"], square[0][1]["pooled_output"]) < 1e-5
+        assert torch.equal(directions.edited(clip, circle, *texts, 0.0)[0][0], circle[0][0])
+        wide = [[torch.zeros(1, 77, 7), {}]]
+        with pytest.raises(ValueError, match="7 channels"):
+            directions.edited(clip, wide, *texts, 1.0)
+        with pytest.raises(ValueError, match="at least one sentence"):
+            directions.edited(clip, circle, " ", "a", 1.0)
