@@ -11,11 +11,12 @@ import pytest
 import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from energy_guidance.guidance_core.captures import Attention, Features
+from energy_guidance.guidance_core.heatmaps import heatmaps
 from energy_guidance.guidance_core.inversion import WhiteNoise
 from energy_guidance.guidance_core.shapes import scenes
 from energy_guidance.guidance_core.tokens import Word
-from energy_guidance.nodes import editing
-from energy_guidance.nodes.host import directions, invert, networks, record, sampling, shapes
+from energy_guidance.nodes import diagnostics, editing
+from energy_guidance.nodes.host import directions, invert, networks, sampling, shapes
 from energy_guidance.tests.host import tiny
 
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
@@ -227,3 +228,20 @@ def test_a_direction_between_two_prompts_leads_from_one_to_the_other():
             directions.edited(clip, wide, *texts, 1.0)
         with pytest.raises(ValueError, match="at least one sentence"):
             directions.edited(clip, circle, " ", "a", 1.0)
+
+
+def test_attention_is_drawn_a_sheet_a_picture(eps):
+    reference, _ = recorded(eps, latent_image=tiny.latent(2), features=False)
+    sigmas = sorted(reference.captures, reverse=True)[:2]
+    maps = torch.stack([heatmaps(reference, WORDS, sigma, (16, 16)) for sigma in sigmas])
+    words = [word.text for word in WORDS]
+    bare = diagnostics.sheet(maps[:, 0], words, sigmas, None)
+    assert bare.shape[0] == 1
+    assert bare.shape[3] == 3
+    assert bare.std() > 0.05
+    over = diagnostics.sheet(maps[:, 0], words, sigmas, torch.ones(16, 16, 3))
+    assert over.shape == bare.shape
+    assert not torch.equal(over, bare)
+    pictures = torch.zeros(3, 16, 16, 3)
+    with pytest.raises(ValueError, match="of 2 pictures, image has 3"):
+        diagnostics.ShowAttention.execute(reference, WORDS, 2, pictures)
