@@ -15,7 +15,7 @@ from energy_guidance.guidance_core.heatmaps import heatmaps
 from energy_guidance.guidance_core.inversion import WhiteNoise
 from energy_guidance.guidance_core.shapes import scenes
 from energy_guidance.guidance_core.tokens import Word
-from energy_guidance.nodes import diagnostics, editing
+from energy_guidance.nodes import diagnostics, editing, inversion
 from energy_guidance.nodes.host import directions, invert, networks, sampling, shapes
 from energy_guidance.tests.host import tiny
 
@@ -207,7 +207,7 @@ def test_a_real_picture_comes_back_within_35_decibels():
         empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
         latent = {"samples": vae.encode(pixels)}
         plan = (50, 1.0, "normal", 1.0, 1, 0.0, True)
-        _, path, _, report = editing.Invert.execute(model, empty, latent, *plan, vae=vae).args
+        _, path, _, report = inversion.Invert.execute(model, empty, latent, *plan, vae=vae).args
     assert path.states.shape[0] == 51
     assert float(report.split("worst picture ")[1]) > 35
 
