@@ -147,7 +147,7 @@ class ShowAttention(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 Reference.Input("reference", tooltip="From Record Reference, with maps."),
-                Tokens.Input("tokens", tooltip="The words to show, from Words of a Prompt."),
+                Tokens.Input("tokens", tooltip="The words to show, from Prompt Words."),
                 io.Int.Input(
                     "columns",
                     default=5,

@@ -115,19 +115,20 @@ class RecordReference(io.ComfyNode):
         tokens: Any = None,
     ) -> io.NodeOutput:
         """Record the source."""
-        if path is None and latent_image is None:
+        watched, reference_of = record.watched(
+            model, record.requests(tokens, maps, features, layers)
+        )
+        if path is not None:
+            latent = record.follow(watched, positive, negative, cfg, path)
+        elif latent_image is not None:
+            negative = invert.negative_of(positive, negative, cfg)
+            plan = (steps, cfg, sampler_name, scheduler, positive, negative)
+            latent = sampling.sample(watched, seed, *plan, latent_image, denoise)
+        else:
             raise ValueError(
                 "the source needs a latent_image to be painted from, or a path from Invert: "
                 "connect one of them"
             )
-        wanted = record.requests(tokens, maps, features, layers)
-        watched, reference_of = record.watched(model, wanted)
-        if path is not None:
-            latent = record.follow(watched, positive, negative, cfg, path)
-        else:
-            negative = invert.negative_of(positive, negative, cfg)
-            plan = (steps, cfg, sampler_name, scheduler, positive, negative)
-            latent = sampling.sample(watched, seed, *plan, latent_image, denoise)
         reference = reference_of(latent["samples"])
         note(
             f"{reference.nbytes / MEGABYTE:.1f} MB of {len(reference.captures)} noise levels, "

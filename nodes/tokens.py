@@ -20,7 +20,7 @@ class Tokens(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGTokens",
-            display_name="Words of a Prompt",
+            display_name="Prompt Words",
             category="guidance/editing",
             description="Finds words in a prompt with the text encoder's own tokenizer, for "
             "energies that look at the attention to them.",

@@ -93,6 +93,21 @@ def test_a_flow_from_full_noise_has_no_such_latent_and_says_so():
     assert torch.isfinite(invert.noisy_latent(model, half, {})["samples"]).all()
 
 
+def test_flux_is_inverted_and_repainted_from_full_noise():
+    model, cond = tiny.flux(), tiny.cond(1, 48, pooled_output=torch.ones(1, 32))
+    with torch.inference_mode():
+        plan = invert.plan(model, cond, None, 1.0, STEPS, "simple", 1.0)
+        start = tiny.latent(1, channels=16)["samples"] + 1e-3
+        noise = comfy.sample.prepare_noise(start, 3)
+        euler = comfy.samplers.sampler_object("euler")
+        latent = plan.run(euler, noise, start)
+        path = invert.inverted(plan, latent, 20)
+        again = invert.repainted(plan, path)
+    assert float(path.sigmas[0]) == 1
+    assert distance(again, latent) < 1e-2
+    assert distance(path.states[0], noise) < 0.1
+
+
 def test_the_noise_is_for_its_own_latent(eps):
     _, path = inverted(eps, 1)
     noise = invert.PathNoise(path, eps)
