@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .needs import Needs, is_active, needs
 from .schedules import PercentWindow
+from .terms import noting, with_terms
 from .types import Denoiser, Estimate, Record, Rule, Run
 
 T = TypeVar("T")
@@ -29,11 +30,12 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
         denoise: model; must build a graph where gradients are enabled.
         run: facts of this run.
     """
+    run = replace(run, record=with_terms(run.record))
     for rule in rules:
         denoise = _steered(_private(rule), denoise, run)
 
     def guided_denoise(x: Tensor, sigma: Tensor) -> Estimate:
-        with torch.no_grad():
+        with torch.no_grad(), noting():
             return denoise(x.detach(), sigma).detached()
 
     return guided_denoise

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..captures import Capture
 from ..needs import is_active, needs
+from ..terms import note, silent
 from ..types import Energy, Estimate
 
 
@@ -37,7 +38,11 @@ class WeightedSum:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        terms = [w * energy(estimate) for w, energy in self._at(float(estimate.sigma[0]))]
+        parts = self._at(float(estimate.sigma[0]))
+        with silent():
+            terms = [w * energy(estimate) for w, energy in parts]
+        if len(self.parts) > 1:
+            note([energy for _, energy in parts], terms)
         return sum(terms, estimate.x0.new_zeros(estimate.x0.shape[0]))
 
     def _at(self, sigma: float) -> list[tuple[float, Energy]]:

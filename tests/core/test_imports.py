@@ -6,20 +6,9 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PARTS_MAY_IMPORT = {
-    "types",
-    "captures",
-    "tokens",
-    "references",
-    "attention",
-    "needs",
-    "process",
-    "gradients",
-    "shaping",
-    "schedules",
-    "smoothing",
-}
-PARTS_MAY_IMPORT |= {"embeddings", "features", "labels", "operators", "pictures"}
+# Shared modules of the core, but not those that put energies and rules to work.
+SHARED = {path.stem for path in (ROOT / "guidance_core").glob("*.py")}
+PARTS_MAY_IMPORT = SHARED - {"__init__", "compose", "inversion", "recurrence", "trace"}
 
 
 def imports(path: Path) -> list[tuple[str, ...]]:

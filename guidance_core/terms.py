@@ -1,0 +1,75 @@
+"""What the parts of an energy came to, noted on the way, without a second evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from .types import Energy, Record
+
+_NOTED: ContextVar[dict[str, Tensor] | None] = ContextVar("noted terms", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Keep what sums note until the rule that evaluated them leaves its record."""
+    token = _NOTED.set({})
+    try:
+        yield
+    finally:
+        _NOTED.reset(token)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Note nothing: a sum inside a sum is one part of the outer one."""
+    token = _NOTED.set(None)
+    try:
+        yield
+    finally:
+        _NOTED.reset(token)
+
+
+def note(energies: list[Energy], terms: list[Tensor]) -> None:
+    """Note the terms of a sum, each of shape (B,).
+
+    The first evaluation counts: a rule of several steps records the energy before its push.
+    """
+    noted = _NOTED.get()
+    if noted is None or noted:
+        return
+    for energy, term in zip(energies, terms, strict=True):
+        name, copies = label(energy), 1
+        while name in noted:
+            copies += 1
+            name = f"{label(energy)} {copies}"
+        noted[name] = term.detach()
+
+
+def label(energy: Any) -> str:
+    """What is asked, in words, whatever masks, schedules and weights lie around it."""
+    if hasattr(energy, "parts"):
+        return " + ".join(label(part) for _, part in energy.parts)
+    if hasattr(energy, "energy"):
+        return label(energy.energy)
+    name = str(getattr(energy, "__name__", type(energy).__name__))
+    asked = getattr(energy, "text", getattr(energy, "label", None))
+    return f"{name} {asked}" if isinstance(asked, str) else name
+
+
+def with_terms(record: Callable[[Record], None]) -> Callable[[Record], None]:
+    """The same sink; a record without terms gets those that were noted since the one before."""
+
+    def sink(made: Record) -> None:
+        noted = _NOTED.get() or {}
+        # A mask for each sample evaluates row by row: such terms are of one row only.
+        terms = {name: term for name, term in noted.items() if term.shape == made.energy.shape}
+        noted.clear()
+        record(replace(made, terms=made.terms or terms))
+
+    return sink
