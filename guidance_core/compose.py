@@ -30,7 +30,6 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
         denoise: model; must build a graph where gradients are enabled.
         run: facts of this run.
     """
-    run = replace(run, record=with_terms(run.record))
     for rule in rules:
         denoise = _steered(_private(rule), denoise, run)
 
@@ -42,13 +41,14 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
 
 
 def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
-    """The rule around a denoiser; what its energies were silent on goes into its records."""
+    """The rule around a denoiser, its records told of each term and of what had nothing to say."""
+    sink = with_terms(run.record, getattr(rule, "energy", None))
 
     def steered(x: Tensor, sigma: Tensor) -> Estimate:
         silent: Counter[str] = Counter()
 
         def record(entry: Record) -> None:
-            run.record(replace(entry, silent=dict(silent)))
+            sink(replace(entry, silent=dict(silent)))
 
         counting = lambda x, sigma: replace(denoise(x, sigma), silent=silent)
         return rule(counting, x, sigma, replace(run, record=record))

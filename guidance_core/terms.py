@@ -62,14 +62,18 @@ def label(energy: Any) -> str:
     return f"{name} {asked}" if isinstance(asked, str) else name
 
 
-def with_terms(record: Callable[[Record], None]) -> Callable[[Record], None]:
-    """The same sink; a record without terms gets those that were noted since the one before."""
+def with_terms(record: Callable[[Record], None], energy: Any) -> Callable[[Record], None]:
+    """The same sink for records of a rule with this energy, their terms filled in.
+
+    They are those noted since the record before; without any, the energy is its only term.
+    """
 
     def sink(made: Record) -> None:
         noted = _NOTED.get() or {}
         # A mask for each sample evaluates row by row: such terms are of one row only.
         terms = {name: term for name, term in noted.items() if term.shape == made.energy.shape}
         noted.clear()
-        record(replace(made, terms=made.terms or terms))
+        whole = {} if energy is None else {label(energy): made.energy}
+        record(replace(made, terms=made.terms or terms or whole))
 
     return sink

@@ -22,6 +22,7 @@ from . import (
     schedules,
     tokens,
 )
+from .host import routes
 
 MODULES = (
     combinators,
@@ -47,5 +48,7 @@ class EnergyGuidance(ComfyExtension):
     """The pack as ComfyUI sees it."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """Every node class of the pack."""
+        """Every node class of the pack, once the pack's browser part will be answered."""
+        # Not in on_load, which ComfyUI 0.3 never calls.
+        routes.register()
         return [node for module in MODULES for node in module.NODES]

@@ -70,6 +70,8 @@ class ApplyGuidance(io.ComfyNode):
                 io.Model.Output(tooltip="The guided model, for any sampler."),
                 Trace.Output(display_name="trace", tooltip=TRACE_TIP),
             ],
+            # A cached model draws on the node that made it: a node of another id makes its own.
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Run every test: the core without a host, then the host tests against each ComfyUI found.
+"""Run every test: the core alone, then against each ComfyUI found, then in a browser on the first.
 
     .venv/bin/python -m tools.run_tests [arguments for pytest]
 
@@ -31,6 +31,11 @@ def main(arguments: Sequence[str]) -> int:
         code, line = _pytest(environment.of(host), "host", arguments, variables)
         codes.append(code)
         closing.append(f"host {host.version}: {line}")
+        if len(codes) == 2:
+            variables["COMFYUI_PYTHON"] = str(environment.of(host))
+            code, line = _pytest(environment.own(), "web", arguments, variables)
+            codes.append(code)
+            closing.append(f"web {host.version}: {line}")
     if len(codes) == 1:
         codes.append(int(ci))
         closing.append(f"host: {'failed' if ci else 'skipped'}, {ADVICE}")

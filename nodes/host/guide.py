@@ -13,7 +13,7 @@ from comfy_execution.utils import get_executing_context
 from torch import Tensor, nn
 
 from ...guidance_core.compose import energies_of
-from . import memory
+from . import memory, monitor
 from .captures import Recorder
 from .decode import decoder as choose_decoder
 from .graph import carries_graph
@@ -78,7 +78,8 @@ def apply(
     """
     guided = model.clone()
     reader = choose_decoder(decoder, vae, guided.get_model_object("latent_format"))
-    guidance = Guidance(tuple(rules), reader, () if trace is None else (trace,))
+    traces = () if trace is None else monitor.of_node(trace)
+    guidance = Guidance(tuple(rules), reader, traces)
     previous = guided.get_attachment(KEY)
     guidance = guidance if previous is None else previous.joined(guidance)
     _check(guidance, guided.get_model_object("diffusion_model"))
@@ -141,7 +142,8 @@ def _outer_sample(guidance: Guidance) -> Callable:
         options = guider.model_options.setdefault("transformer_options", {})
         options[KEY] = run
         try:
-            return executor(noise, *args, **kwargs)
+            with monitor.shown(guidance.traces, run.model_sampling, sigmas):
+                return executor(noise, *args, **kwargs)
         finally:
             options.pop(KEY, None)
 

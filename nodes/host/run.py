@@ -75,7 +75,7 @@ class GuidedRun:
         self, guidance: Any, guider: Any, sigmas: Tensor, seed: int | None, sampler: Any
     ) -> None:
         self.guidance, self.guider = guidance, guider
-        model_sampling = guider.model_patcher.get_model_object("model_sampling")
+        self.model_sampling = guider.model_patcher.get_model_object("model_sampling")
         self.stepping = False
         self._moves_uncond = steps.noise_from_uncond(sampler)
         self._loans: dict[tuple[int, ...], Loan] = {}
@@ -87,11 +87,12 @@ class GuidedRun:
             prompt = read_prompt(guider.conds.get("positive", ()))
             check_positions(guidance.needs.captures, prompt["cross_attn"].shape[1])
         with torch.inference_mode(False), torch.no_grad():
-            rules = resolved(guidance.rules, lambda p: float(model_sampling.percent_to_sigma(p)))
-            flow = isinstance(model_sampling, comfy.model_sampling.CONST)
+            percent_to_sigma = self.model_sampling.percent_to_sigma
+            rules = resolved(guidance.rules, lambda p: float(percent_to_sigma(p)))
+            flow = isinstance(self.model_sampling, comfy.model_sampling.CONST)
             share = steps.share_of(sampler, sigmas, flow)
             steps.check(rules, sampler, share)
-            alpha = signal_scale(model_sampling)
+            alpha = signal_scale(self.model_sampling)
             run = Run(alpha, normal(sigmas), self._record, seed or 0, share)
             self.rules = rules
             self._guided = guided(rules, self._denoise, run)

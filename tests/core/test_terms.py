@@ -63,9 +63,11 @@ def test_a_sum_inside_a_sum_is_one_part():
     assert_close(sum(record.terms.values()), record.energy)
 
 
-def test_one_energy_alone_has_no_terms():
-    assert recorded(red)[0].terms == {}
-    assert recorded(WeightedSum(((2.0, red),)))[0].terms == {}
+def test_one_energy_alone_is_its_only_term():
+    for energy in (red, WeightedSum(((2.0, red),))):
+        (record,) = recorded(energy)
+        assert list(record.terms) == ["red"]
+        assert record.terms["red"] is record.energy
 
 
 def test_labels_say_what_is_asked():
@@ -74,8 +76,9 @@ def test_labels_say_what_is_asked():
     assert label(Scheduled(WeightedSum(((2.0, mask),)), Constant())) == "ClassLabel red"
 
 
-def test_masks_per_sample_leave_no_terms_of_one_row():
+def test_terms_of_masks_per_sample_are_not_taken_for_those_of_the_batch():
     energy = ClassLabel(TinyClassifier(), "red")
     sum_of_two = WeightedSum(((1.0, energy), (1.0, energy)))
     (record,) = recorded(Masked(sum_of_two, torch.ones(2, 4, 4)))
-    assert record.terms == {}
+    assert list(record.terms) == ["ClassLabel red + ClassLabel red"]
+    assert record.terms.popitem()[1] is record.energy

@@ -69,13 +69,22 @@ class Server:
         body = {"prompt": prompt, "client_id": client}
         return requests.post(f"http://{self.address}/prompt", json=body, timeout=60)
 
-    def run(self, prompt: dict[str, Any], watch: Watch = lambda event: None) -> Outcome:
-        """Queue a prompt, show every event to `watch`, and return what happened."""
+    def run(
+        self,
+        prompt: dict[str, Any],
+        watch: Watch = lambda event: None,
+        before: Callable[[str], None] = lambda client: None,
+    ) -> Outcome:
+        """Queue a prompt, show every event to `watch`, and return what happened.
+
+        `before` is called with the client's id once its websocket is open.
+        """
         client = uuid.uuid4().hex
         channel = websocket.create_connection(
             f"ws://{self.address}/ws?clientId={client}", timeout=RUN_SECONDS
         )
         try:
+            before(client)
             response = self.post(prompt, client)
             assert response.status_code == 200, response.text
             prompt_id = response.json()["prompt_id"]
@@ -125,7 +134,7 @@ def _events(channel: websocket.WebSocket, prompt_id: str) -> Iterator[dict[str, 
 
 
 @contextmanager
-def running(comfyui: Path, base: Path) -> Iterator[Server]:
+def running(comfyui: Path, base: Path, python: str = sys.executable) -> Iterator[Server]:
     """Start ComfyUI on a folder of data, wait until it answers, and stop it at the end."""
     (base / "custom_nodes").mkdir(parents=True)
     (base / "custom_nodes" / PACK).symlink_to(CHECKOUT, target_is_directory=True)
@@ -133,7 +142,7 @@ def running(comfyui: Path, base: Path) -> Iterator[Server]:
     port = _free_port()
     with log.open("w", encoding="utf-8") as sink:
         process = subprocess.Popen(
-            _command(comfyui, base, port),
+            _command(python, comfyui, base, port),
             cwd=comfyui,
             # On a busy machine, threads that wait for each other cost far more than they bring.
             env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
@@ -149,10 +158,10 @@ def running(comfyui: Path, base: Path) -> Iterator[Server]:
             process.wait(timeout=60)
 
 
-def _command(comfyui: Path, base: Path, port: int) -> list[str]:
+def _command(python: str, comfyui: Path, base: Path, port: int) -> list[str]:
     options = f"--cpu --listen 127.0.0.1 --port {port} --disable-auto-launch --disable-api-nodes"
     return [
-        *(sys.executable, str(comfyui / "main.py")),
+        *(python, str(comfyui / "main.py")),
         *options.split(),
         *("--preview-method", "none", "--database-url", "sqlite:///:memory:"),
         *("--base-directory", str(base), "--disable-metadata"),

@@ -1,0 +1,132 @@
+"""Live curves on the nodes that guide."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.desk import Desk, workflow
+
+STEPS = 4
+LEVELS = [14.0, 9.0, 5.0, 2.0, 0.5, 0.0]
+
+
+def row(step: int, *, rule: str = "Forward", **values: list) -> dict:
+    numbers = {"energy": [1.0 / (step + 1)], "grad_norm": [1.0], "push": [0.2], "cfg_push": [0.4]}
+    terms = {"ClassLabel red": [1.0]}
+    return {"rule": rule, "sigma": LEVELS[step], "terms": terms, **numbers, **values}
+
+
+def message(node: int, rows: list[dict], *, prompt: str = "p", **facts) -> dict:
+    start = {"sigmas": LEVELS, "levels": LEVELS}
+    return {"node": str(node), "prompt_id": prompt, "rows": rows, "done": True, **start, **facts}
+
+
+def tell(desk: Desk, event: str, detail: dict) -> None:
+    """What the server would send."""
+    desk.run(
+        "([name, detail]) => comfyAPI.api.api.dispatchEvent(new CustomEvent(name, {detail}))",
+        [event, detail],
+    )
+
+
+def show(desk: Desk, rows: list[dict], **facts) -> int:
+    node = desk.add("EGGuidedKSampler")
+    tell(desk, "energy_guidance.monitor", message(node, rows, **facts))
+    desk.find(".eg-plot").wait_for(state="attached")
+    return node
+
+
+def dots(desk: Desk, metric: str) -> int:
+    return desk.find(f'[data-metric="{metric}"] .eg-dot').count()
+
+
+def test_a_run_queued_in_the_browser_shows_a_point_for_each_step(desk: Desk) -> None:
+    desk.open(workflow("text-guided"))
+    desk.set("EmptyLatentImage", batch_size=1)
+    desk.set("EGEnergyCLIPText", cutouts=0)
+    quick = {"steps": STEPS, "recurrences": 1, "backward_steps": 0, "end_percent": 1.0}
+    desk.set("EGGuidedKSampler", **quick)
+    desk.run(
+        "() => comfyAPI.api.api.addEventListener('execution_success', () => (window.ended = true))"
+    )
+    desk.run("() => app.queuePrompt(0)")
+    desk.until("() => window.ended")
+    desk.until(f"""() => document.querySelectorAll('.eg-dot').length === {3 * STEPS}""")
+    for metric in ("energy", "gradient", "push"):
+        assert dots(desk, metric) == STEPS
+    assert "ClipText a big red circle" in desk.find(".eg-legend").inner_text()
+    assert desk.find(".eg-skipped").count() == 0
+
+
+def test_terms_are_drawn_one_by_one_and_their_sum_once(desk: Desk) -> None:
+    terms = {"ClassLabel red": [1.0], "MeanColor": [2.0]}
+    show(desk, [row(step, terms=terms) for step in range(3)])
+    assert dots(desk, "energy") == 9
+    assert dots(desk, "gradient") == 3
+    assert desk.find(".eg-key").count() == 3
+
+
+def test_steps_without_guidance_are_marked(desk: Desk) -> None:
+    show(desk, [row(1), row(2)])
+    assert [band.get_attribute("data-step") for band in desk.find(".eg-skipped").all()] == [
+        *("0", "3", "4")
+    ]
+    assert "3" in desk.find('[data-kind="skipped"]').inner_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({"push": [None]}, "nonfinite"),
+        ({"grad_norm": [1e-9]}, "saturated"),
+        ({"push": [4.0]}, "overpowering"),
+    ],
+)
+def test_warnings_stand_where_the_curves_are(desk: Desk, values: dict, kind: str) -> None:
+    show(desk, [row(0), row(1, **values)])
+    assert [one.get_attribute("data-kind") for one in desk.find(".eg-warning").all()] == [kind]
+
+
+def test_an_error_of_the_run_is_said_on_the_node_as_text(desk: Desk) -> None:
+    show(desk, [row(0)], prompt="broken", done=False)
+    text = "the gradient is not finite <img src=x onerror=fail()>"
+    tell(desk, "execution_error", {"prompt_id": "broken", "exception_message": text})
+    fault = desk.find('[data-kind="fault"]')
+    fault.wait_for(state="attached")
+    assert text in fault.inner_text()
+    assert desk.find(".eg-notices img").count() == 0
+
+
+def test_folding_is_told_to_the_server_saved_and_undone_by_keyboard(desk: Desk) -> None:
+    node = show(desk, [row(0)])
+    with desk.page.expect_request("**/energy_guidance/monitor") as told:
+        desk.find(".eg-fold").focus()
+        desk.page.keyboard.press("Enter")
+    assert told.value.post_data_json["folded"] == [str(node)]
+    desk.find(".eg-plot").wait_for(state="detached")
+    desk.open(desk.saved())
+    assert desk.find(".eg-fold").get_attribute("aria-expanded") == "false"
+    with desk.page.expect_request("**/energy_guidance/monitor") as told:
+        desk.find(".eg-fold").click()
+    assert told.value.post_data_json["folded"] == []
+
+
+def test_switched_off_nothing_is_drawn_or_asked_for(desk: Desk) -> None:
+    show(desk, [row(0)])
+    try:
+        with desk.page.expect_request("**/energy_guidance/monitor") as told:
+            desk.setting("EnergyGuidance.Monitor.Show", False)
+        assert told.value.post_data_json["on"] is False
+        desk.find(".eg-monitor").wait_for(state="hidden")
+        assert desk.find(".eg-plot").count() == 0
+    finally:
+        desk.setting("EnergyGuidance.Monitor.Show", True)
+
+
+def test_curves_stay_with_the_node_when_its_workflow_is_opened_again(desk: Desk) -> None:
+    show(desk, [row(0), row(1)])
+    saved = desk.saved()
+    assert len(saved["nodes"][0]["widgets_values"]) == 12
+    desk.open(saved)
+    desk.find(".eg-plot").wait_for(state="attached")
+    assert dots(desk, "energy") == 2

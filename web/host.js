@@ -1,0 +1,155 @@
+// @ts-check
+/** What the pack asks of ComfyUI's frontend, all of it in one place. */
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+
+export { api, app };
+
+/** Folder of this pack's own routes on the server. */
+const ROUTES = "/energy_guidance";
+
+document.head.append(
+  Object.assign(document.createElement("link"), {
+    rel: "stylesheet",
+    href: new URL("./style.css", import.meta.url).href,
+  }),
+);
+
+/** @type {Record<string, any>} */
+let messages = {};
+
+/** Fetch the translations of this pack once; without them everything is English. */
+export const translated = api
+  .fetchApi("/i18n")
+  .then((response) => response.json())
+  .then((/** @type {any} */ all) => {
+    messages = all[String(setting("Comfy.Locale", "en"))]?.energyGuidance ?? {};
+  })
+  .catch(() => {});
+
+/**
+ * A message in the user's language, with {name} filled in.
+ * @param {string} key dotted name in locales/<language>/main.json, under energyGuidance
+ * @param {string} english
+ * @param {Record<string, string | number>} values
+ */
+export function t(key, english, values = {}) {
+  const found = key.split(".").reduce((part, name) => part?.[name], messages);
+  const text = typeof found === "string" ? found : english;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+}
+
+/**
+ * @param {string} id
+ * @param {any} fallback
+ */
+export function setting(id, fallback) {
+  return app.extensionManager?.setting?.get(id) ?? fallback;
+}
+
+/**
+ * POST JSON to one of the pack's routes.
+ * @param {string} route
+ * @param {object} body
+ * @returns {Promise<any>} the answer; an Error with the server's words where it refused
+ */
+export async function post(route, body) {
+  const response = await api.fetchApi(`${ROUTES}/${route}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(await response.text());
+  return response.json();
+}
+
+/**
+ * Every node of the open workflow with the id that the server knows it by, subgraphs included.
+ * @returns {Generator<[string, any]>}
+ */
+export function* everyNode(graph = app.rootGraph ?? app.graph, prefix = "") {
+  for (const node of graph?.nodes ?? []) {
+    yield [`${prefix}${node.id}`, node];
+    if (node.subgraph) yield* everyNode(node.subgraph, `${prefix}${node.id}:`);
+  }
+}
+
+/** A name of the open workflow, to keep what was drawn while another one is open. */
+export function workflowKey() {
+  return String(app.extensionManager?.workflow?.activeWorkflow?.path ?? "");
+}
+
+/**
+ * Put an element below the widgets of a node. It has no value of its own and is not saved.
+ * @param {any} node
+ * @param {string} name
+ * @param {HTMLElement} element
+ * @param {() => number} height in pixels
+ */
+export function addPanel(node, name, element, height) {
+  const widget = node.addDOMWidget(name, `eg_${name}`, element, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: height,
+    getMaxHeight: height,
+  });
+  // The workflow's list of values and the queued prompt each ask in their own place.
+  widget.serialize = false;
+  // The canvas scrolls and drags on what reaches it: a panel's own clicks must not.
+  element.addEventListener("pointerdown", (event) => event.stopPropagation());
+  return widget;
+}
+
+/**
+ * Let a node find its height again after a panel has changed its own.
+ * @param {any} node
+ */
+export function refit(node) {
+  const [width] = node.size;
+  const least = node.computeSize();
+  node.setSize([Math.max(width, least[0]), least[1]]);
+  app.graph?.setDirtyCanvas?.(true, true);
+}
+
+/**
+ * A widget of a node by name.
+ * @param {any} node
+ * @param {string} name
+ */
+export function widgetOf(node, name) {
+  return node.widgets?.find((/** @type {any} */ widget) => widget.name === name);
+}
+
+/**
+ * Call `changed` after the user, a workflow or another script has set one of these widgets.
+ * @param {any} node
+ * @param {string[]} names
+ * @param {() => void} changed
+ */
+export function onWidgets(node, names, changed) {
+  for (const name of names) {
+    const widget = widgetOf(node, name);
+    if (!widget) continue;
+    const before = widget.callback;
+    widget.callback = function (/** @type {any[]} */ ...values) {
+      const result = before?.apply(this, values);
+      changed();
+      return result;
+    };
+  }
+}
+
+/**
+ * Set widgets as the user would.
+ * @param {any} node
+ * @param {Record<string, any>} values
+ */
+export function setWidgets(node, values) {
+  for (const [name, value] of Object.entries(values)) {
+    const widget = widgetOf(node, name);
+    if (!widget || widget.value === value) continue;
+    widget.value = value;
+    widget.callback?.(value, app.canvas, node);
+  }
+  node.graph?.setDirtyCanvas?.(true, true);
+}

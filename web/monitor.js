@@ -1,0 +1,194 @@
+// @ts-check
+/** Live curves on the nodes that guide: what the energies, gradients and pushes do, step by step. */
+import { html } from "./dom.js";
+import { addPanel, api, app, everyNode, post, refit, setting, t, translated, workflowKey } from "./host.js";
+import { curves, extended } from "./monitor_data.js";
+import { HEIGHT, legend, notices, plot } from "./monitor_view.js";
+
+/** @typedef {import("./monitor_data.js").Message} Message */
+/** @typedef {import("./monitor_data.js").Run} Run */
+
+const EVENT = "energy_guidance.monitor";
+const SETTING = "EnergyGuidance.Monitor.Show";
+const NODES = ["EGGuidedKSampler", "EGApplyGuidance"];
+const FOLDED = "monitor_folded";
+const HEADER = 24;
+
+/** Runs by workflow and node, so that curves outlive a look at another workflow. @type {Map<string, Run>} */
+const runs = new Map();
+/** The workflow that was open when a prompt began. @type {Map<string, string>} */
+const owners = new Map();
+/** @type {WeakMap<object, Panel>} */
+const panels = new WeakMap();
+
+/** The latest run that any node has shown, for the axes of schedules. @type {Run | undefined} */
+let latest;
+export const latestRun = () => latest;
+/** Tells when there is a new one. */
+export const news = new EventTarget();
+
+class Panel {
+  /** @param {any} node */
+  constructor(node) {
+    this.node = node;
+    /** @type {Run | undefined} */
+    this.run = undefined;
+    this.waiting = false;
+    this.height = HEADER;
+    this.button = html("button", { class: "eg-fold", type: "button", onclick: () => this.fold() });
+    this.body = html("div", { class: "eg-body" });
+    this.element = html("div", { class: "eg-panel eg-monitor" }, this.button, this.body);
+    this.widget = addPanel(node, "monitor", this.element, () => this.height);
+    new ResizeObserver(() => this.draw()).observe(this.element);
+    this.draw();
+  }
+
+  get folded() {
+    return Boolean(this.node.properties?.[FOLDED]);
+  }
+
+  /** Fold away or open; a folded monitor is sent nothing. */
+  fold() {
+    this.node.properties[FOLDED] = !this.folded;
+    tell();
+    this.draw();
+  }
+
+  /** @param {Run | undefined} run */
+  show(run) {
+    this.run = run;
+    this.draw();
+  }
+
+  /** Draw once in the next frame, however often it is asked for. */
+  draw() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.drawNow();
+    });
+  }
+
+  drawNow() {
+    const on = Boolean(setting(SETTING, true));
+    const open = on && !this.folded;
+    this.element.style.display = on ? "" : "none";
+    this.button.setAttribute("aria-expanded", String(!this.folded));
+    this.button.textContent = `${this.folded ? "▸" : "▾"} ${t("monitor.title", "Guidance monitor")}`;
+    this.body.replaceChildren(...(open ? this.content() : []));
+    const lines = open && this.run ? this.body.scrollHeight || HEIGHT : 0;
+    this.setHeight(on ? HEADER + (open && !this.run ? 18 : lines) : 0);
+  }
+
+  content() {
+    if (!this.run) {
+      return [html("div", { class: "eg-empty" }, t("monitor.empty", "Curves appear while sampling."))];
+    }
+    const made = curves(this.run);
+    const width = Math.max(this.element.clientWidth, 160);
+    return [
+      legend(made.energy),
+      plot(made, this.run.sigmas, width, t),
+      notices(made, this.run.fault, t),
+    ];
+  }
+
+  /** @param {number} height */
+  setHeight(height) {
+    if (Math.abs(height - this.height) < 2) return;
+    this.height = height;
+    refit(this.node);
+  }
+}
+
+/** The frontend complains when its graph is asked for before there is one. */
+let ready = false;
+
+/** Tell the server which nodes to send; in one message, however many nodes have just come. */
+const tell = (() => {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => {
+      if (!ready) return;
+      const folded = [...everyNode()].filter(([, node]) => panels.get(node)?.folded).map(([id]) => id);
+      const body = { client_id: api.clientId, on: Boolean(setting(SETTING, true)), folded };
+      if (api.clientId) post("monitor", body).catch((error) => console.warn("Energy Guidance:", error.message));
+    }, 50);
+  };
+})();
+
+/** @param {string} id @param {string} prompt */
+const keyOf = (id, prompt) => `${owners.get(prompt) ?? workflowKey()}\n${id}`;
+
+/** Give every node of the open workflow the run that it showed last. */
+function refresh() {
+  for (const [id, node] of everyNode()) panels.get(node)?.show(runs.get(`${workflowKey()}\n${id}`));
+  tell();
+}
+
+/** @param {CustomEvent<Message>} event */
+function received({ detail }) {
+  const key = keyOf(detail.node, detail.prompt_id);
+  const run = extended(runs.get(key), detail);
+  runs.set(key, run);
+  latest = run;
+  if (detail.sigmas) news.dispatchEvent(new Event("run"));
+  if (!key.startsWith(`${workflowKey()}\n`)) return;
+  for (const [id, node] of everyNode()) if (id === detail.node) panels.get(node)?.show(run);
+}
+
+/** @param {CustomEvent<{prompt_id: string, exception_message?: string}>} event */
+function failed({ detail }) {
+  for (const [key, run] of runs) {
+    if (run.prompt !== detail.prompt_id || !run.rows.length) continue;
+    runs.set(key, { ...run, fault: String(detail.exception_message ?? "").trim() });
+  }
+  refresh();
+}
+
+app.registerExtension({
+  name: "EnergyGuidance.Monitor",
+  settings: [
+    {
+      id: SETTING,
+      category: ["Energy Guidance", "Monitor", "Show"],
+      name: "Show live curves on guided samplers",
+      tooltip: "Off: nothing is drawn or sent. Never changes a picture.",
+      type: "boolean",
+      defaultValue: true,
+      onChange: () => {
+        if (!ready) return;
+        for (const [, node] of everyNode()) panels.get(node)?.draw();
+        tell();
+      },
+    },
+  ],
+  commands: [
+    {
+      id: "EnergyGuidance.ToggleMonitor",
+      label: "Energy Guidance: show or hide the live curves",
+      icon: "pi pi-chart-line",
+      function: () => app.extensionManager.setting.set(SETTING, !setting(SETTING, true)),
+    },
+  ],
+  keybindings: [{ commandId: "EnergyGuidance.ToggleMonitor", combo: { key: "g", alt: true, shift: true } }],
+  async setup() {
+    ready = true;
+    api.addEventListener(EVENT, received);
+    api.addEventListener("execution_start", ({ detail }) => owners.set(detail.prompt_id, workflowKey()));
+    api.addEventListener("execution_error", failed);
+    // A server that was started anew has forgotten who watches.
+    api.addEventListener("status", () => tell());
+    api.addEventListener("reconnected", () => tell());
+    await translated;
+    refresh();
+  },
+  nodeCreated(/** @type {any} */ node) {
+    if (!NODES.includes(node.comfyClass)) return;
+    panels.set(node, new Panel(node));
+    tell();
+  },
+  afterConfigureGraph: refresh,
+});

@@ -1,0 +1,230 @@
+// @ts-check
+/** Draws the curves of a sampling run: energy, gradient and push, one above the other. */
+import { html, short, svg } from "./dom.js";
+
+/** @typedef {import("./monitor_data.js").Curves} Curves */
+/** @typedef {import("./monitor_data.js").Series} Series */
+/** @typedef {(key: string, english: string, values?: Record<string, any>) => string} Translate */
+
+const LEFT = 6;
+const RIGHT = 6;
+const TITLE = 13;
+const ROW = 34;
+const GAP = 5;
+const AXIS = 15;
+export const HEIGHT = 3 * (TITLE + ROW + GAP) + AXIS;
+/** With more points than this, a line without dots is clearer. */
+const MOST_DOTS = 150;
+
+/** @param {number} color */
+export const colorOf = (color) => (color < 0 ? "var(--eg-text)" : `var(--eg-series-${color % 8})`);
+
+/**
+ * @param {Curves} curves
+ * @param {number[]} sigmas
+ * @param {number} width in pixels
+ * @param {Translate} t
+ * @returns {SVGElement}
+ */
+export function plot(curves, sigmas, width, t) {
+  const right = Math.max(width - RIGHT, LEFT + 40);
+  const x = (/** @type {number} */ step) => LEFT + (step / curves.steps) * (right - LEFT);
+  const push = curves.relative
+    ? t("monitor.push_cfg", "push ÷ CFG push")
+    : t("monitor.push", "push (RMS)");
+  const rows = [
+    { name: "energy", title: t("monitor.energy", "energy"), series: curves.energy },
+    { name: "gradient", title: t("monitor.gradient", "gradient norm"), series: curves.gradient },
+    { name: "push", title: push, series: curves.push, mark: curves.relative ? 1 : undefined },
+  ];
+  const parts = rows.map((row, index) => metric(row, index * (TITLE + ROW + GAP), x, right));
+  return svg(
+    "svg",
+    { class: "eg-plot", width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img" },
+    svg("title", {}, t("monitor.alt", "energy, gradient and push of each step")),
+    ...bands(curves.skipped, curves.steps, x),
+    ...parts,
+    ...axis(sigmas, x),
+  );
+}
+
+/**
+ * @param {number[]} skipped
+ * @param {number} steps
+ * @param {(step: number) => number} x
+ */
+function bands(skipped, steps, x) {
+  return skipped.map((step) => {
+    const left = x(Math.max(step - 0.5, 0));
+    return svg("rect", {
+      class: "eg-skipped",
+      "data-step": step,
+      x: left,
+      y: 0,
+      width: x(step === steps - 1 ? steps : step + 0.5) - left,
+      height: HEIGHT - AXIS,
+    });
+  });
+}
+
+/**
+ * @param {{name: string, title: string, series: Series[], mark?: number}} row
+ * @param {number} top
+ * @param {(step: number) => number} x
+ * @param {number} right
+ */
+function metric({ name, title, series, mark }, top, x, right) {
+  const y = scale(series, top + TITLE, mark);
+  const last = series.map(({ points, color }) => ({
+    value: short(points.at(-1)?.y ?? NaN),
+    color: colorOf(color),
+  }));
+  return svg(
+    "g",
+    { class: "eg-metric", "data-metric": name },
+    svg("text", { x: LEFT, y: top + 10, class: "eg-label" }, title),
+    svg(
+      "text",
+      { x: right, y: top + 10, class: "eg-value", "text-anchor": "end" },
+      ...last.map((one, i) => svg("tspan", { dx: i && 6, style: `fill:${one.color}` }, one.value)),
+    ),
+    svg("line", { class: "eg-base", x1: LEFT, x2: right, y1: top + TITLE + ROW, y2: top + TITLE + ROW }),
+    ...(mark === undefined
+      ? []
+      : [svg("line", { class: "eg-mark", x1: LEFT, x2: right, y1: y(mark), y2: y(mark) })]),
+    ...series.flatMap((one) => curve(one, x, y)),
+  );
+}
+
+/**
+ * @param {Series} series
+ * @param {(step: number) => number} x
+ * @param {(value: number) => number} y
+ */
+function curve({ name, color, points }, x, y) {
+  const seen = points.filter((point) => Number.isFinite(point.y));
+  const stroke = colorOf(color);
+  const line = seen.map((p, i) => `${i ? "L" : "M"}${x(p.x).toFixed(1)} ${y(p.y).toFixed(1)}`);
+  const edge = [...seen.map((p) => [p.x, p.high]), ...[...seen].reverse().map((p) => [p.x, p.low])];
+  const dots = points.length > MOST_DOTS ? [] : seen;
+  return [
+    svg("polygon", {
+      class: "eg-spread",
+      points: edge.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" "),
+      style: `fill:${stroke}`,
+    }),
+    svg("path", { class: "eg-line", d: line.join(""), style: `stroke:${stroke}`, "data-name": name }),
+    ...dots.map((p) =>
+      svg("circle", {
+        class: "eg-dot",
+        "data-name": name,
+        cx: x(p.x).toFixed(1),
+        cy: y(p.y).toFixed(1),
+        r: 1.6,
+        style: `fill:${stroke}`,
+      }),
+    ),
+  ];
+}
+
+/**
+ * Heights of the values of a row, logarithmic where they span decades.
+ * @param {Series[]} series
+ * @param {number} top
+ * @param {number | undefined} mark a value that must be in sight
+ */
+function scale(series, top, mark) {
+  const values = series
+    .flatMap(({ points }) => points.flatMap(({ low, high }) => [low, high]))
+    .filter(Number.isFinite);
+  const shown = mark === undefined || !values.length ? values : [...values, mark];
+  const [low, high] = [Math.min(...shown), Math.max(...shown)];
+  const decades = low > 0 && high / low > 30;
+  const bend = decades ? Math.log : (/** @type {number} */ value) => value;
+  const span = bend(high) - bend(low);
+  return (/** @type {number} */ value) =>
+    top + 2 + (ROW - 4) * (span > 0 ? (bend(high) - bend(value)) / span : 0.5);
+}
+
+/**
+ * @param {number[]} sigmas
+ * @param {(step: number) => number} x
+ */
+function axis(sigmas, x) {
+  const last = sigmas.length - 1;
+  if (last < 1) return [];
+  const marks = [...new Set([0, Math.round(last / 3), Math.round((2 * last) / 3), last])];
+  return marks.map((step) =>
+    svg(
+      "text",
+      {
+        class: "eg-tick",
+        x: x(step),
+        y: HEIGHT - 4,
+        "text-anchor": step === 0 ? "start" : step === last ? "end" : "middle",
+      },
+      step === 0 ? `σ ${short(sigmas[step])}` : short(sigmas[step]),
+    ),
+  );
+}
+
+/**
+ * What the colours mean.
+ * @param {Series[]} series
+ */
+export function legend(series) {
+  return html(
+    "div",
+    { class: "eg-legend" },
+    ...series.map(({ name, color }) =>
+      html(
+        "span",
+        { class: "eg-key", title: name },
+        html("i", { style: `background:${colorOf(color)}` }),
+        name,
+      ),
+    ),
+  );
+}
+
+/**
+ * What needs attention, in words.
+ * @param {Curves} curves
+ * @param {string} fault
+ * @param {Translate} t
+ */
+export function notices(curves, fault, t) {
+  const says = /** @type {Record<string, [string, string]>} */ ({
+    nonfinite: [
+      t("monitor.nonfinite", "not finite"),
+      t("monitor.nonfinite_help", "A value overflowed: lower the strength, or run the networks in full precision."),
+    ],
+    saturated: [
+      t("monitor.saturated", "saturated"),
+      t("monitor.saturated_help", "The energy hardly slopes any more: what is pushed is mostly noise. End earlier, or set stop."),
+    ],
+    overpowering: [
+      t("monitor.overpowering", "over 3× CFG"),
+      t("monitor.overpowering_help", "The push is several times that of CFG and burns: lower the strength, or end earlier."),
+    ],
+  });
+  const found = curves.warnings.map(({ kind, steps }) => {
+    const [text, help] = says[kind];
+    const count = t("monitor.steps", "{text}: {count} step(s)", { text, count: steps.length });
+    return html("span", { class: "eg-warning", "data-kind": kind, title: help }, `⚠ ${count}`);
+  });
+  if (curves.skipped.length)
+    found.push(
+      html(
+        "span",
+        {
+          class: "eg-note",
+          "data-kind": "skipped",
+          title: t("monitor.skipped_help", "Grey steps lie outside the window or have strength 0: they ran as without guidance."),
+        },
+        t("monitor.skipped", "{count} step(s) unguided", { count: curves.skipped.length }),
+      ),
+    );
+  if (fault) found.unshift(html("span", { class: "eg-warning", "data-kind": "fault", title: fault }, `✕ ${fault}`));
+  return html("div", { class: "eg-notices", role: "status" }, ...found);
+}
