@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .needs import Needs, is_active, needs
+from .points import PercentPoints
 from .schedules import PercentWindow
 from .terms import noting, with_terms
 from .types import Denoiser, Estimate, Record, Rule, Run
@@ -83,13 +84,13 @@ def _works(rule: Rule, sigma: float) -> bool:
 
 
 def resolved(thing: T, percent_to_sigma: Callable[[float], float]) -> T:
-    """The same rule, energy or schedule with every PercentWindow inside turned into a Window.
+    """The same rule, energy or schedule with all percentages inside turned into noise levels.
 
     Looks into dataclasses, tuples and lists, never into networks; returns `thing` itself where
     nothing changed.
     """
     result: object = thing
-    if isinstance(thing, PercentWindow):
+    if isinstance(thing, (PercentWindow, PercentPoints)):
         result = thing.on(percent_to_sigma)
     elif isinstance(thing, (tuple, list)):
         parts = [resolved(part, percent_to_sigma) for part in thing]

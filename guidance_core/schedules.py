@@ -85,10 +85,10 @@ class Window:
         if not self.knots:
             start, end = math.atan(self.sigma_start), math.atan(self.sigma_end)
             return (start - math.atan(sigma)) / (start - end)
-        return _interpolated(sigma, self.knots)
+        return interpolated(sigma, self.knots)
 
 
-def _interpolated(sigma: float, knots: tuple[float, ...]) -> float:
+def interpolated(sigma: float, knots: tuple[float, ...]) -> float:
     """Position of sigma among falling knots, in [0, 1]."""
     below = bisect_right(knots, -sigma, key=lambda knot: -knot)
     if below in (0, len(knots)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..guidance_core.points import parsed
 from ..guidance_core.schedules import CURVES, PercentWindow
 from .sockets import Schedule, schema
 
@@ -41,6 +42,15 @@ def window_fault(start: float | None, end: float | None) -> str | None:
     return None
 
 
+def points_fault(text: str) -> str | None:
+    """What is wrong with the text of points, if anything."""
+    try:
+        parsed(text)
+    except ValueError as fault:
+        return f"points: {fault}"
+    return None
+
+
 class ScheduleNode(io.ComfyNode):
     """A window of the sampling run, and the curve of the strength inside it."""
 
@@ -63,6 +73,14 @@ class ScheduleNode(io.ComfyNode):
                     "Guidance, FreeDoM, MPGD), falling to 0 or rising from 0 in a straight line "
                     "(TFG found a rising one best), or falling like a half cosine.",
                 ),
+                io.String.Input(
+                    "points",
+                    default="",
+                    optional=True,
+                    tooltip="A curve of your own instead: position:strength pairs such as "
+                    "0:0, 0.3:1, 0.7:0.5, joined by straight lines, 0 outside them. Empty: start, "
+                    "end and curve above rule, as in the papers.",
+                ),
             ],
             outputs=[
                 Schedule.Output(
@@ -73,14 +91,23 @@ class ScheduleNode(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, start_percent: float | None = None, end_percent: float | None = None
+        cls,
+        start_percent: float | None = None,
+        end_percent: float | None = None,
+        points: str | None = None,
     ) -> bool | str:
-        """Refuse an empty or impossible window when the workflow is queued."""
+        """Refuse an impossible window or malformed points when the workflow is queued."""
+        if points and points.strip():
+            return points_fault(points) or True
         return window_fault(start_percent, end_percent) or True
 
     @classmethod
-    def execute(cls, start_percent: float, end_percent: float, curve: str) -> io.NodeOutput:
+    def execute(
+        cls, start_percent: float, end_percent: float, curve: str, points: str = ""
+    ) -> io.NodeOutput:
         """Build the schedule."""
+        if points.strip():
+            return io.NodeOutput(parsed(points))
         return io.NodeOutput(PercentWindow(start_percent, end_percent, curve))
 
 

@@ -15,6 +15,9 @@ document.head.append(
   }),
 );
 
+/** Pixels around a panel. */
+const MARGIN = 6;
+
 /** @type {Record<string, any>} */
 let messages = {};
 
@@ -90,13 +93,15 @@ export function addPanel(node, name, element, height) {
   const widget = node.addDOMWidget(name, `eg_${name}`, element, {
     serialize: false,
     hideOnZoom: false,
-    getMinHeight: height,
-    getMaxHeight: height,
+    margin: MARGIN,
+    getMinHeight: () => height() + 2 * MARGIN,
+    getMaxHeight: () => height() + 2 * MARGIN,
   });
   // The workflow's list of values and the queued prompt each ask in their own place.
   widget.serialize = false;
   // The canvas scrolls and drags on what reaches it: a panel's own clicks must not.
   element.addEventListener("pointerdown", (event) => event.stopPropagation());
+  refit(node);
   return widget;
 }
 
@@ -105,9 +110,8 @@ export function addPanel(node, name, element, height) {
  * @param {any} node
  */
 export function refit(node) {
-  const [width] = node.size;
   const least = node.computeSize();
-  node.setSize([Math.max(width, least[0]), least[1]]);
+  node.setSize([Math.max(node.size[0], least[0]), least[1]]);
   app.graph?.setDirtyCanvas?.(true, true);
 }
 
@@ -152,4 +156,10 @@ export function setWidgets(node, values) {
     widget.callback?.(value, app.canvas, node);
   }
   node.graph?.setDirtyCanvas?.(true, true);
+}
+
+/** Let the frontend note a finished edit, so that its undo takes back this one and no more. */
+export function edited() {
+  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+  (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
 }

@@ -2,6 +2,7 @@
 /** Live curves on the nodes that guide: what the energies, gradients and pushes do, step by step. */
 import { html } from "./dom.js";
 import { addPanel, api, app, everyNode, post, refit, setting, t, translated, workflowKey } from "./host.js";
+import { announce } from "./latest.js";
 import { curves, extended } from "./monitor_data.js";
 import { HEIGHT, legend, notices, plot } from "./monitor_view.js";
 
@@ -20,12 +21,6 @@ const runs = new Map();
 const owners = new Map();
 /** @type {WeakMap<object, Panel>} */
 const panels = new WeakMap();
-
-/** The latest run that any node has shown, for the axes of schedules. @type {Run | undefined} */
-let latest;
-export const latestRun = () => latest;
-/** Tells when there is a new one. */
-export const news = new EventTarget();
 
 class Panel {
   /** @param {any} node */
@@ -133,8 +128,7 @@ function received({ detail }) {
   const key = keyOf(detail.node, detail.prompt_id);
   const run = extended(runs.get(key), detail);
   runs.set(key, run);
-  latest = run;
-  if (detail.sigmas) news.dispatchEvent(new Event("run"));
+  if (detail.sigmas) announce(run);
   if (!key.startsWith(`${workflowKey()}\n`)) return;
   for (const [id, node] of everyNode()) if (id === detail.node) panels.get(node)?.show(run);
 }

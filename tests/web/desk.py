@@ -27,6 +27,7 @@ class Desk:
     def __init__(self, page: Page, server: Server) -> None:
         self.page, self.server = page, server
         self.complaints: list[str] = []
+        self.numbers = 0
         page.set_default_timeout(1000 * SECONDS)
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -51,7 +52,16 @@ class Desk:
 
     def clear(self) -> None:
         """An empty canvas at its natural size."""
-        self.run("() => { app.graph.clear(); app.canvas.ds.reset(); }")
+        # Values of widgets outlive their node in the frontend's store: no number is used twice.
+        self.numbers += 100
+        self.run(
+            """first => {
+                app.graph.clear();
+                app.graph.last_node_id = first;
+                app.canvas.ds.reset();
+            }""",
+            self.numbers,
+        )
         self.complaints.clear()
 
     def open(self, content: dict[str, Any]) -> None:
@@ -74,7 +84,10 @@ class Desk:
                 node.pos = [300, 80];
                 app.graph.add(node);
                 for (const widget of node.widgets ?? [])
-                    if (widget.name in values) widget.value = values[widget.name];
+                    if (widget.name in values) {
+                        widget.value = values[widget.name];
+                        widget.callback?.(widget.value);
+                    }
                 return node.id;
             }""",
             [kind, values],
@@ -104,9 +117,9 @@ class Desk:
         """The node of a kind."""
         return self.run("kind => app.graph.nodes.find((node) => node.type === kind).id", kind)
 
-    def find(self, selector: str) -> Locator:
+    def find(self, selector: str, **options: Any) -> Locator:
         """Elements of the page."""
-        return self.page.locator(selector)
+        return self.page.locator(selector, **options)
 
     def setting(self, name: str, value: Any) -> None:
         """Change a setting."""
