@@ -21,9 +21,9 @@ from guidance_core.energies.image import ReferenceImage
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.palette import Palette
 from guidance_core.energies.scheduled import Scheduled
-from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.segmentation import LabelArea, Segmentation
 from guidance_core.energies.semblance import Semblance
+from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.smoothness import Smoothness
 from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style
