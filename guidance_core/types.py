@@ -101,13 +101,14 @@ class Estimate:
     def moved(self, delta: Tensor) -> Estimate:
         """The estimate at x0 + delta, with delta (B, C, *S) taken as a constant.
 
-        Both branches move along, so that x0 - uncond remains the push of CFG. Captures belong to
-        the point where they were recorded and are dropped.
+        Both branches move along, so that x0 - uncond remains the push of CFG. Captures stay: they
+        belong to the noisy latent of the evaluation, which does not move, so that a rule on top
+        still differentiates them through the model.
         """
         step = delta.detach().to(self.x0.dtype)
         cond = _same(self.cond, lambda part: part + step)
         uncond = _same(self.uncond, lambda part: part + step)
-        return replace(self, x0=self.x0 + step, captures={}, cond=cond, uncond=uncond)
+        return replace(self, x0=self.x0 + step, cond=cond, uncond=uncond)
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Estimate:
         """A new estimate with `change` applied to x0, to both branches and to every capture."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
+    attention,
     combinators,
     diagnostics,
     editing,
@@ -25,6 +26,7 @@ from . import (
 from .host import routes
 
 MODULES = (
+    attention,
     combinators,
     diagnostics,
     editing,

@@ -17,12 +17,17 @@ WEIGHT_TIP = (
 )
 
 
+def weight_input() -> io.Input:
+    """The weight of an energy in a sum."""
+    return io.Float.Input(
+        "weight", default=1.0, min=-1000.0, max=1000.0, step=0.05, tooltip=WEIGHT_TIP
+    )
+
+
 def closing_inputs() -> list[io.Input]:
-    """What every energy ends with: a weight and an optional mask."""
+    """What every energy of the picture ends with: a weight and an optional mask."""
     return [
-        io.Float.Input(
-            "weight", default=1.0, min=-1000.0, max=1000.0, step=0.05, tooltip=WEIGHT_TIP
-        ),
+        weight_input(),
         io.Mask.Input(
             "mask",
             optional=True,

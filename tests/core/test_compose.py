@@ -128,7 +128,7 @@ def test_resolved_keeps_networks():
     assert rule.energy.network is network
 
 
-def test_an_estimate_decodes_once_and_drops_captures_when_moved():
+def test_an_estimate_decodes_once_and_keeps_captures_when_moved():
     calls = []
 
     def counted(x0):
@@ -141,8 +141,9 @@ def test_an_estimate_decodes_once_and_drops_captures_when_moved():
     moved = estimate.moved(torch.ones_like(latent()))
     assert torch.equal(moved.x0 - moved.uncond, estimate.x0 - estimate.uncond)
     assert not torch.equal(moved.image, estimate.image)
+    assert moved.capture(MAP) is estimate.capture(MAP)
     with pytest.raises(KeyError, match=r"no capture Attention.* recorded were nothing"):
-        moved.capture(MAP)
+        Estimate(latent(), levels(1.0)).capture(MAP)
     with pytest.raises(KeyError, match="recorded were Attention"):
         estimate.capture(Features())
 

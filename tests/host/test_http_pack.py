@@ -20,8 +20,10 @@ IDS = {
     *("EGEnergyMeasurement", "EGEnergyImage", "EGEnergyCLIPImage", "EGEnergyStyle"),
     *("EGEnergyPalette", "EGEnergySmoothness", "EGEnergySegmentation", "EGEnergyDetection"),
     *("EGEnergyFaceIdentity", "EGEnergyStructure", "EGEnergyAesthetic"),
+    *("EGEnergyPosition", "EGEnergySize", "EGEnergyShape", "EGEnergyAppearance", "EGEnergyBox"),
+    *("EGEnergyPresence", "EGEnergyBinding", "EGEnergyAttentionKeep", "EGEnergyFeatureKeep"),
     *("EGCombineEnergies", "EGSchedule", "EGScheduleEnergy", "EGRuleForward", "EGRuleBackward"),
-    *("EGRuleManifold", "EGRulePosterior", "EGRuleUnified"),
+    *("EGRuleManifold", "EGRulePosterior", "EGRuleUnified", "EGRuleLatentUpdate"),
     *("EGApplyGuidance", "EGGuidedKSampler", "EGRecurrentSampler", "EGPlotTrace"),
 }
 LANGUAGES = ("en", "ko")
