@@ -4,7 +4,8 @@ References:
     Attend-and-Excite, Chefer et al. 2023, arXiv:2301.13826, algorithm 1 (update and refinement);
     layout guidance, Chen et al. 2023, arXiv:2304.03373, eq. (2); BoxDiff, Pix2Pix-Zero likewise.
     Deviates: for x = alpha x0 + sigma n, with sizes that ignore the energy's units, and with a step
-    that is given back through the estimate: exact for Euler and DDIM, for other samplers nearly.
+    that reaches the sampler through the estimate: exact for Euler, DDIM and (alpha 1) ancestral
+    samplers, for others nearly.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from torch import Tensor
 from ..gradients import through_model
 from ..needs import is_active
 from ..process import per_sample, posterior_std
-from ..shaping import fade, norm, rms, unit_rms
-from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
+from ..shaping import cfg_push, fade, norm, rms, unit_rms
+from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule, euler_share
 
 SCALES = ("relative", "absolute")
 
@@ -33,8 +34,8 @@ class LatentUpdate:
     relative: RMS of the step = strength * alpha * posterior standard deviation of x0, as if the
         clean part of x had moved by the push of the other rules.
 
-    The sampler only takes an estimate and keeps its own x, so what the step leaves after the next
-    one of Euler's is added to the estimate.
+    The sampler takes an estimate and keeps its own x, so what the change of x leaves behind the
+    sampler's next step is added to the estimate.
 
     Arguments:
         energy: what is asked.
@@ -74,10 +75,9 @@ class LatentUpdate:
             return denoise(x, sigma)
         step, before, after, energy, grad_norm = self._descended(denoise, x, sigma, run, strength)
         estimate = after or denoise(x + step, sigma)
-        estimate = estimate.moved(step * per_sample(_carried(sigma, run), step))
-        cfg_push = None if before.uncond is None else rms(before.x0 - before.uncond).detach()
+        estimate = estimate.moved(step * _left(level, run))
         push = rms(estimate.x0 - before.x0).detach()
-        run.record(Record("LatentUpdate", level, energy, grad_norm, push, cfg_push))
+        run.record(Record("LatentUpdate", level, energy, grad_norm, push, cfg_push(before)))
         return estimate
 
     def _rests(self, level: float, run: Run) -> bool:
@@ -111,12 +111,11 @@ class LatentUpdate:
         return unit_rms(grad) * per_sample(alpha * posterior_std(sigma, alpha), grad)
 
 
-def _carried(sigma: Tensor, run: Run) -> Tensor:
-    """What a change of x counts in the estimate, so that Euler's step arrives as if x had it.
+def _left(level: float, run: Run) -> float:
+    """What a change of x leaves behind, in units of a change of x0 that the step carries on.
 
-    From x' = x + d Euler goes to alpha_n D' + sigma_n (x' - alpha D') / sigma, from x to the same
-    place with D = D' + d (sigma_n / sigma) / (alpha_n - alpha sigma_n / sigma).
+    A step of share s makes (1 - s) x + s x0 of both, so that a change d of x arrives as the change
+    d (1 - s) / s of x0. Samplers without a share are taken for Euler's.
     """
-    following = sigma.new_tensor([run.next_sigma(level) for level in sigma.tolist()])
-    ratio = following / sigma
-    return ratio / (run.alpha(following) - run.alpha(sigma) * ratio)
+    share = (run.share or euler_share)(level, run.next_sigma(level))
+    return (1 - share) / share

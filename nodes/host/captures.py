@@ -35,37 +35,6 @@ class Prompt:
     length: int
 
 
-def read_prompt(conds: Iterable[dict[str, Any]], sigma: float | None = None) -> dict[str, Any]:
-    """Return the first prompt for the whole picture, at a noise level or at any.
-
-    Raises:
-        ValueError: every prompt has an area of its own.
-    """
-    whole = [cond for cond in conds if cond.get("area") is None]
-    if not whole:
-        raise ValueError(
-            "an energy reads the attention to a prompt for the whole picture, but every positive "
-            "prompt has an area: add one without, or give the areas by masks"
-        )
-    if sigma is None:
-        return whole[0]
-    inside = lambda cond: (
-        cond.get("timestep_end", 0.0) <= sigma <= cond.get("timestep_start", float("inf"))
-    )
-    return next(filter(inside, whole), whole[0])
-
-
-def check_positions(requests: Iterable[Capture], length: int) -> None:
-    """Refuse positions that the prompt's context does not have."""
-    for request in requests:
-        last = max(request.positions, default=0) if isinstance(request, Attention) else 0
-        if last >= length:
-            raise ValueError(
-                f"a word stands at position {last}, the positive prompt has {length}: choose the "
-                "words from the prompt that the sampler gets"
-            )
-
-
 class Recorder:
     """Reads requests while the network runs, for the rows of one prompt.
 
@@ -116,7 +85,16 @@ class Recorder:
 
     @property
     def values(self) -> Mapping[Capture, tuple[Tensor, ...]]:
-        """What was read: for each request a tensor per layer."""
+        """What was read: for each request a tensor per layer.
+
+        Raises:
+            RuntimeError: the prompt was not evaluated.
+        """
+        if not (self._maps or self._features):
+            raise RuntimeError(
+                "an energy reads attention or features, but the positive prompt was not evaluated "
+                "here: give it a time that covers the guided steps"
+            )
         return {request: self._value(request) for request in self.layers}
 
     def _value(self, request: Capture) -> tuple[Tensor, ...]:

@@ -209,7 +209,7 @@ def _apply_model(executor: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     run = options.get(KEY) if options else None
     if run is None:
         return executor(x, *args, **kwargs)
-    with run.reading(x, options):
+    with run.reading.around(x, options):
         if not carries_graph(x):
             return executor(x, *args, **kwargs)
         return run.forward(executor, x, *args, **kwargs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from typing import Any
 
@@ -11,11 +10,11 @@ import comfy.model_sampling
 import torch
 from torch import Tensor, nn
 
-from ...guidance_core.compose import active, energies_of, guided, resolved
+from ...guidance_core.compose import active, guided, resolved
 from ...guidance_core.types import Estimate, Run
 from . import memory, steps
-from .captures import Prompt, Recorder, check_positions, read_prompt
 from .graph import OVERRIDE, carries_graph, differentiable, differentiable_attention
+from .reading import Reading
 from .recompute import blocks_of, recomputed
 from .weights import Loan, normal
 
@@ -81,11 +80,6 @@ class GuidedRun:
         self._loans: dict[tuple[int, ...], Loan] = {}
         self._twice: dict[torch.Size, list[nn.Module]] = {}
         self._branches: list[tuple[Tensor | None, Tensor | None]] = []
-        self._recorders: dict[tuple[int, frozenset[Any]], Recorder] = {}
-        self._recorder: Recorder | None = None
-        if guidance.needs.captures:
-            prompt = read_prompt(guider.conds.get("positive", ()))
-            check_positions(guidance.needs.captures, prompt["cross_attn"].shape[1])
         with torch.inference_mode(False), torch.no_grad():
             percent_to_sigma = self.model_sampling.percent_to_sigma
             rules = resolved(guidance.rules, lambda p: float(percent_to_sigma(p)))
@@ -95,6 +89,7 @@ class GuidedRun:
             alpha = signal_scale(self.model_sampling)
             run = Run(alpha, normal(sigmas), self._record, seed or 0, share)
             self.rules = rules
+            self.reading = Reading(rules, guider.conds.get("positive"))
             self._guided = guided(rules, self._denoise, run)
 
     def _record(self, record: Any) -> None:
@@ -124,7 +119,8 @@ class GuidedRun:
                 return x0
         finally:
             self.stepping = False
-            self._branches, self._recorder = [], None
+            self._branches = []
+            self.reading.rest()
 
     def _move_uncond(self, x0: Tensor) -> None:
         """Let the unconditional estimate follow the guidance, where the sampler reads it.
@@ -155,17 +151,17 @@ class GuidedRun:
         self._unguided = x0.detach()
         # Context windows evaluate piece by piece: then there is no estimate of a whole branch.
         cond, uncond = self._branches[0] if len(self._branches) == 1 else (None, None)
-        captures = {} if self._recorder is None else self._recorder.values
-        return Estimate(x0, sigma, self.guidance.reader, captures, cond, uncond)
+        return Estimate(x0, sigma, self.guidance.reader, self.reading.values, cond, uncond)
 
     def branches(
         self, executor: Any, model: Any, conds: list, x: Tensor, sigma: Tensor, options: dict
     ) -> list[Tensor]:
         """Evaluate the branches of CFG, the negative ones first and without a graph."""
         negative = self._negative(conds)
-        self._aim(model, conds, negative, float(sigma.flatten()[0]))
+        positive = [cond for cond, flag in zip(conds, negative, strict=True) if cond and not flag]
+        self.reading.aim(model.diffusion_model, next(iter(positive), None), float(sigma[0]))
         if not carries_graph(x):
-            options = self._reading_options(options)
+            options = self.reading.options(options)
             return self._noted(executor(model, conds, x, sigma, options), conds, negative)
         without = [None] * len(conds)
         if any(negative):
@@ -173,8 +169,9 @@ class GuidedRun:
                 without = executor(model, _only(conds, negative), x.detach(), sigma, options)
         positive = normal_conds(_only(conds, [not flag for flag in negative]))
         controls = controls_of(positive)
+        options = self.reading.options(self._graph_options(options, bool(controls)))
         with self._loan(*_networks(controls))():
-            kept = executor(model, positive, x, sigma, self._graph_options(options, bool(controls)))
+            kept = executor(model, positive, x, sigma, options)
         out = [without[i] if flag else kept[i] for i, flag in enumerate(negative)]
         out = self._with_borrowed_slopes(out, negative)
         return self._noted(out, conds, negative)
@@ -209,42 +206,11 @@ class GuidedRun:
         """The options of a branch that carries a graph: PyTorch's attention, skips kept apart."""
         transformer = dict(options.get("transformer_options", {}))
         transformer[OVERRIDE] = differentiable_attention(transformer.get(OVERRIDE))
-        if self._recorder is not None:
-            transformer = self._recorder.options(transformer)
         if controlled:
             patches = transformer.get("patches", {})
             after = [*patches.get(AFTER_SKIP, ()), lambda h, extra: h.clone()]
             transformer["patches"] = {**patches, AFTER_SKIP: after}
         return {**options, "transformer_options": transformer}
-
-    def _reading_options(self, options: dict) -> dict:
-        """The options of an evaluation without a graph: attention that can be read."""
-        if self._recorder is None:
-            return options
-        transformer = self._recorder.options(options.get("transformer_options", {}))
-        return {**options, "transformer_options": transformer}
-
-    def _aim(self, model: Any, conds: list[Any], negative: list[bool], sigma: float) -> None:
-        """Make ready to read what the energies of this noise level want, of the first prompt."""
-        self._recorder = None
-        wanted = energies_of([rule for rule in self.rules if active([rule], sigma)]).captures
-        positive = [cond for cond, flag in zip(conds, negative, strict=True) if cond and not flag]
-        if not wanted or not positive:
-            return
-        network = model.diffusion_model
-        key = (id(network), wanted)
-        self._recorder = self._recorders.get(key) or Recorder(network, wanted)
-        self._recorders[key] = self._recorder
-        prompt = read_prompt(positive[0], sigma)
-        length = prompt["model_conds"]["c_crossattn"].cond.shape[1]
-        check_positions(wanted, length)
-        self._recorder.aim(Prompt(prompt["uuid"], length))
-
-    def reading(self, x: Tensor, options: dict) -> contextlib.AbstractContextManager:
-        """Read captures, where wanted, from the evaluation of the network that follows."""
-        if self._recorder is None:
-            return contextlib.nullcontext()
-        return self._recorder.reading(x, options["uuids"])
 
     def _recomputed_blocks(self, model: Any, x: Tensor) -> list[nn.Module]:
         """Blocks to compute twice; decided at the first evaluation of each shape.
@@ -254,8 +220,7 @@ class GuidedRun:
         if x.shape not in self._twice:
             short = memory.is_short_of(memory.graph_bytes(model, x.shape), x.device)
             self._twice[x.shape] = blocks_of(model.diffusion_model) if short else []
-        kept = [] if self._recorder is None else self._recorder.blocks
-        return [block for block in self._twice[x.shape] if not any(block is one for one in kept)]
+        return [block for block in self._twice[x.shape] if not self.reading.keeps_graph(block)]
 
     def forward(self, executor: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Run the network with weights that autograd may save."""
