@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from .attention import layers_of
 from .host import invert, record, sampling
 from .host.note import note
 from .inversion import schedule_inputs
@@ -59,12 +60,12 @@ class RecordReference(io.ComfyNode):
                     default=True,
                     tooltip="Record features: for appearance in Self-Guidance.",
                 ),
-                io.Combo.Input(
+                io.String.Input(
                     "layers",
-                    options=["default", "all"],
                     default="default",
-                    tooltip="Which layers to record; the energies must ask for the same. "
-                    "Pix2Pix-Zero took all of them, Self-Guidance a few of the decoder's.",
+                    tooltip="Which layers to record, as the energies say it: default, all, or "
+                    "names with commas between. Pix2Pix-Zero took all, Self-Guidance a few of "
+                    "the decoder's.",
                 ),
                 io.Conditioning.Input(
                     "negative", optional=True, tooltip="Needed only where cfg is not 1."
@@ -116,7 +117,7 @@ class RecordReference(io.ComfyNode):
     ) -> io.NodeOutput:
         """Record the source."""
         watched, reference_of = record.watched(
-            model, record.requests(tokens, maps, features, layers)
+            model, record.requests(tokens, maps, features, layers_of(layers))
         )
         if path is not None:
             latent = record.follow(watched, positive, negative, cfg, path)

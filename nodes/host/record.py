@@ -10,7 +10,7 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ...guidance_core.captures import Attention, Capture, Features
+from ...guidance_core.captures import Attention, Capture, Features, Layers
 from ...guidance_core.inversion import Path
 from ...guidance_core.references import Reference
 from ...guidance_core.rules.recording import Recording
@@ -20,7 +20,7 @@ from .invert import Plan, negative_of
 
 
 def requests(
-    words: tuple[Word, ...] | None, maps: bool, features: bool, layers: str
+    words: tuple[Word, ...] | None, maps: bool, features: bool, layers: Layers
 ) -> frozenset[Capture]:
     """Return what to record: the maps of these words, or of every position, and features.
 
@@ -28,7 +28,7 @@ def requests(
         words: words of the prompt; None is all of it.
         maps: whether attention maps are wanted.
         features: whether features are wanted.
-        layers: "default" or "all".
+        layers: "default", "all" or names of layers.
     """
     wanted: set[Capture] = set()
     if maps:

@@ -25,8 +25,10 @@ IDS = {
     *("EGCombineEnergies", "EGSchedule", "EGScheduleEnergy", "EGRuleForward", "EGRuleBackward"),
     *("EGRuleManifold", "EGRulePosterior", "EGRuleUnified", "EGRuleLatentUpdate"),
     *("EGApplyGuidance", "EGGuidedKSampler", "EGRecurrentSampler", "EGPlotTrace"),
+    *("EGTokens", "EGEditDirection", "EGInvert", "EGRecordReference", "EGShowAttention"),
 }
 LANGUAGES = ("en", "ko")
+EXAMPLES = sorted(file.stem for file in (CHECKOUT / "example_workflows" / "api").glob("*.json"))
 START_LIMIT = 0.5
 
 
@@ -110,13 +112,13 @@ def test_every_node_has_a_help_page(server: Server, nodes: dict) -> None:
 
 def test_templates_are_offered_with_their_pictures(server: Server) -> None:
     offered = server.get("/workflow_templates").json()[PACK]
-    assert set(offered) == {"text-guided", "classifier-guided", "recurrent"}
+    assert sorted(offered) == EXAMPLES
     for name in offered:
         picture = server.get(f"/api/workflow_templates/{PACK}/{name}.jpg").content
         assert picture.startswith(b"\xff\xd8"), name
 
 
-@pytest.mark.parametrize("name", ["text-guided", "classifier-guided", "recurrent"])
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_page_and_api_forms_of_an_example_agree(nodes: dict, name: str) -> None:
     folder = CHECKOUT / "example_workflows"
     page = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))

@@ -10,6 +10,10 @@ from energy_guidance.tests.host.server import CHECKOUT, Server
 
 WORKFLOWS = CHECKOUT / "example_workflows"
 NAMES = ("text-guided", "classifier-guided", "recurrent")
+EDITS = (
+    *("move-object", "resize-object", "edit-picture", "boxes"),
+    *("swap-appearance", "keep-layout", "missing-object"),
+)
 STEPS = 3
 QUICK = {"steps": STEPS, "batch_size": 1, "cutouts": 1, "backward_steps": 1}
 
@@ -44,6 +48,27 @@ def test_example_runs_and_repeats_its_bytes(server: Server, name: str) -> None:
     server.forget()
     assert first.startswith(b"\x89PNG")
     assert picture(server, workflow(name)) == first
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_editing_example_runs(server: Server, name: str) -> None:
+    assert picture(server, workflow(name)).startswith(b"\x89PNG")
+
+
+def test_a_reference_is_recorded_once(server: Server) -> None:
+    """Another target of the edit leaves the recorded source in the host's cache."""
+    moved = [workflow("move-object", x=x) for x in (0.3, 0.6)]
+    first, second = (server.run(prompt) for prompt in moved)
+    recorder = id_of(moved[0], "EGRecordReference")
+    cached = {node for event in second.of("execution_cached") for node in event["nodes"]}
+    assert recorder in cached
+    assert first.images(id_of(moved[0], "SaveImage"))
+
+
+def test_a_word_that_is_not_in_the_prompt_lists_those_there(server: Server) -> None:
+    text = failure(server, workflow("move-object", words="triangle"), "EGTokens")
+    for part in ("triangle", "big", "red", "circle"):
+        assert part in text
 
 
 def test_energy_changes_the_picture(server: Server) -> None:
