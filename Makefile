@@ -4,10 +4,10 @@ VENV := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format environment clean
+.PHONY: help demo test bench bench-quality lint format environment clean
 
 help: ## list these commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 demo: environment ## guided pictures in out/demo/ (ARGS="--samples 16 --host diffusers")
 	$(VENV) -m tools.demo $(ARGS)
@@ -17,6 +17,9 @@ test: environment ## every test: the core alone, then against each ComfyUI found
 
 bench: environment ## time and memory of guided steps, in out/bench/ (ARGS="--case shapes")
 	$(VENV) -m bench $(ARGS)
+
+bench-quality: environment ## published methods and ours, judged from pixels (ARGS="--seeds 8")
+	$(VENV) -m bench.quality $(ARGS)
 
 lint: environment ## ruff and mypy
 	$(VENV) -m ruff check .

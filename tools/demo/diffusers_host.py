@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count, pairwise
 from pathlib import Path
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from guidance_core.compose import active, guided, resolved
-from guidance_core.recurrence import recurrent
+from guidance_core.recurrence import Sampler, recurrent
 from guidance_core.types import Denoiser, Estimate, Rule, Run
 from tools.shapes import text
 
@@ -36,6 +38,7 @@ class Settings:
     cfg: float = 1.0
     recurrences: int = 1
     end_percent: float = 1.0
+    eta: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,30 @@ def euler(
     return x
 
 
+def ancestral_share(eta: float, sigma: float, following: float) -> float:
+    """Share of a change of x0 that a step with noise carries on; eta 0 is Euler's, eta 1 DDPM's."""
+    up = min(1.0, eta * (1 - (following / sigma) ** 2) ** 0.5)
+    return 1 - following * (1 - up**2) ** 0.5 / sigma
+
+
+def ancestral(eta: float, run: Run) -> Sampler:
+    """Euler's method with noise put back after each step: none at eta 0, all of DDPM's at 1."""
+    draws = count()
+
+    def sampler(
+        denoise: Denoiser, x: Tensor, sigmas: Tensor, *, step: Callable[[], None] = lambda: None
+    ) -> Tensor:
+        for high, low in pairwise(sigmas.tolist()):
+            x0 = denoise(x, sigmas.new_full(x.shape[:1], high)).x0
+            share = ancestral_share(eta, high, low)
+            up = max(low**2 - ((1 - share) * high) ** 2, 0.0) ** 0.5
+            x = x0 + (1 - share) * (x - x0) + up * run.noise(x, 1, next(draws))
+            step()
+        return x
+
+    return sampler
+
+
 def sample(
     model: Shapes,
     rules: Sequence[Rule],
@@ -159,7 +186,8 @@ def sample(
     """Latents (B, 4, 16, 16) in the U-Net's units, from noise; `step` is called after each step."""
     levels = NoiseLevels()
     sigmas = levels.normal(settings.steps).to(model.device)
-    run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed)
+    share = partial(ancestral_share, settings.eta)
+    run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed, share=share)
     own = [resolved(rule, levels.at_percent) for rule in rules]
     prompts = [model.encode([prompt]) for prompt in (positive, negative)]
     plain = denoiser(model, *prompts, settings.cfg)
@@ -170,7 +198,11 @@ def sample(
 
     end = levels.at_percent(settings.end_percent)
     sampler = recurrent(
-        euler, settings.recurrences, run.alpha, run.noise, active=lambda sigma: sigma > end
+        ancestral(settings.eta, run) if settings.eta else euler,
+        settings.recurrences,
+        run.alpha,
+        run.noise,
+        active=lambda sigma: sigma > end,
     )
     with torch.no_grad():
         return sampler(denoise, starting_noise(model, settings, sigmas[0]), sigmas, step=step)

@@ -1,0 +1,1 @@
+"""How well published methods and ours do what they are asked, judged from pixels."""

@@ -1,0 +1,168 @@
+"""Sample every task by every method with the same seeds, and write the table.
+
+    make bench-quality
+    python -m bench.quality --seeds 8 --steps 20 --methods unguided "ours: forward"
+
+Each finished batch of seeds is one line of bench/results/quality.jsonl, so that a run that was
+stopped goes on where it was. Lines of other weights of Shapes stay, but are not shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from bench.quality import report
+from bench.quality.methods import METHODS, Method
+from bench.quality.tasks import TASKS, Task
+from guidance_core.shapes import oracle
+from tools.demo import diffusers_host
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def fingerprint() -> str:
+    """Eight characters that change with the weights of Shapes."""
+    files = sorted(diffusers_host.WEIGHTS.rglob("*.safetensors"))
+    digest = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files))
+    return digest.hexdigest()[:8]
+
+
+def key(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes a batch the same batch."""
+    return tuple(row[name] for name in ("weights", "task", "method", "seed", "batch", "steps"))
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Finished batches; half a line, of a run that was killed, is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def drawn(
+    model: diffusers_host.Shapes, task: Task, method: Method, batch: dict[str, Any]
+) -> tuple[Tensor, float, int]:
+    """Pictures (B, 3, 128, 128), seconds for one of them, and evaluations of the model for each."""
+    settings = diffusers_host.Settings(
+        seed=batch["seed"],
+        batch=batch["batch"],
+        steps=batch["steps"],
+        recurrences=method.recurrences,
+        end_percent=method.end_percent,
+        eta=method.eta,
+    )
+    evaluations = 0
+
+    def counted(*_: object) -> None:
+        nonlocal evaluations
+        evaluations += 1
+
+    rules = method.rules(task.build(model.device))
+    hook = model.unet.register_forward_hook(counted)
+    began = time.perf_counter()
+    try:
+        latents = diffusers_host.sample(model, rules, settings)
+    finally:
+        hook.remove()
+    with torch.no_grad():
+        pictures = model.decode(latents).cpu()
+    return pictures, (time.perf_counter() - began) / len(pictures), evaluations
+
+
+def figures(task: Task, pictures: Tensor) -> dict[str, Any]:
+    """What the oracle sees, picture by picture, and how far the pictures are from each other."""
+    verdicts = oracle.judge(pictures)
+    flat = pictures.flatten(1)
+    return {
+        "satisfied": [task.satisfied(verdict) for verdict in verdicts],
+        "clean": [verdict.clean for verdict in verdicts],
+        "diversity": float(torch.pdist(flat).mean() / flat.shape[1] ** 0.5),
+    }
+
+
+def run(options: argparse.Namespace) -> None:
+    """Sample what is missing, one line a batch."""
+    path, weights = options.results, fingerprint()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = {key(row) for row in read(path)}
+    jobs = [
+        (task, method, seed)
+        for seed in range(0, options.seeds, options.batch)
+        for task in TASKS
+        if task.name in options.tasks
+        for method in METHODS
+        if method.name in options.methods
+    ]
+    model = diffusers_host.load()
+    bar = tqdm(jobs, disable=not sys.stderr.isatty())
+    for task, method, seed in bar:
+        size = min(options.batch, options.seeds - seed)
+        names = {"weights": weights, "task": task.name, "method": method.name}
+        batch = {**names, "seed": seed, "batch": size, "steps": options.steps}
+        if key(batch) in done:
+            continue
+        bar.set_description(f"{task.name}, {method.name}")
+        try:
+            pictures, seconds, evaluations = drawn(model, task, method, batch)
+            row = {**batch, "evaluations": evaluations, "seconds": seconds}
+            row |= figures(task, pictures)
+        except RuntimeError as error:
+            if "not finite" not in str(error):
+                raise
+            row = {**batch, "diverged": str(error)}
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.quality", description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=64, help="pictures in each cell")
+    parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
+    parser.add_argument("--steps", type=int, default=20, help="sampling steps")
+    tasks, methods = [t.name for t in TASKS], [m.name for m in METHODS]
+    parser.add_argument("--tasks", nargs="+", choices=tasks, default=tasks)
+    parser.add_argument("--methods", nargs="+", choices=methods, default=methods)
+    results = ROOT / "bench" / "results" / "quality.jsonl"
+    parser.add_argument("--results", type=Path, default=results, help="finished batches")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "benchmark.md")
+    parser.add_argument("--render", action="store_true", help="only write the page anew")
+    options = parser.parse_args(arguments)
+    if min(options.seeds, options.batch, options.steps) < 1:
+        parser.error("--seeds, --batch and --steps must be at least 1")
+    return options
+
+
+def main() -> int:
+    """Run, then render."""
+    options = _options()
+    if not options.render:
+        run(options)
+    weights = fingerprint()
+    rows = [row for row in read(options.results) if row["weights"] == weights]
+    cells = report.cells([row for row in rows if row["steps"] == options.steps])
+    options.page.write_text(report.page(cells, options.steps, weights), encoding="utf-8")
+    report.plot(cells, options.page.with_suffix(".png"))
+    print(report.table(cells))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (RuntimeError, ValueError, OSError) as error:
+        sys.exit(f"make bench-quality: {error}")

@@ -1,0 +1,95 @@
+"""The compared methods: as published, re-derived for this notation, and ours with its defaults."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from guidance_core.presets import PRESETS
+from guidance_core.rules.backward import Backward
+from guidance_core.rules.forward import Forward
+from guidance_core.rules.manifold import Manifold
+from guidance_core.rules.posterior import Posterior
+from guidance_core.rules.unified import Unified
+from guidance_core.schedules import Constant, PercentWindow
+from guidance_core.types import Energy, Rule
+
+OURS_UNTIL = 0.7
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way of sampling.
+
+    Arguments:
+        name: name in the tables.
+        rules: rules for an energy.
+        recurrences: how often each step is taken, up to `end_percent`.
+        end_percent: where recurrence ends.
+        eta: noise put back after each step, 1 is DDPM's.
+        note: where the numbers come from.
+    """
+
+    name: str
+    rules: Callable[[Energy], Sequence[Rule]]
+    recurrences: int = 1
+    end_percent: float = 1.0
+    eta: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class FreedomText:
+    """FreeDoM's push for text: 0.02 of the noise's RMS, as a share of the posterior's width."""
+
+    value: float = 0.02
+
+    def __call__(self, sigma: float) -> float:
+        """The push that strength * sigma / sqrt(1 + sigma^2) makes 0.02 sigma."""
+        return self.value * math.sqrt(1 + sigma**2)
+
+
+def _only(**settings: float) -> Callable[[Energy], list[Rule]]:
+    """Parts of TFG's step, with the gradient of the log-probability."""
+    sizes = {"rho": 0.0, "mu": 0.0, "iterations": 1, **settings}
+    return lambda energy: [Unified(energy, Constant(), "absolute", **sizes)]
+
+
+def _ours(kind: type, strength: float) -> Callable[[Energy], list[Rule]]:
+    window = PercentWindow(0.0, OURS_UNTIL, value=strength)
+    return lambda energy: [kind(energy, window)]
+
+
+METHODS = (
+    Method("unguided", lambda energy: []),
+    Method("DPS", _only(rho=1.0), eta=1.0, note="rho 1, as TFG tunes it for labels"),
+    Method("LGD", _only(rho=1.0, gamma=1.0, samples=4), eta=1.0, note="rho 1, 4 draws"),
+    Method(
+        "FreeDoM",
+        lambda energy: [Posterior(energy, FreedomText())],
+        recurrences=4,
+        end_percent=0.5,
+        eta=1.0,
+        note="0.02 of the noise (its text guidance); 4 recurrences in the first half",
+    ),
+    Method("MPGD", _only(mu=1.0), eta=1.0, note="mu 1"),
+    Method(
+        "universal guidance",
+        lambda energy: [
+            Forward(energy, Constant(5.0), "absolute"),
+            Backward(energy, Constant(), "absolute", steps=4),
+        ],
+        recurrences=5,
+        note="weight 5, Adam 0.01 for 4 steps, 5 recurrences",
+    ),
+    Method(
+        "TFG",
+        lambda energy: [Unified(energy, Constant(), **PRESETS["TFG label"].settings("absolute"))],
+        eta=1.0,
+        note="rho 2, mu 0.5, gamma 0.1, 4 iterations (ImageNet labels)",
+    ),
+    Method("ours: forward", _ours(Forward, 0.5), 2, OURS_UNTIL, note="the node's defaults"),
+    Method("ours: manifold", _ours(Manifold, 1.0), 2, OURS_UNTIL, note="strength 1"),
+    Method("ours: unified", _ours(Unified, 0.5), 2, OURS_UNTIL, note="the node's defaults"),
+)
