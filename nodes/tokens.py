@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from .host import directions, tokens
+from .host import words as seen
 from .host.note import note
 from .sockets import Tokens as TokensSocket
 from .sockets import schema
@@ -51,6 +52,7 @@ class Tokens(io.ComfyNode):
     @classmethod
     def execute(cls, clip: Any, prompt: str, words: str) -> io.NodeOutput:
         """Resolve the words."""
+        seen.remember(clip, prompt)
         found = tokens.resolved(clip, prompt, words)
         places = lambda word: ", ".join(map(str, word.positions))
         note("\n".join(f"{word.text}: {places(word)}" for word in found))

@@ -62,7 +62,7 @@ export async function post(route, body) {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
   });
-  if (!response.ok) throw new Error(await response.text());
+  if (!response.ok) throw Object.assign(new Error(await response.text()), { status: response.status });
   return response.json();
 }
 
@@ -106,13 +106,18 @@ export function addPanel(node, name, element, height) {
 }
 
 /**
- * Let a node find its height again after a panel has changed its own.
+ * Let a node find its height after its panel has changed its own.
+ *
+ * The height that a workflow saved is that of another day's panel: only where a text field takes
+ * what is left over was it the user's wish, and is kept.
  * @param {any} node
  */
 export function refit(node) {
   const least = node.computeSize();
-  node.setSize([Math.max(node.size[0], least[0]), least[1]]);
-  app.graph?.setDirtyCanvas?.(true, true);
+  const stretches = node.widgets.some((/** @type {any} */ widget) => widget.type === "customtext");
+  const height = stretches ? Math.max(node.size[1], least[1]) : least[1];
+  node.setSize([Math.max(node.size[0], least[0]), height]);
+  node.graph?.setDirtyCanvas?.(true, true);
 }
 
 /**

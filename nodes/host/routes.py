@@ -6,7 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from . import monitor
+from . import monitor, words
+
+LONGEST = 20_000  # characters of a prompt
 
 
 def register() -> None:
@@ -16,6 +18,7 @@ def register() -> None:
     server = getattr(PromptServer, "instance", None)
     if server is not None:
         server.routes.post("/energy_guidance/monitor")(watch)
+        server.routes.post("/energy_guidance/words")(prompt_words)
 
 
 async def watch(request: web.Request) -> web.Response:
@@ -26,6 +29,22 @@ async def watch(request: web.Request) -> web.Response:
         raise _refused("expected client_id (text), on (true or false) and folded (list of ids)")
     monitor.watch(client, on, folded)
     return web.json_response({})
+
+
+async def prompt_words(request: web.Request) -> web.Response:
+    """{"node": id, "prompt": text or null} to {"words": [...]}, by the node's text encoder."""
+    body = await _body(request)
+    node, prompt = body.get("node"), body.get("prompt")
+    if not (isinstance(node, str) and isinstance(prompt, str | None)):
+        raise _refused("expected node (an id) and prompt (text, or null for that of the last run)")
+    if prompt is not None and len(prompt) > LONGEST:
+        raise _refused(f"the prompt has {len(prompt)} characters, at most {LONGEST} are taken")
+    try:
+        return web.json_response({"words": words.of_node(node, prompt)})
+    except LookupError as fault:
+        raise web.HTTPNotFound(text=str(fault.args[0])) from None
+    except ValueError as fault:
+        raise _refused(str(fault)) from None
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

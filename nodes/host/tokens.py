@@ -61,9 +61,21 @@ def _positions(parts: list[tuple[Any, Pieces]], phrase: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def words_of(clip: Any, prompt: str) -> list[str]:
+    """Return every word of a prompt, in order, as the host's CLIP spells it.
+
+    Raises:
+        ValueError: the text encoder is of a kind whose context is not known.
+    """
+    return _words(_parts(clip, prompt))
+
+
+def _words(parts: list[tuple[Any, Pieces]]) -> list[str]:
+    return re.findall(r"\w+(?:['-]\w+)*", "".join(piece for piece, _ in parts[0][1]))
+
+
 def _absence(parts: list[tuple[Any, Pieces]], phrase: str) -> str:
-    text = "".join(piece for piece, _ in parts[0][1])
-    there = ", ".join(dict.fromkeys(re.findall(r"\w+(?:['-]\w+)*", text))) or "nothing"
+    there = ", ".join(dict.fromkeys(_words(parts))) or "nothing"
     return (
         f"expected words of the prompt, {phrase!r} is not in it: the words there are {there} "
         "(a number after # counts occurrences)"

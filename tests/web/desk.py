@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from playwright.sync_api import ConsoleMessage, Locator, Page
 
 from tests.host.server import CHECKOUT, Server
@@ -76,12 +77,17 @@ class Desk:
         """The open workflow as it would be saved."""
         return self.run("() => JSON.parse(JSON.stringify(app.graph.serialize()))")
 
-    def add(self, kind: str, **values: Any) -> int:
-        """Add a node in sight, and return its id."""
+    def needs(self, kind: str) -> None:
+        """Skip the test where the server has no such node."""
+        if not self.run("kind => kind in LiteGraph.registered_node_types", kind):
+            pytest.skip(f"there is no node {kind}")
+
+    def add(self, kind: str, at: tuple[int, int] = (300, 80), **values: Any) -> int:
+        """Add a node, and return its id."""
         return self.run(
-            """([kind, values]) => {
+            """([kind, at, values]) => {
                 const node = LiteGraph.createNode(kind);
-                node.pos = [300, 80];
+                node.pos = at;
                 app.graph.add(node);
                 for (const widget of node.widgets ?? [])
                     if (widget.name in values) {
@@ -90,7 +96,7 @@ class Desk:
                     }
                 return node.id;
             }""",
-            [kind, values],
+            [kind, list(at), values],
         )
 
     def set(self, kind: str, **values: Any) -> None:

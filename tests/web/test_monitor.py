@@ -130,3 +130,21 @@ def test_curves_stay_with_the_node_when_its_workflow_is_opened_again(desk: Desk)
     desk.open(saved)
     desk.find(".eg-plot").wait_for(state="attached")
     assert dots(desk, "energy") == 2
+
+
+def test_opening_a_workflow_again_and_again_does_not_make_its_nodes_grow(desk: Desk) -> None:
+    for x, kind in enumerate(("EGGuidedKSampler", "EGSchedule", "EGTokens", "EGEnergyBox")):
+        desk.needs(kind)
+        desk.add(kind, at=(50 + 320 * x, 60))
+    desk.find(".eg-layout-plot").wait_for()
+    desk.page.wait_for_timeout(500)
+    sizes = [desk.saved()]
+    for _ in range(2):
+        desk.open(sizes[-1])
+        desk.page.wait_for_timeout(500)
+        sizes.append(desk.saved())
+    first, *later = [[node["size"] for node in saved["nodes"]] for saved in sizes]
+    for size in later:
+        assert [part for node in size for part in node] == pytest.approx(
+            [part for node in first for part in node], abs=2
+        )

@@ -1,0 +1,144 @@
+"""The pack in the whole window: examples, themes, sizes, Nodes 2.0 and settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.desk import EXAMPLES, Desk, workflow
+
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.json"))
+PANELS = {
+    "EGGuidedKSampler": ".eg-monitor",
+    "EGApplyGuidance": ".eg-monitor",
+    "EGSchedule": ".eg-schedule-plot",
+    "EGTokens": ".eg-words .eg-word",
+    "EGEnergyBox": ".eg-layout-plot",
+}
+
+
+def kept(saved: dict) -> dict:
+    """What a workflow says, without where its nodes stand."""
+    return {node["id"]: (node["type"], node.get("widgets_values")) for node in saved["nodes"]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_opens_whole_and_saves_the_same_values(desk: Desk, name: str) -> None:
+    content = workflow(name)
+    desk.open(content)
+    missing = "() => app.graph.nodes.filter((n) => !LiteGraph.registered_node_types[n.type])"
+    notes = desk.run(f"{missing}.map((node) => node.type)")
+    assert not set(notes) - {"MarkdownNote", "Note"}
+    first = kept(desk.saved())
+    desk.open(desk.saved())
+    assert kept(desk.saved()) == first
+    for node in content["nodes"]:
+        values = node.get("widgets_values")
+        if values:
+            # Later versions may have added widgets at the end, never between.
+            assert first[node["id"]][1][: len(values)] == values
+
+
+def show_all(desk: Desk) -> None:
+    for x, kind in enumerate(PANELS):
+        desk.needs(kind)
+        values = {"prompt": "a red circle"} if kind == "EGTokens" else {}
+        desk.add(kind, at=(20 + 280 * x, 60), **values)
+    for selector in PANELS.values():
+        desk.find(selector).first.wait_for(state="attached")
+    desk.run("() => app.canvas.setDirty(true, true)")
+
+
+def inside_their_nodes(desk: Desk) -> None:
+    """No panel is wider than its node, none is empty, and none hides another."""
+    boxes = [panel.bounding_box() for panel in desk.find(".eg-panel").all()]
+    assert len(boxes) == len(PANELS)
+    for left, right in zip(boxes, boxes[1:], strict=False):
+        assert left["x"] + left["width"] <= right["x"] + 130
+    assert all(box["width"] > 100 and box["height"] > 15 for box in boxes)
+
+
+@pytest.mark.parametrize("palette", ["light", "dark"])
+def test_text_can_be_read_in_both_themes(desk: Desk, palette: str) -> None:
+    desk.setting("Comfy.ColorPalette", palette)
+    try:
+        show_all(desk)
+        inside_their_nodes(desk)
+        colors = desk.run(
+            """() => [".eg-schedule .eg-chip", ".eg-words .eg-word"].map((selector) => {
+                const style = getComputedStyle(document.querySelector(selector));
+                return [style.color, style.backgroundColor];
+            })"""
+        )
+        for text, ground in colors:
+            assert contrast(text, ground) > 4.5
+    finally:
+        desk.setting("Comfy.ColorPalette", "dark")
+
+
+def contrast(*colors: str) -> float:
+    """Contrast of two colours by WCAG 2, from 1 to 21."""
+
+    def luminance(color: str) -> float:
+        numbers = color[color.index("(") + 1 : -1].replace(",", " ").split()[:3]
+        parts = [float(number) / 255 for number in numbers]
+        linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted(map(luminance, colors))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_it_fits_a_4k_screen(desk: Desk) -> None:
+    desk.page.set_viewport_size({"width": 3840, "height": 2160})
+    try:
+        show_all(desk)
+        desk.run("() => { app.canvas.ds.scale = 2; app.canvas.setDirty(true, true); }")
+        desk.until(
+            "() => document.querySelector('.eg-schedule').getBoundingClientRect().width > 400"
+        )
+        plot = desk.find(".eg-schedule-plot")
+        # Drawn once, in the node's own pixels; the canvas zooms it.
+        assert plot.bounding_box()["width"] == pytest.approx(
+            2 * float(plot.get_attribute("width")), rel=0.05
+        )
+    finally:
+        desk.page.set_viewport_size({"width": 1366, "height": 768})
+
+
+def test_in_nodes_2_every_panel_is_there_and_the_curve_can_be_dragged(desk: Desk) -> None:
+    desk.setting("Comfy.VueNodes.Enabled", True)
+    try:
+        show_all(desk)
+        desk.find("[data-node-id] .eg-schedule-plot").wait_for()
+        assert desk.find("[data-node-id] .eg-panel").count() == len(PANELS)
+        node = desk.id_of("EGSchedule")
+        desk.find('.eg-schedule [data-index="1"]').focus()
+        desk.page.keyboard.press("Shift+ArrowLeft")
+        assert desk.values(node)["end_percent"] == 0.6
+    finally:
+        desk.setting("Comfy.VueNodes.Enabled", False)
+
+
+def test_new_nodes_begin_with_the_decoder_of_the_settings_and_old_ones_keep_theirs(
+    desk: Desk,
+) -> None:
+    desk.setting("EnergyGuidance.Nodes.Decoder", "taesd")
+    try:
+        node = desk.add("EGApplyGuidance")
+        assert desk.values(node)["decoder"] == "taesd"
+        desk.open(workflow("classifier-guided"))
+        assert desk.values(desk.id_of("EGApplyGuidance"))["decoder"] == "auto"
+    finally:
+        desk.setting("EnergyGuidance.Nodes.Decoder", "auto")
+
+
+def test_the_colours_of_the_settings_are_used(desk: Desk) -> None:
+    line = "() => getComputedStyle(document.querySelector('.eg-course')).stroke"
+    desk.add("EGSchedule")
+    desk.find(".eg-schedule-plot").wait_for()
+    before = desk.run(line)
+    desk.setting("EnergyGuidance.Plots.Colors", "vivid")
+    try:
+        assert desk.run(line) != before
+    finally:
+        desk.setting("EnergyGuidance.Plots.Colors", "distinct")

@@ -1,0 +1,197 @@
+// @ts-check
+/** Boxes, points and outlines to drag over the picture. Their values are the nodes' plain numbers. */
+import { html } from "./dom.js";
+import { addPanel, api, app, edited, everyNode, onWidgets, refit, setWidgets, t, widgetOf } from "./host.js";
+import { GRID, HANDLES, NODES, dragged, anchor, hit, snapper } from "./layout_data.js";
+import { drawn } from "./layout_view.js";
+import { colorIndex, phrases } from "./words_data.js";
+
+/** @typedef {import("./layout_data.js").Item} Item */
+
+/** Pixels within which a handle is meant. */
+const REACH = 10;
+const TALLEST = 320;
+
+/** The latest picture of any run, to lay things out on. */
+const backdrop = { address: "", aspect: 1 };
+
+/** @type {WeakMap<object, Editor>} */
+const editors = new WeakMap();
+
+class Editor {
+  /** @param {any} node */
+  constructor(node) {
+    this.node = node;
+    this.kind = NODES[node.comfyClass];
+    this.height = 200;
+    /** @type {{handle: string, item: Item, x: number, y: number} | null} */
+    this.held = null;
+    this.stage = html("div", { class: "eg-stage", title: this.help() });
+    this.element = html("div", { class: "eg-panel eg-layout" }, this.stage);
+    addPanel(node, "layout_editor", this.element, () => this.height);
+    onWidgets(node, this.kind.widgets, () => drawAll());
+    this.stage.addEventListener("pointerdown", (event) => this.down(event));
+    this.stage.addEventListener("pointermove", (event) => this.move(event));
+    this.stage.addEventListener("pointerup", () => this.up());
+    this.stage.addEventListener("pointercancel", () => this.up());
+    this.stage.addEventListener("mousedown", (event) => event.preventDefault());
+    this.stage.addEventListener("keydown", (event) => this.key(event));
+    new ResizeObserver(() => this.draw()).observe(this.element);
+  }
+
+  help() {
+    return t(
+      "layout.help",
+      "Drag to move, drag a corner to resize; Alt moves freely, without snapping. Arrow keys move by 0.01, with Shift by 0.1.",
+    );
+  }
+
+  get width() {
+    return Math.max(this.element.clientWidth, 120);
+  }
+
+  /** What the node's numbers and words say. @param {boolean} own @returns {Item} */
+  item(own) {
+    const values = Object.fromEntries(this.kind.widgets.map((name) => [name, Number(widgetOf(this.node, name)?.value)]));
+    const words = wordsOf(this.node);
+    return { kind: this.kind.kind, values, label: words.join(", "), color: colorIndex(words[0] ?? ""), own };
+  }
+
+  others() {
+    const nodes = this.node.graph?.nodes ?? [];
+    const all = nodes.map((/** @type {any} */ node) => editors.get(node)).filter(Boolean);
+    return /** @type {Editor[]} */ (all).filter((one) => one !== this).map((one) => one.item(false));
+  }
+
+  draw() {
+    const width = this.width;
+    const height = Math.round(Math.min(width / backdrop.aspect, TALLEST));
+    const name = t("layout.title", "layout");
+    const picture = connected(this.node) || backdrop.address;
+    this.stage.replaceChildren(drawn([...this.others(), this.item(true)], picture, width, height, name));
+    if (Math.abs(height - this.height) < 2) return;
+    this.height = height;
+    refit(this.node);
+  }
+
+  /** @param {PointerEvent} event @returns {[number, number]} in parts of the picture */
+  place(event) {
+    const box = this.stage.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  }
+
+  /** @param {PointerEvent} event */
+  down(event) {
+    if (event.button !== 0) return;
+    const [x, y] = this.place(event);
+    const near = (/** @type {number} */ px, /** @type {number} */ py, /** @type {[number, number]} */ at) =>
+      Math.hypot((px - at[0]) * this.width, (py - at[1]) * this.height) <= REACH;
+    const item = this.item(true);
+    const handle = hit(item, x, y, near);
+    if (!handle) return;
+    this.stage.setPointerCapture(event.pointerId);
+    this.held = { handle, item, x, y };
+    if (item.kind !== "point") return this.focus(handle);
+    // A point comes to where the picture is pressed.
+    const [px, py] = anchor(item, "move");
+    this.held = near(x, y, [px, py]) ? this.held : { handle, item, x: px, y: py };
+    this.move(event);
+  }
+
+  /** @param {PointerEvent} event */
+  move(event) {
+    if (!this.held) return;
+    const { handle, item, x, y } = this.held;
+    const [toX, toY] = this.place(event);
+    const free = (/** @type {string} */ axis, /** @type {number} */ value) => value;
+    this.write(item, handle, toX - x, toY - y, event.altKey ? free : snapper(this.others()));
+  }
+
+  up() {
+    if (this.held) edited();
+    this.held = null;
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const handle = /** @type {HTMLElement} */ (event.target).dataset?.handle ?? "";
+    const size = event.shiftKey ? 10 * GRID : GRID;
+    const ways = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-size, 0], ArrowRight: [size, 0], ArrowUp: [0, -size], ArrowDown: [0, size] });
+    const way = ways[event.key];
+    if (!way || !(handle in HANDLES[this.kind.kind])) return;
+    this.write(this.item(true), handle, way[0], way[1], (axis, value) => value);
+    edited();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /**
+   * @param {Item} item
+   * @param {string} handle
+   * @param {number} dx
+   * @param {number} dy
+   * @param {(axis: "x" | "y", value: number) => number} snap
+   */
+  write(item, handle, dx, dy, snap) {
+    setWidgets(this.node, dragged(item, handle, dx, dy, snap));
+    drawAll();
+    this.focus(handle);
+  }
+
+  /** @param {string} handle */
+  focus(handle) {
+    /** @type {SVGElement | null} */ (this.stage.querySelector(`[data-handle="${handle}"]`))?.focus({ preventScroll: true });
+  }
+}
+
+/** The words that a node is about, from the node that its tokens come from. @param {any} node */
+function wordsOf(node) {
+  const slot = node.inputs?.findIndex((/** @type {any} */ input) => input.name === "tokens") ?? -1;
+  const source = slot < 0 ? null : node.getInputNode?.(slot);
+  return phrases(String((source && widgetOf(source, "words")?.value) ?? ""));
+}
+
+/** The address of a picture that is loaded straight into a node, or "". @param {any} node */
+function connected(node) {
+  const slots = (node.inputs ?? []).map((/** @type {any} */ input, /** @type {number} */ slot) => ({ input, slot }));
+  const found = slots.find(({ input }) => input.link != null && ["IMAGE", "MASK"].includes(input.type));
+  const source = found && node.getInputNode?.(found.slot);
+  const file = source && widgetOf(source, "image")?.value;
+  if (typeof file !== "string") return "";
+  const path = file.replace(/ \[\w+\]$/, "").split("/");
+  const query = { filename: path.pop() ?? "", subfolder: path.join("/"), type: "input" };
+  return api.apiURL(`/view?${new URLSearchParams(query)}`);
+}
+
+function drawAll() {
+  for (const [, node] of everyNode()) editors.get(node)?.draw();
+}
+
+/** @param {string} address */
+function lay(address) {
+  const image = new Image();
+  image.onload = () => {
+    Object.assign(backdrop, { address, aspect: image.naturalWidth / image.naturalHeight || 1 });
+    drawAll();
+  };
+  image.src = address;
+}
+
+/** @param {CustomEvent<{output?: {images?: {filename: string, subfolder: string, type: string}[]}}>} event */
+function executed({ detail }) {
+  const image = detail.output?.images?.[0];
+  if (image) lay(api.apiURL(`/view?${new URLSearchParams(image)}`));
+}
+
+app.registerExtension({
+  name: "EnergyGuidance.Layout",
+  setup() {
+    api.addEventListener("b_preview", (/** @type {CustomEvent<Blob>} */ { detail }) => lay(URL.createObjectURL(detail)));
+    api.addEventListener("executed", executed);
+  },
+  nodeCreated(/** @type {any} */ node) {
+    const kind = NODES[node.comfyClass];
+    if (kind && kind.widgets.every((name) => widgetOf(node, name))) editors.set(node, new Editor(node));
+  },
+  afterConfigureGraph: drawAll,
+});

@@ -1,0 +1,37 @@
+// @ts-check
+/** Settings that belong to no single widget: colours, and what new nodes begin with. */
+import { app, setting, setWidgets } from "./host.js";
+
+const COLORS = "EnergyGuidance.Plots.Colors";
+const DECODER = "EnergyGuidance.Nodes.Decoder";
+
+app.registerExtension({
+  name: "EnergyGuidance.Settings",
+  settings: [
+    {
+      id: COLORS,
+      category: ["Energy Guidance", "Plots", "Colors"],
+      name: "Colours of curves and words",
+      tooltip: "Distinct: told apart by colour-blind eyes. Vivid: stronger. Grey: shades only.",
+      type: "combo",
+      options: ["distinct", "vivid", "grey"],
+      defaultValue: "distinct",
+      onChange: (/** @type {string} */ name) => {
+        document.documentElement.dataset.egColors = name;
+      },
+    },
+    {
+      id: DECODER,
+      category: ["Energy Guidance", "Nodes", "Decoder"],
+      name: "Decoder of new Apply Guidance nodes",
+      tooltip: "Nodes of saved workflows keep theirs. vae is exact, taesd needs far less memory, rgb sees colours only.",
+      type: "combo",
+      options: ["auto", "vae", "taesd", "rgb"],
+      defaultValue: "auto",
+    },
+  ],
+  nodeCreated(/** @type {any} */ node) {
+    // A saved workflow sets its own value after this.
+    if (node.comfyClass === "EGApplyGuidance") setWidgets(node, { decoder: setting(DECODER, "auto") });
+  },
+});

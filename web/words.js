@@ -1,0 +1,137 @@
+// @ts-check
+/** The prompt's words as chips to choose from. The choice is the node's plain text `words`. */
+import { html } from "./dom.js";
+import { addPanel, api, app, edited, everyNode, onWidgets, post, refit, setWidgets, t, widgetOf } from "./host.js";
+import { colorOf } from "./monitor_view.js";
+import { chosenBy, colorIndex, guessed, phrases, places, toggled } from "./words_data.js";
+
+/** @typedef {import("./words_data.js").Place} Place */
+
+const NODE = "EGTokens";
+const PAUSE = 300;
+
+/** @type {WeakMap<object, Picker>} */
+const pickers = new WeakMap();
+
+class Picker {
+  /** @param {any} node */
+  constructor(node) {
+    this.node = node;
+    /** @type {Place[]} */
+    this.places = [];
+    this.said = "";
+    this.height = 40;
+    this.timer = 0;
+    this.chips = html("div", { class: "eg-chips", role: "group", "aria-label": t("words.title", "words of the prompt") });
+    this.note = html("div", { class: "eg-note eg-empty", role: "status" });
+    this.element = html("div", { class: "eg-panel eg-words" }, this.chips, this.note);
+    addPanel(node, "word_picker", this.element, () => this.height);
+    this.chips.addEventListener("keydown", (event) => this.key(event));
+    onWidgets(node, ["prompt"], () => this.ask());
+    onWidgets(node, ["words"], () => this.draw());
+    new ResizeObserver(() => this.fit()).observe(this.element);
+    this.ask();
+  }
+
+  /** The prompt as typed here; null where it comes over a link. */
+  get prompt() {
+    const input = this.node.inputs?.find((/** @type {any} */ one) => one.name === "prompt");
+    return input && input.link != null ? null : String(widgetOf(this.node, "prompt")?.value ?? "");
+  }
+
+  /** Ask the tokenizer for the words, once the typing pauses. */
+  ask() {
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.fetch(), PAUSE);
+  }
+
+  async fetch() {
+    const id = [...everyNode()].find(([, node]) => node === this.node)?.[0];
+    const prompt = this.prompt;
+    if (id === undefined) return;
+    try {
+      const { words } = await post("words", { node: id, prompt });
+      this.show(words, words.length ? "" : t("words.none", "The prompt has no words."));
+    } catch (error) {
+      const guess = prompt === null ? [] : guessed(prompt);
+      const unseen = t("words.unseen", "Guessed: the tokenizer's own words come with the first run.");
+      this.show(guess, /** @type {any} */ (error).status === 404 ? unseen : String(/** @type {any} */ (error).message));
+    }
+  }
+
+  /**
+   * @param {string[]} words
+   * @param {string} said
+   */
+  show(words, said) {
+    this.places = places(words);
+    this.said = said;
+    this.draw();
+  }
+
+  draw() {
+    const focused = [...this.chips.children].indexOf(/** @type {Element} */ (document.activeElement));
+    const chosen = phrases(String(widgetOf(this.node, "words")?.value ?? ""));
+    this.chips.replaceChildren(
+      ...this.places.map((place, index) => {
+        const by = chosenBy(place, chosen);
+        const color = by < 0 ? "" : colorOf(colorIndex(chosen[by]));
+        return html(
+          "button",
+          {
+            type: "button",
+            class: "eg-word",
+            "aria-pressed": by >= 0 ? "true" : "false",
+            style: color ? `--eg-word: ${color}` : undefined,
+            onclick: () => this.toggle(index),
+          },
+          place.word,
+        );
+      }),
+    );
+    /** @type {HTMLElement | undefined} */ (this.chips.children[focused])?.focus();
+    this.note.textContent = this.said;
+    this.fit();
+  }
+
+  fit() {
+    const height = this.chips.offsetHeight + this.note.offsetHeight + 2;
+    if (Math.abs(height - this.height) < 2 || height <= 2) return;
+    this.height = height;
+    refit(this.node);
+  }
+
+  /** @param {number} index */
+  toggle(index) {
+    const text = String(widgetOf(this.node, "words")?.value ?? "");
+    setWidgets(this.node, { words: toggled(this.places, index, text) });
+    this.draw();
+    edited();
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const step = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowLeft: -1 })[event.key];
+    if (!step) return;
+    const all = [...this.chips.children];
+    const next = all.indexOf(/** @type {Element} */ (document.activeElement)) + step;
+    /** @type {HTMLElement | undefined} */ (all[(next + all.length) % all.length])?.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
+function askAll() {
+  for (const [, node] of everyNode()) pickers.get(node)?.ask();
+}
+
+app.registerExtension({
+  name: "EnergyGuidance.Words",
+  setup() {
+    for (const name of ["execution_success", "execution_error"]) api.addEventListener(name, askAll);
+  },
+  nodeCreated(/** @type {any} */ node) {
+    if (node.comfyClass === NODE) pickers.set(node, new Picker(node));
+  },
+  afterConfigureGraph: askAll,
+});

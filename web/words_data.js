@@ -1,0 +1,66 @@
+// @ts-check
+/**
+ * Words of a prompt and the choice among them. No host, no drawing.
+ *
+ * @typedef {{word: string, number: number, of: number}} Place the number-th of `of` occurrences
+ */
+
+/**
+ * @param {string[]} words in the order of the prompt
+ * @returns {Place[]}
+ */
+export function places(words) {
+  const seen = new Map();
+  const all = words.map((word) => {
+    seen.set(word, (seen.get(word) ?? 0) + 1);
+    return { word, number: seen.get(word) };
+  });
+  return all.map((place) => ({ ...place, of: seen.get(place.word) }));
+}
+
+/** Words of a text before a tokenizer has seen it. @param {string} prompt */
+export const guessed = (prompt) => prompt.toLowerCase().match(/[\p{L}\p{N}_]+(?:['-][\p{L}\p{N}_]+)*/gu) ?? [];
+
+/** Phrases of the node's text: one a line, or parted by commas. @param {string} text */
+export const phrases = (text) => text.split(/[\n,]/).map((part) => part.trim()).filter(Boolean);
+
+/**
+ * Which phrase of the text chooses a place, or -1.
+ * @param {Place} place
+ * @param {string[]} chosen
+ */
+export function chosenBy({ word, number }, chosen) {
+  return chosen.findIndex((phrase) => {
+    const lower = phrase.toLowerCase();
+    return lower === word || lower.replace(/\s*#\s*/, "#") === `${word}#${number}`;
+  });
+}
+
+/**
+ * The text after a click on a place. Phrases that are no single word of the prompt stay as they are.
+ * @param {Place[]} all
+ * @param {number} index of the place that was clicked
+ * @param {string} text
+ */
+export function toggled(all, index, text) {
+  const before = phrases(text);
+  const { word } = all[index];
+  const same = all.filter((place) => place.word === word);
+  const on = same.filter((place) => (place === all[index]) !== (chosenBy(place, before) >= 0));
+  const after = on.length === same.length ? [word] : on.map(({ number }) => `${word}#${number}`);
+  const first = before.findIndex((phrase) => same.some((place) => chosenBy(place, [phrase]) === 0));
+  const rest = before.filter((phrase) => !same.some((place) => chosenBy(place, [phrase]) === 0));
+  const at = first < 0 ? rest.length : Math.min(first, rest.length);
+  return [...rest.slice(0, at), ...after, ...rest.slice(at)].join("\n");
+}
+
+/** @type {string[]} */
+const known = [];
+
+/** One colour for a word, wherever it is chosen; -1 for none. @param {string} phrase */
+export function colorIndex(phrase) {
+  const word = phrase.toLowerCase().replace(/\s*#.*/, "");
+  if (!word) return -1;
+  if (!known.includes(word)) known.push(word);
+  return known.indexOf(word);
+}
