@@ -18,15 +18,15 @@ document.head.append(
 /** Pixels around a panel. */
 const MARGIN = 6;
 
-/** @type {Record<string, any>} */
-let messages = {};
+/** Translations by language. @type {Record<string, any>} */
+let languages = {};
 
-/** Fetch the translations of this pack once; without them everything is English. */
+/** Fetch the translations once; without them everything is English. */
 export const translated = api
   .fetchApi("/i18n")
   .then((response) => response.json())
   .then((/** @type {any} */ all) => {
-    messages = all[String(setting("Comfy.Locale", "en"))]?.energyGuidance ?? {};
+    languages = all;
   })
   .catch(() => {});
 
@@ -37,6 +37,7 @@ export const translated = api
  * @param {Record<string, string | number>} values
  */
 export function t(key, english, values = {}) {
+  const messages = languages[String(setting("Comfy.Locale", "en"))]?.energyGuidance;
   const found = key.split(".").reduce((part, name) => part?.[name], messages);
   const text = typeof found === "string" ? found : english;
   return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));

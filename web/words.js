@@ -3,7 +3,7 @@
 import { html } from "./dom.js";
 import { addPanel, api, app, edited, everyNode, onWidgets, post, refit, setWidgets, t, widgetOf } from "./host.js";
 import { colorOf } from "./monitor_view.js";
-import { chosenBy, colorIndex, guessed, phrases, places, toggled } from "./words_data.js";
+import { chosenBy, colorIndex, guessed, phraseAround, phrases, places, toggled } from "./words_data.js";
 
 /** @typedef {import("./words_data.js").Place} Place */
 
@@ -75,12 +75,14 @@ class Picker {
     this.chips.replaceChildren(
       ...this.places.map((place, index) => {
         const by = chosenBy(place, chosen);
-        const color = by < 0 ? "" : colorOf(colorIndex(chosen[by]));
+        const phrase = by < 0 ? phraseAround(this.places, index, chosen) : chosen[by];
+        const color = phrase && colorOf(colorIndex(phrase));
         return html(
           "button",
           {
             type: "button",
-            class: "eg-word",
+            class: phrase && by < 0 ? "eg-word eg-in-phrase" : "eg-word",
+            title: phrase || undefined,
             "aria-pressed": by >= 0 ? "true" : "false",
             style: color ? `--eg-word: ${color}` : undefined,
             onclick: () => this.toggle(index),

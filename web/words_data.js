@@ -37,6 +37,21 @@ export function chosenBy({ word, number }, chosen) {
 }
 
 /**
+ * The phrase of several words that a place is part of, or "".
+ * @param {Place[]} all
+ * @param {number} index
+ * @param {string[]} chosen
+ */
+export function phraseAround(all, index, chosen) {
+  const long = chosen.map((phrase) => ({ phrase, words: guessed(phrase.replace(/#.*/, "")) }));
+  const found = long.find(({ words }) =>
+    words.length > 1 &&
+    words.some((_, back) => words.every((word, i) => all[index - back + i]?.word === word)),
+  );
+  return found?.phrase ?? "";
+}
+
+/**
  * The text after a click on a place. Phrases that are no single word of the prompt stay as they are.
  * @param {Place[]} all
  * @param {number} index of the place that was clicked

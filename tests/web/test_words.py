@@ -28,6 +28,7 @@ def chosen(desk: Desk, node: int) -> list[str]:
 def test_words_are_chosen_and_dropped_by_clicking(desk: Desk) -> None:
     node = added(desk, prompt=PROMPT, words="big red")
     assert chips(desk) == PROMPT.split()
+    assert desk.find(".eg-in-phrase").all_inner_texts() == ["big", "red"]
     desk.find(".eg-word").nth(2).click()
     assert chosen(desk, node) == ["big red", "red"]
     desk.find(".eg-word").nth(3).click()
