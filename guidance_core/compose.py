@@ -24,7 +24,8 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
     """A denoiser steered by rules, the first of them innermost.
 
     Each rule is copied, so that its state dies with the run; guide networks are shared. The model
-    is evaluated once per call, whatever the rules, and nothing returned requires grad.
+    is evaluated once per call, whatever the rules (again for those that move x itself), and nothing
+    returned requires grad.
 
     Arguments:
         rules: rules with resolved schedules.
