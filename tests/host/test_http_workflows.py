@@ -14,6 +14,10 @@ EDITS = (
     *("move-object", "resize-object", "edit-picture", "boxes"),
     *("swap-appearance", "keep-layout", "missing-object"),
 )
+GUIDES = (
+    *("segmentation-guided", "style-from-image", "several-guides", "inpainting"),
+    *("super-resolution-x4", "deblurring", "colourisation"),
+)
 STEPS = 3
 QUICK = {"steps": STEPS, "batch_size": 1, "cutouts": 1, "backward_steps": 1}
 
@@ -52,6 +56,11 @@ def test_example_runs_and_repeats_its_bytes(server: Server, name: str) -> None:
 
 @pytest.mark.parametrize("name", EDITS)
 def test_editing_example_runs(server: Server, name: str) -> None:
+    assert picture(server, workflow(name)).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_guide_example_runs(server: Server, name: str) -> None:
     assert picture(server, workflow(name)).startswith(b"\x89PNG")
 
 
