@@ -238,7 +238,8 @@ class EnergyPalette(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, colors: str | None = None) -> bool | str:
         """Refuse what is not a colour when the workflow is queued."""
-        return True if colors is None else fault_of(palette, colors) or True
+        # Empty ones are fine beside a reference, which is not known yet.
+        return fault_of(palette, colors) or True if colors and colors.strip() else True
 
     @classmethod
     def execute(

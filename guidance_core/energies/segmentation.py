@@ -44,9 +44,10 @@ def check_segmenter(network: object) -> None:
 
 @dataclass(frozen=True, eq=False)
 class LabelArea:
-    """Mean over pixels of the negative log-probability that a label is where it should be, in nats.
+    """Negative log-probability that a label is where it should be, in nats.
 
-    Inside the area -log p(label); outside -log(1 - p(label)), or nothing.
+    The mean of -log p(label) inside the area, plus the mean of -log(1 - p(label)) outside it, so
+    that a small area counts as much as all that is around it.
 
     Arguments:
         network: the segmenter, a module.
@@ -80,16 +81,21 @@ class LabelArea:
         index = index_of(self.label, self.network.pixel_labels, self.network)
         others = torch.cat([logits[:, :index], logits[:, index + 1 :]], 1).logsumexp(1)
         margin = logits[:, index] - others
-        area = mask_at(self.area, logits)
-        inside = area * F.softplus(-margin)
+        inside = _mean(F.softplus(-margin), mask_at(self.area, logits))
         if self.outside == "ignored":
-            return inside.flatten(1).sum(1) / area.flatten(1).sum(1)
-        return (inside + (1 - area) * F.softplus(margin)).flatten(1).mean(1)
+            return inside
+        return inside + _mean(F.softplus(margin), 1 - mask_at(self.area, logits))
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
         """The segmenter."""
         return (self.network,)  # type: ignore[return-value]
+
+
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of each row of (B, h, w), shape (B,); 0 where no pixel counts."""
+    total = weights.flatten(1).sum(1).clamp_min(torch.finfo(weights.dtype).tiny)
+    return (values * weights).flatten(1).sum(1) / total
 
 
 @dataclass(frozen=True, eq=False)
