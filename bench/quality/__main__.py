@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from bench.quality import report
+from bench.quality import report, tasks
 from bench.quality.methods import METHODS, Method
 from bench.quality.tasks import TASKS, Task
-from guidance_core.shapes import oracle
+from guidance_core.shapes import oracle, scenes
 from tools.demo import diffusers_host
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +72,8 @@ def drawn(
         nonlocal evaluations
         evaluations += 1
 
-    rules = method.rules(task.build(model.device))
+    truth = scenes.render(tasks.scenes_of(batch["seed"], batch["batch"]))
+    rules = method.rules(task.build(model.device, truth), task)
     hook = model.unet.register_forward_hook(counted)
     began = time.perf_counter()
     try:
@@ -84,14 +85,16 @@ def drawn(
     return pictures, (time.perf_counter() - began) / len(pictures), evaluations
 
 
-def figures(task: Task, pictures: Tensor) -> dict[str, Any]:
-    """What the oracle sees, picture by picture, and how far the pictures are from each other."""
-    verdicts = oracle.judge(pictures)
-    flat = pictures.flatten(1)
+def figures(task: Task, seed: int, pictures: Tensor) -> dict[str, Any]:
+    """What the oracle sees, how far the pictures are from each other, and from the true ones."""
+    verdicts, gaps = oracle.judge(pictures), torch.pdist(pictures.flatten(1))
+    true = tasks.scenes_of(seed, len(pictures))
+    error = (pictures - scenes.render(true)).square().flatten(1).mean(1)
     return {
-        "satisfied": [task.satisfied(verdict) for verdict in verdicts],
+        "satisfied": [task.satisfied(v, scene) for v, scene in zip(verdicts, true, strict=True)],
+        "psnr": None if task.asks else float((-10 * error.log10()).mean()),
         "clean": [verdict.clean for verdict in verdicts],
-        "diversity": float(torch.pdist(flat).mean() / flat.shape[1] ** 0.5),
+        "diversity": float(gaps.sum()) / max(1, len(gaps)) / pictures[0].numel() ** 0.5,
     }
 
 
@@ -120,7 +123,7 @@ def run(options: argparse.Namespace) -> None:
         try:
             pictures, seconds, evaluations = drawn(model, task, method, batch)
             row = {**batch, "evaluations": evaluations, "seconds": seconds}
-            row |= figures(task, pictures)
+            row |= figures(task, seed, pictures)
         except RuntimeError as error:
             if "not finite" not in str(error):
                 raise
@@ -134,8 +137,8 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=64, help="pictures in each cell")
     parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
     parser.add_argument("--steps", type=int, default=20, help="sampling steps")
-    tasks, methods = [t.name for t in TASKS], [m.name for m in METHODS]
-    parser.add_argument("--tasks", nargs="+", choices=tasks, default=tasks)
+    names, methods = [t.name for t in TASKS], [m.name for m in METHODS]
+    parser.add_argument("--tasks", nargs="+", choices=names, default=names)
     parser.add_argument("--methods", nargs="+", choices=methods, default=methods)
     results = ROOT / "bench" / "results" / "quality.jsonl"
     parser.add_argument("--results", type=Path, default=results, help="finished batches")

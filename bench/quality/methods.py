@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench.quality.tasks import Task
 from guidance_core.presets import PRESETS
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
@@ -24,7 +25,7 @@ class Method:
 
     Arguments:
         name: name in the tables.
-        rules: rules for an energy.
+        rules: rules for an energy and its task.
         recurrences: how often each step is taken, up to `end_percent`.
         end_percent: where recurrence ends.
         eta: noise put back after each step, 1 is DDPM's.
@@ -32,7 +33,7 @@ class Method:
     """
 
     name: str
-    rules: Callable[[Energy], Sequence[Rule]]
+    rules: Callable[[Energy, Task], Sequence[Rule]]
     recurrences: int = 1
     end_percent: float = 1.0
     eta: float = 0.0
@@ -50,33 +51,49 @@ class FreedomText:
         return self.value * math.sqrt(1 + sigma**2)
 
 
-def _only(**settings: float) -> Callable[[Energy], list[Rule]]:
-    """Parts of TFG's step, with the gradient of the log-probability."""
-    sizes = {"rho": 0.0, "mu": 0.0, "iterations": 1, **settings}
-    return lambda energy: [Unified(energy, Constant(), "absolute", **sizes)]
+def _published(preset: str, **label: float) -> Callable[[Energy, Task], list[Rule]]:
+    """A preset's own step sizes for measurements; parts of TFG's step for labels and text."""
+    sizes = {"rho": 0.0, "mu": 0.0, "iterations": 1, **label}
+
+    def rules(energy: Energy, task: Task) -> list[Rule]:
+        if task.norm is None:
+            return [Unified(energy, Constant(), "absolute", **sizes)]
+        return [Unified(energy, Constant(task.norm), **PRESETS[preset].settings("absolute"))]
+
+    return rules
 
 
-def _ours(kind: type, strength: float) -> Callable[[Energy], list[Rule]]:
+def _tfg(energy: Energy, task: Task) -> list[Rule]:
+    """TFG's own numbers for the task."""
+    if task.norm is None:
+        return [Unified(energy, Constant(), **PRESETS["TFG label"].settings("absolute"))]
+    name = "TFG super-resolution" if "resolution" in task.name else "TFG deblur"
+    return _published(name)(energy, task)
+
+
+def _ours(kind: type, strength: float) -> Callable[[Energy, Task], list[Rule]]:
     window = PercentWindow(0.0, OURS_UNTIL, value=strength)
-    return lambda energy: [kind(energy, window)]
+    return lambda energy, task: [kind(energy, window)]
 
 
 METHODS = (
-    Method("unguided", lambda energy: []),
-    Method("DPS", _only(rho=1.0), eta=1.0, note="rho 1, as TFG tunes it for labels"),
-    Method("LGD", _only(rho=1.0, gamma=1.0, samples=4), eta=1.0, note="rho 1, 4 draws"),
+    Method("unguided", lambda energy, task: []),
+    Method(
+        "DPS", _published("DPS", rho=1.0), eta=1.0, note="rho 1 (TFG, labels); 0.3 for measurements"
+    ),
+    Method("LGD", _published("LGD", rho=1.0, gamma=1.0, samples=4), eta=1.0, note="rho 1, 4 draws"),
     Method(
         "FreeDoM",
-        lambda energy: [Posterior(energy, FreedomText())],
+        lambda energy, task: [Posterior(energy, FreedomText())],
         recurrences=4,
         end_percent=0.5,
         eta=1.0,
         note="0.02 of the noise (its text guidance); 4 recurrences in the first half",
     ),
-    Method("MPGD", _only(mu=1.0), eta=1.0, note="mu 1"),
+    Method("MPGD", _published("MPGD", mu=1.0), eta=1.0, note="mu 1; 4 for measurements"),
     Method(
         "universal guidance",
-        lambda energy: [
+        lambda energy, task: [
             Forward(energy, Constant(5.0), "absolute"),
             Backward(energy, Constant(), "absolute", steps=4),
         ],
@@ -85,9 +102,9 @@ METHODS = (
     ),
     Method(
         "TFG",
-        lambda energy: [Unified(energy, Constant(), **PRESETS["TFG label"].settings("absolute"))],
+        _tfg,
         eta=1.0,
-        note="rho 2, mu 0.5, gamma 0.1, 4 iterations (ImageNet labels)",
+        note="rho 2, mu 0.5, gamma 0.1, 4 iterations (ImageNet labels); its own for measurements",
     ),
     Method("ours: forward", _ours(Forward, 0.5), 2, OURS_UNTIL, note="the node's defaults"),
     Method("ours: manifold", _ours(Manifold, 1.0), 2, OURS_UNTIL, note="strength 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 from bench.quality.methods import METHODS
 from bench.quality.tasks import TASKS
 
+COLUMNS = (
+    *("satisfied", "clean", "both", "PSNR", "diversity"),
+    *("model evaluations", "s/picture", "pictures"),
+)
 Cells = Mapping[tuple[str, str], Mapping[str, float]]
 
 
@@ -33,6 +38,7 @@ def _cell(batches: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "both": sum(s and c for b in whole for s, c in zip(b["satisfied"], b["clean"], strict=True))
         / pictures,
         "diversity": mean("diversity"),
+        "psnr": mean("psnr") if all(b.get("psnr") is not None for b in whole) else math.nan,
         "evaluations": mean("evaluations"),
         "seconds": mean("seconds"),
     }
@@ -46,15 +52,16 @@ def table(found: Cells) -> str:
         if not own:
             continue
         lines += [
-            f"## {task.name}: {task.asks!r}",
+            f"## {task.name}: {task.asks or 'a scene seen with noise'}",
             "",
-            "| method | satisfied | clean | both | diversity | model evaluations | s/picture | n |",
-            "|---|---|---|---|---|---|---|---|",
+            f"| method | {' | '.join(COLUMNS)} |",
+            "|---" * (1 + len(COLUMNS)) + "|",
         ]
         for name, cell in own:
             shares = " | ".join(f"{cell[part]:.2f}" for part in ("satisfied", "clean", "both"))
             costs = f"{cell['evaluations']:.0f} | {cell['seconds']:.2f} | {cell['pictures']:.0f}"
-            lines.append(f"| {name} | {shares} | {cell['diversity']:.3f} | {costs} |")
+            psnr = "" if math.isnan(cell["psnr"]) else f"{cell['psnr']:.1f}"
+            lines.append(f"| {name} | {shares} | {psnr} | {cell['diversity']:.3f} | {costs} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -67,13 +74,14 @@ def page(found: Cells, steps: int, weights: str) -> str:
         "",
         f"Written by `make bench-quality`: {steps} steps, the empty prompt, the same seeds for "
         f"every method, weights {weights}.",
-        "The oracle judges from pixels. satisfied: a whole object is what was asked; clean: one or "
-        "two whole objects and",
-        "nothing else; both: satisfied and clean; diversity: mean RMS distance between pictures of "
-        "a batch; model evaluations",
-        "are those of one picture, at CFG 1. The published methods were made for 100 to 1000 steps "
-        "and tune their sizes to",
-        "each task; here they have the step sizes named below, and the number of steps above.",
+        "The oracle judges from pixels. satisfied: a whole object is what was asked, or every true "
+        "one is restored at its place;",
+        "clean: one or two whole objects and nothing else; both: satisfied and clean; diversity: "
+        "mean RMS distance between the",
+        "pictures of a batch; model evaluations are those of one picture, at CFG 1. The published "
+        "methods were made for 100 to",
+        "1000 steps and their sizes tuned to each task; here they have the sizes named below, and "
+        "the number of steps above.",
         "",
         "![Satisfied against clean](benchmark.png)",
         "",

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 import torch
+from torch import Tensor
 
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_text import ClipText
+from guidance_core.energies.measurement import Measurement
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.networks import classifier, clip
+from guidance_core.operators import GaussianBlur, Hide, Operator, Shrink
 from guidance_core.shapes.oracle import Verdict
-from guidance_core.types import Energy
+from guidance_core.shapes.scenes import SIDE, Item, Scene, random_scene
+from guidance_core.types import Energy, seeded_noise
 from tools.demo.diffusers_host import WEIGHTS
+
+NOISE = 0.05  # of a measurement, pictures in [0, 1]; DPS has it in [-1, 1]
+NEAR = 12.0  # pixels between a restored object and the true one
+Build = Callable[[torch.device, Tensor], Energy]
 
 
 @dataclass(frozen=True)
@@ -23,18 +32,36 @@ class Task:
 
     Arguments:
         name: name in the tables.
-        asks: what is asked, in words of the scenes; one object has to be all of them.
-        build: its energy, with the guide networks on a device.
+        asks: what is asked, in words of the scenes; one object has to be all of them. Empty where
+            a scene is to be restored from a measurement of it.
+        build: its energy, on a device, for true pictures (B, 3, 128, 128) that only measurements
+            look at.
+        norm: factor that makes the root of the energy the norm of a residual of pictures in
+            [-1, 1], which published step sizes count in; None for log-probabilities.
     """
 
     name: str
     asks: str
-    build: Callable[[torch.device], Energy]
+    build: Build
+    norm: float | None = None
 
-    def satisfied(self, verdict: Verdict) -> bool:
-        """Whether some whole object is everything that is asked."""
+    def satisfied(self, verdict: Verdict, scene: Scene) -> bool:
+        """Whether some object is everything that is asked, or each true one is there again."""
+        if not self.asks:
+            return all(any(_same(item, seen) for seen in verdict.items) for item in scene.items)
         words = set(self.asks.split()) - {"a"}
         return any(words <= {i.shape, i.colour, i.size} for i in verdict.items)
+
+
+def _same(item: Item, seen: Item) -> bool:
+    alike = (item.shape, item.colour, item.size) == (seen.shape, seen.colour, seen.size)
+    return alike and math.hypot(item.x - seen.x, item.y - seen.y) < NEAR
+
+
+def scenes_of(seed: int, count: int) -> list[Scene]:
+    """Scenes to be restored, one for each seed from `seed` on."""
+    seeds = range(80_000_000 + seed, 80_000_000 + seed + count)
+    return [random_scene(torch.Generator().manual_seed(one)) for one in seeds]
 
 
 @cache
@@ -47,16 +74,34 @@ def _clip(device: torch.device) -> torch.nn.Module:
     return clip.load(WEIGHTS / "open_clip.safetensors").to(device)
 
 
-def _labels(*names: str) -> Callable[[torch.device], Energy]:
-    def build(device: torch.device) -> Energy:
+def _labels(*names: str) -> Build:
+    def build(device: torch.device, truth: Tensor) -> Energy:
         parts = tuple((1.0, ClassLabel(_classifier(device), name)) for name in names)
         return parts[0][1] if len(parts) == 1 else WeightedSum(parts)
 
     return build
 
 
-def _text(sentence: str) -> Callable[[torch.device], Energy]:
-    return lambda device: ClipText(_clip(device), sentence)
+def _text(sentence: str) -> Build:
+    return lambda device, truth: ClipText(_clip(device), sentence)
+
+
+def _restored(name: str, operator: Operator, side: int) -> Task:
+    """A measurement with noise of its own for each true picture, `side` pixels wide."""
+
+    def build(device: torch.device, truth: Tensor) -> Energy:
+        seen = operator(truth)
+        seen = seen + NOISE * seeded_noise(seen, 81)
+        return Measurement(seen.to(device), operator, NOISE)
+
+    return Task(name, "", build, norm=2 * math.sqrt(3) * side)
+
+
+def _half() -> Tensor:
+    """The right half of a picture."""
+    missing = torch.zeros(SIDE, SIDE)
+    missing[:, SIDE // 2 :] = 1
+    return missing
 
 
 TASKS = (
@@ -64,4 +109,7 @@ TASKS = (
     Task("shape label", "circle", _labels("circle")),
     Task("two labels", "red circle", _labels("red", "circle")),
     Task("CLIP text", "a big blue square", _text("a big blue square")),
+    _restored("super-resolution x4", Shrink(4, "bicubic"), SIDE // 4),
+    _restored("deblurring", GaussianBlur(3.0), SIDE),
+    _restored("inpainting", Hide(_half()), SIDE),
 )
