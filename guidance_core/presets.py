@@ -1,8 +1,8 @@
 """Published methods as settings of the unified rule.
 
 References:
-    TFG, Ye et al. 2024, arXiv:2409.15761: which rho, mu and gamma each method is (section 3), its
-    own values from its released scripts; the others' own step sizes from their released code.
+    TFG, Ye et al. 2024, arXiv:2409.15761: which rho, mu and gamma each method is, its own
+    values from its released scripts; the others' own step sizes from their released code.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Preset:
 PRESETS = {
     # Super-resolution and blur in DPS's configurations; inpainting 0.5, phase retrieval 1.
     "DPS": Preset((1.0, 0.0), (0.3, 0.0), root=True),
-    # Noise as wide as the posterior; TFG's code draws 4.
+    # Noise as wide as the posterior; 4 draws, the default of TFG's code.
     "LGD": Preset((1.0, 0.0), (1.0, 0.0), gamma=1.0, samples=4),
     # Its faces' parsing; add recurrences for its time travel.
     "FreeDoM": Preset((1.0, 0.0), (0.2, 0.0), root=True),

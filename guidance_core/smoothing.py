@@ -1,8 +1,8 @@
 """An energy averaged over noise around the clean estimate, for guide networks that are steep.
 
 References:
-    Loss-Guided Diffusion, Song et al. 2023, ICML, eq. (8), and TFG, Ye et al. 2024,
-    arXiv:2409.15761, section 3.2.
+    Loss-Guided Diffusion, Song et al. 2023, ICML, and TFG, Ye et al. 2024,
+    arXiv:2409.15761.
 """
 
 from __future__ import annotations

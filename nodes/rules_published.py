@@ -86,8 +86,8 @@ class RulePosterior(io.ComfyNode):
             inputs=[
                 *shared_inputs(
                     "How hard to push; 0 is exactly no guidance. Relative: 0.5 is a good start. "
-                    "Absolute: 0.3 to 1 in DPS, 0.2 to 500 in FreeDoM. Spherical: DSG's whole "
-                    "step is 1, its mixtures 0.05 to 0.2.",
+                    "Absolute: 0.3 to 1 in DPS, 0.2 to 500 in FreeDoM. Spherical: DSG's "
+                    "step is 1.",
                     ["relative", "cfg", "absolute", "spherical"],
                     "What strength 1 means. relative: a push as large as the uncertainty left in "
                     "the clean estimate; the same as Rule: Forward. cfg: as large as CFG's own "

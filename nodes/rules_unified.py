@@ -107,7 +107,7 @@ class RuleUnified(io.ComfyNode):
                     min=0,
                     max=1000,
                     tooltip="Draws of that noise, each one decoding and one evaluation of the "
-                    "energy; at least 1 where gamma is not 0. TFG 1, LGD up to 100.",
+                    "energy; at least 1 where gamma is not 0. TFG 1 (4 in its code by default).",
                 )
             ),
             advanced(

@@ -1,8 +1,8 @@
 """An energy averaged over noise around the estimate, under any rule.
 
 References:
-    Loss-Guided Diffusion for Plug-and-Play Controllable Generation, Song et al. 2023, ICML,
-    eq. (8). Deviates: the draws depend on the seed and the noise level alone, so that the same
+    Loss-Guided Diffusion for Plug-and-Play Controllable Generation, Song et al. 2023, ICML.
+    Deviates: the draws depend on the seed and the noise level alone, so that the same
     workflow gives the same bytes, and steps within one evaluation see the same draws.
 """
 
@@ -28,7 +28,7 @@ class Smoothed:
     Arguments:
         energy: an energy of x0 or of the picture.
         gamma: width of the noise, >= 0 (LGD: 1; TFG: 0.001 to 1); 0 is the energy itself.
-        samples: draws, >= 1 (LGD up to 100, TFG 1), each one evaluation of the energy.
+        samples: draws, >= 1 (TFG: 1), each one evaluation of the energy.
         seed: seed of the draws.
 
     Raises:
