@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv/bin/python
 ARGS ?=
+TASK ?= colour label
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-quality lint format environment clean
+.PHONY: help demo test bench bench-quality tune lint format environment clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -20,6 +21,9 @@ bench: environment ## time and memory of guided steps, in out/bench/ (ARGS="--ca
 
 bench-quality: environment ## published methods and ours, judged from pixels (ARGS="--seeds 8")
 	$(VENV) -m bench.quality $(ARGS)
+
+tune: environment ## settings of the unified rule for a task (TASK="colour label" ARGS="--workers 2")
+	$(VENV) -m bench.quality.tune --task "$(TASK)" $(ARGS)
 
 lint: environment ## ruff and mypy
 	$(VENV) -m ruff check .

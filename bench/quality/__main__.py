@@ -44,14 +44,15 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Finished batches; half a line, of a run that was killed, is left out."""
-    rows = []
+    """Finished batches, each once; half a line, of a run that was killed, is left out."""
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             continue
-    return rows
+        rows[key(row)] = row
+    return list(rows.values())
 
 
 def drawn(

@@ -26,7 +26,8 @@ FIGURES = {"evaluations": 3, "seconds": 1.0, "diversity": 0.1, "psnr": None}
 def test_a_line_cut_short_is_left_out(tmp_path):
     path = tmp_path / "results.jsonl"
     assert quality.read(path) == []
-    path.write_text(json.dumps(BATCH) + '\n{"weights": "w", "ta', encoding="utf-8")
+    line = json.dumps(BATCH) + "\n"
+    path.write_text(2 * line + '{"weights": "w", "ta', encoding="utf-8")
     (row,) = quality.read(path)
     assert quality.key(row) == tuple(BATCH.values())
 
