@@ -12,6 +12,9 @@ import { colorIndex, phrases } from "./words_data.js";
 const REACH = 10;
 const TALLEST = 320;
 
+/** Nodes that put out pictures that are no pictures. */
+const DIAGRAMS = ["EGPlotTrace", "EGShowAttention"];
+
 /** The latest picture of any run, to lay things out on. */
 const backdrop = { address: "", aspect: 1 };
 
@@ -177,10 +180,11 @@ function lay(address) {
   image.src = address;
 }
 
-/** @param {CustomEvent<{output?: {images?: {filename: string, subfolder: string, type: string}[]}}>} event */
+/** @param {CustomEvent<{node: string, output?: {images?: {filename: string, subfolder: string, type: string}[]}}>} event */
 function executed({ detail }) {
   const image = detail.output?.images?.[0];
-  if (image) lay(api.apiURL(`/view?${new URLSearchParams(image)}`));
+  const source = [...everyNode()].find(([id]) => id === detail.node)?.[1];
+  if (image && !DIAGRAMS.includes(source?.comfyClass)) lay(api.apiURL(`/view?${new URLSearchParams(image)}`));
 }
 
 app.registerExtension({

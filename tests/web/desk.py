@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from playwright.sync_api import ConsoleMessage, Locator, Page
 
 from tests.host.server import CHECKOUT, Server
@@ -76,11 +75,6 @@ class Desk:
     def saved(self) -> dict[str, Any]:
         """The open workflow as it would be saved."""
         return self.run("() => JSON.parse(JSON.stringify(app.graph.serialize()))")
-
-    def needs(self, kind: str) -> None:
-        """Skip the test where the server has no such node."""
-        if not self.run("kind => kind in LiteGraph.registered_node_types", kind):
-            pytest.skip(f"there is no node {kind}")
 
     def add(self, kind: str, at: tuple[int, int] = (300, 80), **values: Any) -> int:
         """Add a node, and return its id."""

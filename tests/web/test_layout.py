@@ -8,6 +8,10 @@ from tests.web.desk import Desk
 
 BOX = {"left": 0.1, "top": 0.1, "right": 0.5, "bottom": 0.5}
 PLOT = ".eg-layout-plot"
+# The smallest GIF there is.
+PIXEL = bytes.fromhex(
+    "47494638396101000100800000ffffff00000021f90400000000002c00000000010001000002024401003b"
+)
 
 
 def drag(desk: Desk, handle: str, right: float, down: float, keys: str = "") -> None:
@@ -33,7 +37,6 @@ def numbers(desk: Desk, node: int, *names: str) -> list[float]:
 
 
 def added(desk: Desk, kind: str, **values: float) -> int:
-    desk.needs(kind)
     node = desk.add(kind, **values)
     desk.find(PLOT).last.wait_for()
     return node
@@ -132,3 +135,17 @@ def test_undo_takes_back_one_drag(desk: Desk) -> None:
     desk.page.keyboard.press("Control+z")
     desk.until("([id, was]) => app.graph.getNodeById(id)?.widgets[2].value < was", [node, after[0]])
     assert numbers(desk, node, "right")[0] > 0.6
+
+
+def test_the_picture_of_a_run_lies_below_and_a_diagram_does_not(desk: Desk) -> None:
+    added(desk, "EGEnergyBox", **BOX)
+    plot, save = desk.add("EGPlotTrace"), desk.add("SaveImage")
+    for node, name in ((save, "here.png"), (plot, "plot.png")):
+        image = {"filename": name, "subfolder": "", "type": "output"}
+        desk.page.route(f"**/view?filename={name}*", lambda route: route.fulfill(body=PIXEL))
+        desk.run(
+            "(detail) => comfyAPI.api.api.dispatchEvent(new CustomEvent('executed', {detail}))",
+            {"node": str(node), "output": {"images": [image]}},
+        )
+    desk.find(f"{PLOT} image").wait_for(state="attached")
+    assert "here.png" in desk.find(f"{PLOT} image").get_attribute("href")

@@ -134,7 +134,6 @@ def test_curves_stay_with_the_node_when_its_workflow_is_opened_again(desk: Desk)
 
 def test_opening_a_workflow_again_and_again_does_not_make_its_nodes_grow(desk: Desk) -> None:
     for x, kind in enumerate(("EGGuidedKSampler", "EGSchedule", "EGTokens", "EGEnergyBox")):
-        desk.needs(kind)
         desk.add(kind, at=(50 + 320 * x, 60))
     desk.find(".eg-layout-plot").wait_for()
     desk.page.wait_for_timeout(500)

@@ -40,7 +40,6 @@ def test_an_example_opens_whole_and_saves_the_same_values(desk: Desk, name: str)
 
 def show_all(desk: Desk) -> None:
     for x, kind in enumerate(PANELS):
-        desk.needs(kind)
         values = {"prompt": "a red circle"} if kind == "EGTokens" else {}
         desk.add(kind, at=(20 + 280 * x, 60), **values)
     for selector in PANELS.values():
