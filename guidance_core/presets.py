@@ -17,7 +17,7 @@ class Preset:
 
     Arguments:
         relative: rho and mu where pushes are sized by the noise level or by CFG: what the method
-            does, in sizes that transfer (measured on Shapes, see docs/benchmark.md).
+            does, with its larger push at 1; not tuned task by task.
         published: rho and mu of the absolute scale.
         gamma: width of the smoothing.
         samples: draws of the smoothing.
