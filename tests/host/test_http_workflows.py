@@ -19,7 +19,7 @@ GUIDES = (
     *("super-resolution-x4", "deblurring", "colourisation"),
 )
 STEPS = 3
-QUICK = {"steps": STEPS, "batch_size": 1, "cutouts": 1, "backward_steps": 1}
+QUICK = {"steps": STEPS, "batch_size": 1, "cutouts": 1}
 
 
 def workflow(name: str, **changes) -> dict:
@@ -30,6 +30,8 @@ def workflow(name: str, **changes) -> dict:
         node["inputs"] |= {key: wanted[key] for key in node["inputs"] if key in wanted}
         if node["class_type"] == "EGRuleBackward":
             node["inputs"]["steps"] = 1
+        elif node["inputs"].get("backward_steps"):
+            node["inputs"]["backward_steps"] = wanted.get("backward_steps", 1)
     return prompt
 
 
