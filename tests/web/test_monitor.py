@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import pytest
 
 from tests.web.desk import Desk, workflow
@@ -97,26 +99,37 @@ def test_an_error_of_the_run_is_said_on_the_node_as_text(desk: Desk) -> None:
     assert desk.find(".eg-notices img").count() == 0
 
 
+def telling(desk: Desk, key: str, value: object) -> AbstractContextManager:
+    """Fail unless the page tells the server this of the monitor before long.
+
+    Earlier changes are told with a delay, so other messages may come first.
+    """
+    return desk.page.expect_request(
+        lambda request: (
+            request.url.endswith("/energy_guidance/monitor")
+            and request.method == "POST"
+            and request.post_data_json[key] == value
+        )
+    )
+
+
 def test_folding_is_told_to_the_server_saved_and_undone_by_keyboard(desk: Desk) -> None:
     node = show(desk, [row(0)])
-    with desk.page.expect_request("**/energy_guidance/monitor") as told:
+    with telling(desk, "folded", [str(node)]):
         desk.find(".eg-fold").focus()
         desk.page.keyboard.press("Enter")
-    assert told.value.post_data_json["folded"] == [str(node)]
     desk.find(".eg-plot").wait_for(state="detached")
     desk.open(desk.saved())
     assert desk.find(".eg-fold").get_attribute("aria-expanded") == "false"
-    with desk.page.expect_request("**/energy_guidance/monitor") as told:
+    with telling(desk, "folded", []):
         desk.find(".eg-fold").click()
-    assert told.value.post_data_json["folded"] == []
 
 
 def test_switched_off_nothing_is_drawn_or_asked_for(desk: Desk) -> None:
     show(desk, [row(0)])
     try:
-        with desk.page.expect_request("**/energy_guidance/monitor") as told:
+        with telling(desk, "on", False):
             desk.setting("EnergyGuidance.Monitor.Show", False)
-        assert told.value.post_data_json["on"] is False
         desk.find(".eg-monitor").wait_for(state="hidden")
         assert desk.find(".eg-plot").count() == 0
     finally:
