@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import types
@@ -28,6 +29,8 @@ def _start_host() -> None:
     import comfy.options
 
     comfy.options.enable_args_parsing()
+    # As main.py does: later on, comfy/utils.py would take this name.
+    importlib.import_module("utils.extra_config")
     import comfy.samplers
     import torch
 
