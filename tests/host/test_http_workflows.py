@@ -15,8 +15,8 @@ EDITS = (
     *("swap-appearance", "keep-layout", "missing-object"),
 )
 GUIDES = (
-    *("segmentation-guided", "style-from-image", "several-guides", "inpainting"),
-    *("super-resolution-x4", "deblurring", "colourisation"),
+    *("segmentation-guided", "style-from-image", "several-guides"),
+    *("super-resolution-x4", "colourisation"),
 )
 STEPS = 3
 QUICK = {"steps": STEPS, "batch_size": 1, "cutouts": 1}
