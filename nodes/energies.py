@@ -126,6 +126,17 @@ class EnergyClassifier(io.ComfyNode):
                     "big.",
                 ),
                 *closing_inputs(),
+                io.Float.Input(
+                    "confidence",
+                    default=0.9,
+                    min=0.01,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Probability at which a picture counts as done and is pushed no more, "
+                    "so that its other objects stay clean. 1 never rests, as in the papers. Not "
+                    "used where the weight is negative.",
+                ),
             ],
             outputs=[
                 Energy.Output(display_name="energy", tooltip="For a rule or the guided sampler.")
@@ -134,10 +145,16 @@ class EnergyClassifier(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, network: Any, label: str, weight: float, mask: torch.Tensor | None = None
+        cls,
+        network: Any,
+        label: str,
+        weight: float,
+        mask: torch.Tensor | None = None,
+        confidence: float = 0.9,
     ) -> io.NodeOutput:
         """Build the energy."""
-        return finished(ClassLabel(network, label.strip()), weight, mask)
+        enough = confidence if weight > 0 else 1.0
+        return finished(ClassLabel(network, label.strip(), enough), weight, mask)
 
 
 class EnergyColor(io.ComfyNode):

@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -31,21 +32,26 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class ClassLabel:
-    """Negative log-probability of a label, in nats, >= 0.
+    """How far a label's probability is below `confidence`, in nats, >= 0.
 
-    Cross-entropy over the labels, or softplus(-logit) where the network's labels are independent.
+    From cross-entropy over the labels, or softplus(-logit) where the network's labels are
+    independent. Deviates: below 1, confidence says when a sample is done, since a push of
+    normalised size (the scale `relative`) never fades by itself.
 
     Arguments:
         network: the classifier, a module.
         label: one of the network's labels.
+        confidence: probability from which on the energy is 0, in (0, 1]; 1, the published energy,
+            is never reached. Keep 1 where a negative weight pushes away from the label.
 
     Raises:
         TypeError: a network without labels, such as a CLIP model.
-        ValueError: a label that the network does not know.
+        ValueError: a label that the network does not know, or a confidence out of range.
     """
 
     network: Classifier
     label: str
+    confidence: float = 1.0
     captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
@@ -55,14 +61,16 @@ class ClassLabel:
                 f"a label needs a classifier, got {called(self.network)}: load one as classifier"
             )
         index_of(self.label, self.network.labels, self.network)
+        if not 0 < self.confidence <= 1:
+            raise ValueError(f"confidence must be above 0 and at most 1, got {self.confidence}")
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         logits = full_precision(estimate.seen_by(self.network))
         index = index_of(self.label, self.network.labels, self.network)
-        if self.network.multi_label:
-            return F.softplus(-logits[:, index])
-        return -logits.log_softmax(1)[:, index]
+        own = logits[:, index]
+        loss = F.softplus(-own) if self.network.multi_label else logits.logsumexp(1) - own
+        return F.relu(loss + math.log(self.confidence))
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:

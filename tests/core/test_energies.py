@@ -226,6 +226,15 @@ def test_a_label_is_cross_entropy_or_softplus():
     assert_close(many(at(latent())), -logits[:, 1].sigmoid().log())
 
 
+def test_a_label_seen_with_enough_confidence_is_done():
+    published = ClassLabel(CLASSIFIER, "blue")(at(latent()))
+    enough = float((-published).exp().mean())  # between the two samples
+    energy, grad = at_estimate(ClassLabel(CLASSIFIER, "blue", enough), at(latent()))
+    assert_close(energy, (published + math.log(enough)).clamp_min(0))
+    assert ((energy == 0) == (grad.flatten(1).norm(dim=1) == 0)).all()
+    assert sorted(energy.gt(0).tolist()) == [False, True]
+
+
 class Fixed:
     """A CLIP whose picture embedding is given."""
 
@@ -382,6 +391,7 @@ def test_a_tall_mask_gives_as_much_of_a_square_as_there_is():
         (lambda: MeanColor(torch.tensor([1.5, 0.0, 0.0])), ValueError, "got .1.5, 0.0, 0.0."),
         (lambda: MeanColor(RED, share=0.0), ValueError, "share must be in .0, 1., got 0.0"),
         (lambda: ClassLabel(CLASSIFIER, "rde"), ValueError, "no label 'rde' .*try one of: red"),
+        (lambda: ClassLabel(CLASSIFIER, "red", 0.0), ValueError, "confidence .* got 0.0"),
         (lambda: ClassLabel(CLIP, "red"), TypeError, "needs a classifier, got tiny CLIP"),
         (lambda: ClipText(CLASSIFIER, "red"), TypeError, "needs a CLIP model, got tiny classifier"),
         (lambda: ClipText(CLIP, "  "), ValueError, "the text is empty"),

@@ -75,5 +75,5 @@ def _energy(task: plan.Task, device: torch.device) -> Energy:
     weights = diffusers_host.WEIGHTS
     if task.network == "classifier":
         network = classifier.load(weights / "classifier.safetensors")
-        return ClassLabel(network.to(device), task.target)
+        return ClassLabel(network.to(device), task.target, plan.CONFIDENCE)
     return ClipText(clip.load(weights / "open_clip.safetensors").to(device), task.target)

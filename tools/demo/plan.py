@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from guidance_core.shapes.oracle import Verdict
 
 STRENGTH = 0.5
+CONFIDENCE = 0.9  # the default of the node
 END_PERCENT = 0.7
 BACKWARD_STEPS = 4
 
