@@ -2,18 +2,22 @@
 
 References:
     TFG, Ye et al. 2024, arXiv:2409.15761, and its code: every round multiplies one coordinate of
-    each candidate and keeps the best few. Deviates: settings that were scored once are not scored
-    again, and the search may be stopped and taken up.
+    each candidate and keeps the best few. Deviates: what was measured once is not measured again,
+    and the search may be stopped in the midst of a round and taken up.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 Point = tuple[float, ...]
+# A point, and the seed that it is tried with.
+Trial = tuple[Point, int]
+Measure = Callable[[list[Trial]], Iterable[tuple[Trial, float]]]
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,6 @@ class Coordinate:
             )
 
 
-# The search of TFG's code; pushes in the relative scale, where 0.25 is gentle and 2 burns.
-TFG = (
-    Coordinate("rho", 0.25, 2.0, 2.0),
-    Coordinate("mu", 0.25, 2.0, 2.0),
-    Coordinate("gamma", 0.001, 10.0, 1.0),
-    Coordinate("recurrences", 1.0, 2.0, 4.0),
-)
-
-
 @dataclass(frozen=True)
 class Search:
     """A beam search.
@@ -60,13 +55,11 @@ class Search:
         coordinates: settings, at least one.
         width: candidates kept after each round (TFG: 2 to 3).
         rounds: rounds at most (TFG: 6 to 8); it ends earlier when no candidate moves up.
-        scores: what is known already.
     """
 
-    coordinates: tuple[Coordinate, ...] = TFG
+    coordinates: tuple[Coordinate, ...]
     width: int = 2
     rounds: int = 6
-    scores: Mapping[Point, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.coordinates or self.width < 1 or self.rounds < 1:
@@ -80,6 +73,11 @@ class Search:
         """Where it starts."""
         return tuple(coordinate.start for coordinate in self.coordinates)
 
+    @property
+    def most(self) -> int:
+        """How many points it scores at most."""
+        return 1 + len(self.coordinates) * (1 + self.width * (self.rounds - 1))
+
     def moves(self, point: Point) -> list[Point]:
         """Every point with one coordinate one move up, as far as its cap allows."""
         moved = []
@@ -89,24 +87,22 @@ class Search:
                 moved.append((*point[:index], up, *point[index + 1 :]))
         return moved
 
-    def run(
-        self,
-        score: Callable[[Sequence[Point]], Sequence[float]],
-        remember: Callable[[Mapping[Point, float]], None] = lambda scores: None,
-    ) -> list[tuple[Point, float]]:
+    def named(self, point: Point) -> dict[str, float]:
+        """The settings of a point by name."""
+        return {c.name: value for c, value in zip(self.coordinates, point, strict=True)}
+
+    def run(self, score: Callable[[Sequence[Point]], Sequence[float]]) -> list[tuple[Point, float]]:
         """Every scored point with its score, the best first.
 
         Arguments:
             score: scores of points, higher is better; called with new points only.
-            remember: told all scores after each call of `score`.
         """
-        known = dict(self.scores or {})
+        known: dict[Point, float] = {}
 
         def ranked(points: Sequence[Point]) -> list[Point]:
             fresh = [p for p in dict.fromkeys(points) if p not in known]
             if fresh:
                 known.update(zip(fresh, score(fresh), strict=True))
-                remember(known)
             return sorted(dict.fromkeys(points), key=lambda p: -known[p])[: self.width]
 
         beam = ranked([self.first])
@@ -117,21 +113,55 @@ class Search:
             beam = following
         return sorted(known.items(), key=lambda item: -item[1])
 
-    def resumed(self, path: Path) -> Search:
-        """The same search with the scores that `save` left, if it did for these coordinates."""
-        if not path.exists():
-            return self
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["names"] != [coordinate.name for coordinate in self.coordinates]:
-            return self
-        return replace(self, scores={tuple(point): value for point, value in found["scores"]})
 
-    def save(self, path: Path, scores: Mapping[Point, float]) -> None:
-        """Write scores whole or not at all."""
-        names = [coordinate.name for coordinate in self.coordinates]
-        ranked = sorted(scores.items(), key=lambda item: -item[1])
-        report = {"names": names, "scores": [[list(point), value] for point, value in ranked]}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(".part")
-        half.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        half.replace(path)
+class Trials:
+    """What single trials gave, written down one by one: a search that is stopped loses none.
+
+    Arguments:
+        path: JSON file, always whole; taken up where it is of the same facts, else begun anew.
+        facts: what the values depend on besides point and seed, as JSON has it.
+    """
+
+    def __init__(self, path: Path, facts: Mapping[str, object]) -> None:
+        self.path, self.facts = path, json.loads(json.dumps(facts))
+        self.values = self._read()
+
+    def _read(self) -> dict[Trial, float]:
+        if not self.path.exists():
+            return {}
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            trials = found["trials"] if found["facts"] == self.facts else []
+            return {(tuple(p), seed): -math.inf if v is None else v for p, seed, v in trials}
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{self.path.name} is not a file of trials: move it away, or choose another name"
+            ) from None
+
+    def add(self, trial: Trial, value: float) -> None:
+        """Note a value, higher is better; one that is not finite is the worst."""
+        self.values[trial] = value if math.isfinite(value) else -math.inf
+        rows = [
+            [list(point), seed, found if math.isfinite(found) else None]
+            for (point, seed), found in self.values.items()
+        ]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        half = self.path.with_suffix(".part")
+        text = json.dumps({"facts": self.facts, "trials": rows})
+        half.write_text(text + "\n", encoding="utf-8")
+        half.replace(self.path)
+
+    def scores(
+        self, points: Sequence[Point], seeds: Sequence[int], measure: Measure
+    ) -> list[float]:
+        """Mean value of each point over the seeds; only what is missing is measured.
+
+        Arguments:
+            points: which points.
+            seeds: seeds that each is tried with, at least one.
+            measure: gives trials with their values, in any order.
+        """
+        missing = [(p, s) for p in points for s in seeds if (p, s) not in self.values]
+        for trial, value in measure(missing) if missing else ():
+            self.add(trial, value)
+        return [sum(self.values[p, s] for s in seeds) / len(seeds) for p in points]

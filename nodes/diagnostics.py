@@ -38,14 +38,14 @@ def drawn(rows: list[dict[str, Any]], width: int, height: int) -> torch.Tensor:
     axes[0].legend(loc="best")
     axes[-1].set(xscale="log", xlabel="noise level sigma (the run goes from left to right)")
     axes[-1].invert_xaxis()
-    return _pixels(canvas)
+    return pixels(canvas)
 
 
-def _pixels(canvas: Any) -> torch.Tensor:
+def pixels(canvas: Any) -> torch.Tensor:
     """What was drawn, shape (1, height, width, 3), values in [0, 1]."""
     canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-    return torch.from_numpy(pixels).float().div(255).unsqueeze(0)
+    values = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return torch.from_numpy(values).float().div(255).unsqueeze(0)
 
 
 def _curve(axis: Any, rows: list[dict[str, Any]], name: str) -> None:
@@ -85,7 +85,7 @@ def sheet(maps: torch.Tensor, words: list[str], sigmas: list[float], picture: An
             axis.set_title(f"sigma {sigmas[column]:.3g}", fontsize="small")
         if column == 0:
             axis.set_ylabel(words[row])
-    return _pixels(canvas)
+    return pixels(canvas)
 
 
 class PlotTrace(io.ComfyNode):

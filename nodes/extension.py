@@ -22,6 +22,7 @@ from . import (
     sampling,
     schedules,
     tokens,
+    tuning,
 )
 from .host import routes
 
@@ -43,6 +44,7 @@ MODULES = (
     sampling,
     schedules,
     tokens,
+    tuning,
 )
 
 

@@ -1,35 +1,44 @@
-"""Tune the unified rule for a task of the quality benchmark.
+"""Tune a rule for a task of the quality benchmark, the oracle as judge.
 
     make tune TASK="colour label"
-    python -m bench.quality.tune --task deblurring --seeds 16 --workers 4
+    python -m bench.quality.tune --task deblurring --search strength --workers 4
+    python -m bench.quality.tune --task position --ray auto
 
-Writes out/tune/<task>.json after every round, whole or not at all; a run that was stopped goes on
-where it was. Prints the widgets of Rule: Unified.
+Every finished batch is written into out/tune/, so that a run that was stopped goes on where it was;
+batches of a worker that died are run again. Prints the rule's node with its widgets, and leaves it
+in out/tune/<task>-best.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from bench.quality import __main__ as quality
 from bench.quality.methods import OURS_UNTIL, Method
+from bench.quality.records import fingerprint
 from bench.quality.tasks import TASKS
+from bench.quality.workers import spread
+from guidance_core import searches
+from guidance_core.needs import needs
+from guidance_core.rules.forward import Forward
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import PercentWindow
-from guidance_core.tuning import TFG, Point, Search
+from guidance_core.tuning import Point, Search, Trial, Trials
+from guidance_core.types import Energy, Rule
 from tools.demo import diffusers_host
 
-STRENGTH = PercentWindow(0.0, OURS_UNTIL)
+# Everything that a worker has to know: task, search, settings, first seed, batch, steps.
+Job = tuple[str, str, tuple[tuple[str, float], ...], int, int, int]
 
 
 @cache
@@ -38,70 +47,109 @@ def _model() -> diffusers_host.Shapes:
     return diffusers_host.load()
 
 
-def method(point: Point) -> Method:
-    """The unified rule with rho, mu, gamma and recurrences."""
-    rho, mu, gamma, recurrences = point
-    settings = {"rho": rho, "mu": mu, "gamma": gamma, "samples": 1}
-    return Method(
-        "tuned",
-        lambda energy, task: [Unified(energy, STRENGTH, **settings)],
-        int(recurrences),
-        OURS_UNTIL,
+def rule_of(kind: str, energy: Energy, settings: Mapping[str, float]) -> Rule:
+    """The rule that settings are."""
+    if kind == "unified":
+        return Unified(energy, PercentWindow(0.0, OURS_UNTIL), **searches.sizes(settings))
+    end = settings.get("end", OURS_UNTIL)
+    return Forward(energy, PercentWindow(0.0, end, value=settings["strength"]))
+
+
+def value_of(job: Job) -> float:
+    """What the oracle thinks of one batch of seeds, higher is better; no number if it diverged."""
+    name, kind, settings, seed, batch, steps = job
+    task, found = next(task for task in TASKS if task.name == name), dict(settings)
+    rule = rule_of(kind, task.build(_model().device, quality.truth(seed, batch)), found)
+    again = int(found.get("recurrences", 1))
+    method = Method("tuned", lambda energy, task: [rule], again, OURS_UNTIL)
+    sampling = {"seed": seed, "batch": batch, "steps": steps}
+    try:
+        pictures, _, _ = quality.drawn(_model(), task, method, [rule], sampling)
+    except RuntimeError as error:
+        if "not finite" not in str(error):
+            raise
+        return float("nan")
+    seen = quality.figures(task, seed, pictures)
+    if task.restores:
+        return float(seen["psnr"])
+    pairs = zip(seen["satisfied"], seen["clean"], strict=True)
+    return sum(satisfied and clean for satisfied, clean in pairs) / batch
+
+
+def searched(options: argparse.Namespace) -> dict[str, Any]:
+    """Search; returns what was found, as JSON has it."""
+    kind, path = options.search, options.out / f"{_stem(options)}.json"
+    task = next(task for task in TASKS if task.name == options.task)
+    reads = bool(needs([task.build(torch.device("cpu"), quality.truth(0, 1))]).captures)
+    search = Search(
+        searches.coordinates(kind, at_estimate=not reads), options.width, options.rounds
+    )
+    sampling = {"batch": options.batch, "steps": options.steps, "weights": fingerprint()}
+    trials = Trials(
+        path, {"task": options.task, "names": [*search.named(search.first)], **sampling}
     )
 
+    def measure(missing: list[Trial]) -> Iterator[tuple[Trial, float]]:
+        job = lambda point, seed: (
+            *(options.task, kind, tuple(search.named(point).items())),
+            *(seed, options.batch, options.steps),
+        )
+        jobs = {job(*trial): trial for trial in missing}
+        results = spread(value_of, list(jobs), options.workers, options.ray)
+        for done, value in tqdm(results, total=len(jobs), desc="this round"):
+            yield jobs[done], value
 
-def points_of(job: tuple[str, Point, int, int, int]) -> float:
-    """Score of one batch of seeds: pictures that are satisfied and clean, or PSNR."""
-    name, point, seed, batch, steps = job
-    task = next(task for task in TASKS if task.name == name)
-    settings = {"seed": seed, "batch": batch, "steps": steps}
-    pictures, _, _ = quality.drawn(_model(), task, method(point), settings)
-    found = quality.figures(task, seed, pictures)
-    if not task.asks:
-        return float(found["psnr"])
-    pairs = zip(found["satisfied"], found["clean"], strict=True)
-    return sum(satisfied and clean for satisfied, clean in pairs) / batch
+    seeds = range(0, options.seeds, options.batch)
+    score = lambda points: trials.scores(points, seeds, measure)
+    best, value = search.run(score)[0]
+    return _found(kind, search, best, value)
+
+
+def _found(kind: str, search: Search, best: Point, value: float) -> dict[str, Any]:
+    settings = search.named(best)
+    return {
+        "search": kind,
+        "settings": settings,
+        "value": value,
+        "node": searches.node(kind, settings),
+        "recurrences": int(settings.get("recurrences", 1)),
+        "end_percent": settings.get("end", OURS_UNTIL),
+    }
+
+
+def _stem(options: argparse.Namespace) -> str:
+    return f"{re.sub(r'[^a-z0-9]+', '-', options.task)}-{options.search}"
 
 
 def main() -> int:
     """Search, then print."""
     options = _options()
-    task = re.sub(r"\W+", "-", options.task)
-    path = options.out / f"{task}-{options.seeds}-seeds-{options.steps}-steps.json"
-    search = Search(TFG, options.width, options.rounds).resumed(path)
-    seeds = range(0, options.seeds, options.batch)
-    with ProcessPoolExecutor(options.workers) as pool:
-
-        def score(points: Sequence[Point]) -> list[float]:
-            jobs = [
-                (options.task, p, s, options.batch, options.steps)
-                for p, s in product(points, seeds)
-            ]
-            values = list(tqdm(pool.map(points_of, jobs), total=len(jobs), desc="this round"))
-            size = len(seeds)
-            return [sum(values[k : k + size]) / size for k in range(0, len(values), size)]
-
-        ranked = search.run(score, lambda scores: search.save(path, scores))
-    best, value = ranked[0]
-    named = {c.name: number for c, number in zip(search.coordinates, best, strict=True)}
-    print(f"{options.task}: {value:.3f} with {named}")
-    print(f"Rule: Unified, relative, strength 1, samples 1, until {OURS_UNTIL:.0%}; all of {path}")
+    found = searched(options)
+    path = options.out / f"{_stem(options)}-best.json"
+    path.write_text(json.dumps({"task": options.task, **found}, indent=1) + "\n", encoding="utf-8")
+    print(f"{options.task}: {found['value']:.3f} with {found['settings']}")
+    print(json.dumps(found["node"], indent=1))
+    print(f"recurrences {found['recurrences']} up to {OURS_UNTIL:.0%} of the run; all of {path}")
     return 0
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.quality.tune", description=__doc__.splitlines()[0])
     parser.add_argument("--task", choices=[t.name for t in TASKS], default=TASKS[0].name)
+    parser.add_argument("--search", choices=searches.KINDS, default="unified", help="what to tune")
     parser.add_argument("--seeds", type=int, default=16, help="pictures for each score")
     parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
     parser.add_argument("--steps", type=int, default=20, help="sampling steps")
     parser.add_argument("--width", type=int, default=2, help="candidates kept in each round")
     parser.add_argument("--rounds", type=int, default=6, help="rounds at most")
     parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--ray", help="address of a Ray cluster to use instead, or auto")
     parser.add_argument("--out", type=Path, default=Path("out/tune"), help="folder to write into")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if min(options.seeds, options.batch, options.steps, options.workers) < 1:
         parser.error("--seeds, --batch, --steps and --workers must be at least 1")
+    if options.seeds % options.batch:
+        parser.error(f"--seeds must be a multiple of --batch, {options.batch}")
     return options
 
 

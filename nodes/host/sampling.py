@@ -37,6 +37,7 @@ def sample(
     recurrences: int = 1,
     start_percent: float = 0.0,
     end_percent: float = 1.0,
+    callback: Callable | None = None,
 ) -> dict[str, Any]:
     """Return the LATENT that the stock KSampler would, with the same bytes where recurrences is 1.
 
@@ -54,6 +55,7 @@ def sample(
         recurrences: how often each step inside the window is taken.
         start_percent: where recurrence begins, as a share of the model's timesteps.
         end_percent: where recurrence ends.
+        callback: told of each step in place of the host's preview and progress bar.
     """
     samples, noise = _prepared(model, latent, seed)
     plan = comfy.samplers.KSampler(
@@ -71,7 +73,7 @@ def sample(
         negative,
         samples,
         noise_mask=latent.get("noise_mask"),
-        callback=latent_preview.prepare_callback(model, len(plan.sigmas) - 1),
+        callback=callback or latent_preview.prepare_callback(model, len(plan.sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )

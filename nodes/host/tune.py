@@ -1,0 +1,200 @@
+"""Try settings in the host: sample under a rule, and let an energy judge what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import folder_paths
+import torch
+from torch import Tensor
+
+from ...guidance_core.compose import resolved
+from ...guidance_core.needs import is_active, needs
+from ...guidance_core.schedules import PercentWindow
+from ...guidance_core.tuning import Trial
+from ...guidance_core.types import Estimate
+from . import guide, sampling
+from .decode import decoder as choose_decoder
+from .networks import managed
+from .weights import normal
+
+FOLDER = "guidance_tuning"
+# Finished pictures are judged here: a schedule that goes to the end has its say, at 0 none has.
+FINISHED = 1e-4
+TICKS = 100  # of the progress bar, for each trial
+
+
+@dataclass(frozen=True, eq=False)
+class Trying:
+    """How settings are tried.
+
+    Arguments:
+        model: MODEL, unguided.
+        positive: CONDITIONING.
+        negative: CONDITIONING.
+        latent: LATENT to start from; its batch is sampled with every seed.
+        steps: number of steps.
+        cfg: scale of classifier-free guidance.
+        sampler_name: name of a sampler.
+        scheduler: name of a noise schedule.
+        metric: energy that judges finished pictures.
+        vae: the host's VAE, if any.
+        decoder: "auto", "vae", "taesd" or "rgb".
+
+    Raises:
+        ValueError: the metric cannot judge a finished picture.
+    """
+
+    model: Any
+    positive: Any
+    negative: Any
+    latent: dict[str, Any]
+    steps: int
+    cfg: float
+    sampler_name: str
+    scheduler: str
+    metric: Any
+    vae: Any = None
+    decoder: str = "auto"
+
+    def __post_init__(self) -> None:
+        needed = needs([self.metric])
+        if needed.captures:
+            raise ValueError(
+                "a metric judges finished pictures, but this energy reads attention or features "
+                "from inside the model: connect an energy of the picture as metric"
+            )
+        if needed.reads_image and self._reader() is None:
+            raise ValueError(
+                "the metric looks at the picture, but there is no VAE to decode the latent: "
+                "connect a VAE, or choose decoder 'taesd' or 'rgb'"
+            )
+        if not is_active(self._judge(), FINISHED):
+            raise ValueError(
+                "the metric's schedule ends before the picture is finished: connect it unscheduled"
+            )
+
+    def value(
+        self, rule: Any, seed: int, recurrences: int, window: PercentWindow, callback: Callable
+    ) -> float:
+        """Mean of the metric over the pictures of one seed, negative: higher is better.
+
+        Not a number where the guidance diverged.
+        """
+        guided = guide.apply(self.model, [rule], vae=self.vae, decoder=self.decoder)
+        plan = (seed, self.steps, self.cfg, self.sampler_name, self.scheduler)
+        ends = {"start_percent": window.start_percent, "end_percent": window.end_percent}
+        try:
+            latent = sampling.sample(
+                guided,
+                *plan,
+                *(self.positive, self.negative, self.latent),
+                recurrences=recurrences,
+                callback=callback,
+                **ends,
+            )
+        except RuntimeError as error:
+            if "not finite" not in str(error):
+                raise
+            return float("nan")
+        return -float(self.judged(latent["samples"]).mean())
+
+    def judged(self, samples: Tensor) -> Tensor:
+        """The metric (B,) of finished latents (B, C, *S), units of a LATENT."""
+        needed, reader = needs([self.metric]), self._reader()
+        patchers = [managed(network) for network in needed.networks]
+        patchers += reader.patchers if needed.reads_image and reader else []
+        comfy.model_management.load_models_gpu(patchers)
+        # Outside inference mode: an energy keeps what it computes first, for gradients later on.
+        with torch.inference_mode(False), torch.no_grad():
+            x0 = self.model.model.process_latent_in(normal(samples).to(self.model.load_device))
+            sigma = x0.new_full(x0.shape[:1], FINISHED)
+            return self._judge()(Estimate(normal(x0), sigma, decode=reader)).float().cpu()
+
+    def _reader(self) -> Any:
+        latent_format = self.model.get_model_object("latent_format")
+        return choose_decoder(self.decoder, self.vae, latent_format)
+
+    def _judge(self) -> Any:
+        to_sigma = self.model.get_model_object("model_sampling").percent_to_sigma
+        return resolved(self.metric, lambda percent: float(to_sigma(percent)))
+
+
+def measured(
+    value: Callable[[Trial, Callable], float], most: int
+) -> Callable[[list[Trial]], Iterator[tuple[Trial, float]]]:
+    """Measure trials one after another, with a progress bar on the node and the host's cancel.
+
+    Arguments:
+        value: value of a trial; its second argument is the callback of the sampler.
+        most: how many trials there are at most.
+    """
+    bar, done = comfy.utils.ProgressBar(most * TICKS), 0
+
+    def step(index: int, x0: Tensor, x: Tensor, total: int) -> None:
+        bar.update_absolute(done * TICKS + TICKS * (index + 1) // total)
+
+    def measure(trials: list[Trial]) -> Iterator[tuple[Trial, float]]:
+        nonlocal done
+        for trial in trials:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            yield trial, value(trial, step)
+            done += 1
+
+    return measure
+
+
+def file_of(name: str, key: str) -> Path:
+    """Where the trials of a search are kept, under ComfyUI's output folder.
+
+    Arguments:
+        name: chosen by the user.
+        key: tells searches of different workflows apart.
+
+    Raises:
+        ValueError: a name that is more than a name.
+    """
+    if not re.fullmatch(r"[\w-]{1,64}", name):
+        raise ValueError(
+            f"name must be 1 to 64 letters, digits, '-' or '_', got {name!r}: it names a file"
+        )
+    output = Path(folder_paths.get_output_directory()).resolve()
+    path = (output / FOLDER / f"{name}-{key}.json").resolve()
+    if not path.is_relative_to(output):
+        raise ValueError(f"{FOLDER} leads out of ComfyUI's output folder: remove the link")
+    return path
+
+
+def workflow_key(prompt: dict[str, Any] | None, node: str | None) -> str:
+    """Eight characters that change with whatever is connected to a node, however far away.
+
+    Arguments:
+        prompt: the workflow in API format, None where there is none.
+        node: id of the node.
+    """
+    above: dict[str, Any] = {}
+    waiting = [] if prompt is None or node is None else _linked(prompt[node])
+    while waiting:
+        key = waiting.pop()
+        if key not in above and key in (prompt or {}):
+            above[key] = {part: prompt[key].get(part) for part in ("class_type", "inputs")}
+            waiting += _linked(prompt[key])
+    links = None if prompt is None or node is None else _links(prompt[node])
+    text = json.dumps([links, above], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _links(node: dict[str, Any]) -> dict[str, Any]:
+    return {name: link for name, link in node["inputs"].items() if isinstance(link, list)}
+
+
+def _linked(node: dict[str, Any]) -> list[str]:
+    return [str(link[0]) for link in _links(node).values()]
