@@ -1,17 +1,17 @@
-"""Sample every task by every method with the same seeds, and write the table.
+"""Sample every task by every method with the same seeds and the same budget, and write the page.
 
     make bench-quality
-    python -m bench.quality --seeds 8 --steps 20 --methods unguided "ours: forward"
+    python -m bench.quality --seeds 8 --budget 40 --methods unguided ours
 
-Each finished batch of seeds is one line of bench/results/quality.jsonl, so that a run that was
-stopped goes on where it was. Lines of other weights of Shapes stay, but are not shown.
+The budget is in evaluations of the model for one picture, a backward pass counted as one more: each
+method takes as many steps as it allows. Each finished batch of seeds is noted in
+bench/results/quality.json, so that a run that was stopped goes on where it was. Batches of other
+weights of Shapes stay, but are not shown.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -23,40 +23,32 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bench.quality import report, tasks
-from bench.quality.methods import METHODS, Method
+from bench.quality.methods import METHODS, Method, steps_within
+from bench.quality.records import fingerprint, read, write
 from bench.quality.tasks import TASKS, Task
 from guidance_core.shapes import oracle, scenes
+from guidance_core.types import Rule
 from tools.demo import diffusers_host
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def fingerprint() -> str:
-    """Eight characters that change with the weights of Shapes."""
-    files = sorted(diffusers_host.WEIGHTS.rglob("*.safetensors"))
-    digest = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files))
-    return digest.hexdigest()[:8]
-
-
 def key(row: dict[str, Any]) -> tuple[Any, ...]:
     """What makes a batch the same batch."""
-    return tuple(row[name] for name in ("weights", "task", "method", "seed", "batch", "steps"))
+    return tuple(row[name] for name in ("weights", "task", "method", "seed", "batch", "budget"))
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Finished batches, each once; half a line, of a run that was killed, is left out."""
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        rows[key(row)] = row
-    return list(rows.values())
+def truth(seed: int, batch: int) -> Tensor:
+    """Pictures to be restored, for a batch of seeds."""
+    return scenes.render(tasks.scenes_of(seed, batch))
 
 
 def drawn(
-    model: diffusers_host.Shapes, task: Task, method: Method, batch: dict[str, Any]
+    model: diffusers_host.Shapes,
+    task: Task,
+    method: Method,
+    rules: Sequence[Rule],
+    batch: dict[str, Any],
 ) -> tuple[Tensor, float, int]:
     """Pictures (B, 3, 128, 128), seconds for one of them, and evaluations of the model for each."""
     settings = diffusers_host.Settings(
@@ -69,16 +61,14 @@ def drawn(
     )
     evaluations = 0
 
-    def counted(*_: object) -> None:
+    def counted(module: object, args: object, output: Any) -> None:
         nonlocal evaluations
-        evaluations += 1
+        evaluations += 2 if output.sample.requires_grad else 1
 
-    truth = scenes.render(tasks.scenes_of(batch["seed"], batch["batch"]))
-    rules = method.rules(task.build(model.device, truth), task)
     hook = model.unet.register_forward_hook(counted)
     began = time.perf_counter()
     try:
-        latents = diffusers_host.sample(model, rules, settings)
+        latents = diffusers_host.sample(model, rules, settings, positive=task.prompt)
     finally:
         hook.remove()
     with torch.no_grad():
@@ -93,17 +83,36 @@ def figures(task: Task, seed: int, pictures: Tensor) -> dict[str, Any]:
     error = (pictures - scenes.render(true)).square().flatten(1).mean(1)
     return {
         "satisfied": [task.satisfied(v, scene) for v, scene in zip(verdicts, true, strict=True)],
-        "psnr": None if task.asks else float((-10 * error.log10()).mean()),
+        "psnr": None if not task.restores else float((-10 * error.log10()).mean()),
         "clean": [verdict.clean for verdict in verdicts],
         "diversity": float(gaps.sum()) / max(1, len(gaps)) / pictures[0].numel() ** 0.5,
     }
 
 
+def tried(
+    model: diffusers_host.Shapes, task: Task, method: Method, batch: dict[str, Any]
+) -> dict[str, Any]:
+    """One batch of one cell: what came out, or why nothing did."""
+    energy = task.build(model.device, truth(batch["seed"], batch["batch"]))
+    try:
+        rules = method.rules(energy, task)
+    except ValueError as error:
+        return {**batch, "refused": str(error)}
+    batch = {**batch, "steps": steps_within(method, rules, batch["budget"])}
+    try:
+        pictures, seconds, evaluations = drawn(model, task, method, rules, batch)
+    except RuntimeError as error:
+        if "not finite" not in str(error):
+            raise
+        return {**batch, "diverged": str(error)}
+    row = {**batch, "evaluations": evaluations, "seconds": seconds}
+    return row | figures(task, batch["seed"], pictures)
+
+
 def run(options: argparse.Namespace) -> None:
-    """Sample what is missing, one line a batch."""
-    path, weights = options.results, fingerprint()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done = {key(row) for row in read(path)}
+    """Sample what is missing, and note each batch."""
+    weights, rows = fingerprint(), read(options.results)
+    done = {key(row) for row in rows}
     jobs = [
         (task, method, seed)
         for seed in range(0, options.seeds, options.batch)
@@ -117,37 +126,29 @@ def run(options: argparse.Namespace) -> None:
     for task, method, seed in bar:
         size = min(options.batch, options.seeds - seed)
         names = {"weights": weights, "task": task.name, "method": method.name}
-        batch = {**names, "seed": seed, "batch": size, "steps": options.steps}
+        batch = {**names, "seed": seed, "batch": size, "budget": options.budget}
         if key(batch) in done:
             continue
         bar.set_description(f"{task.name}, {method.name}")
-        try:
-            pictures, seconds, evaluations = drawn(model, task, method, batch)
-            row = {**batch, "evaluations": evaluations, "seconds": seconds}
-            row |= figures(task, seed, pictures)
-        except RuntimeError as error:
-            if "not finite" not in str(error):
-                raise
-            row = {**batch, "diverged": str(error)}
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        rows.append(tried(model, task, method, batch))
+        write(options.results, rows)
 
 
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.quality", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=64, help="pictures in each cell")
     parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
-    parser.add_argument("--steps", type=int, default=20, help="sampling steps")
+    parser.add_argument("--budget", type=int, default=40, help="evaluations for each picture")
     names, methods = [t.name for t in TASKS], [m.name for m in METHODS]
     parser.add_argument("--tasks", nargs="+", choices=names, default=names)
     parser.add_argument("--methods", nargs="+", choices=methods, default=methods)
-    results = ROOT / "bench" / "results" / "quality.jsonl"
+    results = ROOT / "bench" / "results" / "quality.json"
     parser.add_argument("--results", type=Path, default=results, help="finished batches")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "benchmark.md")
     parser.add_argument("--render", action="store_true", help="only write the page anew")
     options = parser.parse_args(arguments)
-    if min(options.seeds, options.batch, options.steps) < 1:
-        parser.error("--seeds, --batch and --steps must be at least 1")
+    if min(options.seeds, options.batch, options.budget) < 1:
+        parser.error("--seeds, --batch and --budget must be at least 1")
     return options
 
 
@@ -158,8 +159,8 @@ def main() -> int:
         run(options)
     weights = fingerprint()
     rows = [row for row in read(options.results) if row["weights"] == weights]
-    cells = report.cells([row for row in rows if row["steps"] == options.steps])
-    options.page.write_text(report.page(cells, options.steps, weights), encoding="utf-8")
+    cells = report.cells([row for row in rows if row["budget"] == options.budget])
+    options.page.write_text(report.page(cells, options.budget, weights), encoding="utf-8")
     report.plot(cells, options.page.with_suffix(".png"))
     print(report.table(cells))
     return 0

@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.quality.tasks import Task
+from guidance_core.compose import active, resolved
 from guidance_core.presets import PRESETS
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
-from guidance_core.rules.manifold import Manifold
 from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant, PercentWindow
 from guidance_core.types import Energy, Rule
+from tools.demo.diffusers_host import NoiseLevels
 
 OURS_UNTIL = 0.7
 
@@ -63,6 +64,12 @@ def _published(preset: str, **label: float) -> Callable[[Energy, Task], list[Rul
     return rules
 
 
+def _universal(energy: Energy, task: Task) -> list[Rule]:
+    """Forward guidance as released; its backward steps are those of its inverse problems."""
+    forward = Forward(energy, Constant(5.0), "absolute")
+    return [forward, Backward(energy, Constant(), "absolute", steps=4)] if task.norm else [forward]
+
+
 def _tfg(energy: Energy, task: Task) -> list[Rule]:
     """TFG's own numbers for the task."""
     if task.norm is None:
@@ -71,9 +78,28 @@ def _tfg(energy: Energy, task: Task) -> list[Rule]:
     return _published(name)(energy, task)
 
 
-def _ours(kind: type, strength: float) -> Callable[[Energy, Task], list[Rule]]:
-    window = PercentWindow(0.0, OURS_UNTIL, value=strength)
-    return lambda energy, task: [kind(energy, window)]
+def _ours(energy: Energy, task: Task) -> list[Rule]:
+    return [Forward(energy, PercentWindow(0.0, OURS_UNTIL, value=0.5))]
+
+
+def cost(method: Method, rules: Sequence[Rule], steps: int) -> int:
+    """Evaluations of the model for one picture at CFG 1, a backward pass counted as one more."""
+    levels = NoiseLevels()
+    own = [resolved(rule, levels.at_percent) for rule in rules]
+    through = [rule for rule in own if getattr(rule, "through_model", True)]
+    end, total = levels.at_percent(method.end_percent), 0
+    for sigma in levels.normal(steps)[:-1].tolist():
+        once = 2 if active(through, sigma) else 1
+        total += once * (method.recurrences if sigma > end else 1)
+    return total
+
+
+def steps_within(method: Method, rules: Sequence[Rule], budget: int) -> int:
+    """The most steps that cost no more than a budget of evaluations, at least 1."""
+    for steps in range(budget, 1, -1):
+        if cost(method, rules, steps) <= budget:
+            return steps
+    return 1
 
 
 METHODS = (
@@ -81,24 +107,26 @@ METHODS = (
     Method(
         "DPS", _published("DPS", rho=1.0), eta=1.0, note="rho 1 (TFG, labels); 0.3 for measurements"
     ),
-    Method("LGD", _published("LGD", rho=1.0, gamma=1.0, samples=4), eta=1.0, note="rho 1, 4 draws"),
+    Method(
+        "LGD",
+        _published("LGD", rho=1.0, gamma=1.0, samples=2),
+        eta=1.0,
+        note="rho 1; 2 draws, 4 for measurements",
+    ),
     Method(
         "FreeDoM",
         lambda energy, task: [Posterior(energy, FreedomText())],
-        recurrences=4,
+        recurrences=2,
         end_percent=0.5,
         eta=1.0,
-        note="0.02 of the noise (its text guidance); 4 recurrences in the first half",
+        note="0.02 of the noise (its text guidance); 2 recurrences in the first half",
     ),
     Method("MPGD", _published("MPGD", mu=1.0), eta=1.0, note="mu 1; 4 for measurements"),
     Method(
         "universal guidance",
-        lambda energy, task: [
-            Forward(energy, Constant(5.0), "absolute"),
-            Backward(energy, Constant(), "absolute", steps=4),
-        ],
-        recurrences=5,
-        note="weight 5, Adam 0.01 for 4 steps, 5 recurrences",
+        _universal,
+        recurrences=2,
+        note="weight 5, 2 recurrences; measurements also Adam 0.01 for 4 steps",
     ),
     Method(
         "TFG",
@@ -106,7 +134,5 @@ METHODS = (
         eta=1.0,
         note="rho 2, mu 0.5, gamma 0.1, 4 iterations (ImageNet labels); its own for measurements",
     ),
-    Method("ours: forward", _ours(Forward, 0.5), 2, OURS_UNTIL, note="the node's defaults"),
-    Method("ours: manifold", _ours(Manifold, 1.0), 2, OURS_UNTIL, note="strength 1"),
-    Method("ours: unified", _ours(Unified, 0.5), 2, OURS_UNTIL, note="the node's defaults"),
+    Method("ours", _ours, note="Rule: Forward with its defaults"),
 )

@@ -11,18 +11,23 @@ from bench.quality.methods import METHODS
 from bench.quality.tasks import TASKS
 
 COLUMNS = (
-    *("satisfied", "clean", "both", "PSNR", "diversity"),
+    *("satisfied", "clean", "both", "PSNR", "diversity", "steps"),
     *("model evaluations", "s/picture", "pictures"),
 )
 Cells = Mapping[tuple[str, str], Mapping[str, float]]
 
 
 def cells(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, float]]:
-    """Means over all batches of a task and a method; a batch that diverged satisfies nothing."""
+    """Means over all batches of a task and a method; a batch that diverged satisfies nothing.
+
+    A method that cannot use a task's energy has an empty cell.
+    """
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         found.setdefault((row["task"], row["method"]), []).append(row)
-    return {name: _cell(batches) for name, batches in found.items()}
+    return {
+        name: {} if "refused" in batches[0] else _cell(batches) for name, batches in found.items()
+    }
 
 
 def _cell(batches: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -38,6 +43,7 @@ def _cell(batches: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "both": sum(s and c for b in whole for s, c in zip(b["satisfied"], b["clean"], strict=True))
         / pictures,
         "diversity": mean("diversity"),
+        "steps": mean("steps"),
         "psnr": mean("psnr") if all(b.get("psnr") is not None for b in whole) else math.nan,
         "evaluations": mean("evaluations"),
         "seconds": mean("seconds"),
@@ -58,8 +64,12 @@ def table(found: Cells) -> str:
             "|---" * (1 + len(COLUMNS)) + "|",
         ]
         for name, cell in own:
+            if not cell:
+                lines.append(f"| {name} | cannot use this energy |" + " |" * (len(COLUMNS) - 1))
+                continue
             shares = " | ".join(f"{cell[part]:.2f}" for part in ("satisfied", "clean", "both"))
-            costs = f"{cell['evaluations']:.0f} | {cell['seconds']:.2f} | {cell['pictures']:.0f}"
+            costs = " | ".join(f"{cell[part]:.0f}" for part in ("steps", "evaluations"))
+            costs += f" | {cell['seconds']:.2f} | {cell['pictures']:.0f}"
             psnr = "" if math.isnan(cell["psnr"]) else f"{cell['psnr']:.1f}"
             lines.append(f"| {name} | {shares} | {psnr} | {cell['diversity']:.3f} | {costs} |")
         lines.append("")
@@ -105,7 +115,7 @@ def plot(found: Cells, path: Path) -> None:
     ):
         for index, method in enumerate(METHODS):
             cell = found.get((task.name, method.name))
-            if cell is not None:
+            if cell:
                 axis.plot(
                     cell["clean"],
                     cell["satisfied"],

@@ -13,22 +13,24 @@ from torch import Tensor
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.measurement import Measurement
+from guidance_core.energies.position import Position
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.networks import classifier, clip
 from guidance_core.operators import GaussianBlur, Hide, Operator, Shrink
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import SIDE, Item, Scene, random_scene
+from guidance_core.tokens import Word
 from guidance_core.types import Energy, seeded_noise
 from tools.demo.diffusers_host import WEIGHTS
 
 NOISE = 0.05  # of a measurement, pictures in [0, 1]; DPS has it in [-1, 1]
-NEAR = 12.0  # pixels between a restored object and the true one
+NEAR = 12.0  # pixels between an object and its true or its asked place
 Build = Callable[[torch.device, Tensor], Energy]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One target for the empty prompt.
+    """One target.
 
     Arguments:
         name: name in the tables.
@@ -37,20 +39,35 @@ class Task:
         build: its energy, on a device, for true pictures (B, 3, 128, 128) that only measurements
             look at.
         norm: factor that makes the root of the energy the norm of a residual of pictures in
-            [-1, 1], which published step sizes count in; None for log-probabilities.
+            [-1, 1], which published step sizes count in; None for other energies.
+        prompt: what the model is told.
+        place: x and y of the object's centre that is asked for, in [0, 1]; None for any.
     """
 
     name: str
     asks: str
     build: Build
     norm: float | None = None
+    prompt: str = ""
+    place: tuple[float, float] | None = None
+
+    @property
+    def restores(self) -> bool:
+        """Whether a true scene is to come out."""
+        return not self.asks
 
     def satisfied(self, verdict: Verdict, scene: Scene) -> bool:
         """Whether some object is everything that is asked, or each true one is there again."""
-        if not self.asks:
+        if self.restores:
             return all(any(_same(item, seen) for seen in verdict.items) for item in scene.items)
         words = set(self.asks.split()) - {"a"}
-        return any(words <= {i.shape, i.colour, i.size} for i in verdict.items)
+        return any(words <= {i.shape, i.colour, i.size} and self._placed(i) for i in verdict.items)
+
+    def _placed(self, item: Item) -> bool:
+        if self.place is None:
+            return True
+        x, y = (SIDE * part for part in self.place)
+        return math.hypot(item.x - x, item.y - y) < NEAR
 
 
 def _same(item: Item, seen: Item) -> bool:
@@ -86,6 +103,12 @@ def _text(sentence: str) -> Build:
     return lambda device, truth: ClipText(_clip(device), sentence)
 
 
+def _at(place: tuple[float, float]) -> Build:
+    # Start, a, big, red, circle.
+    words = (Word("big red circle", (2, 3, 4)),)
+    return lambda device, truth: Position(words, place)
+
+
 def _restored(name: str, operator: Operator, side: int) -> Task:
     """A measurement with noise of its own for each true picture, `side` pixels wide."""
 
@@ -104,6 +127,7 @@ def _half() -> Tensor:
     return missing
 
 
+PLACE = (0.3, 0.7)
 TASKS = (
     Task("colour label", "red", _labels("red")),
     Task("shape label", "circle", _labels("circle")),
@@ -112,4 +136,11 @@ TASKS = (
     _restored("super-resolution x4", Shrink(4, "bicubic"), SIDE // 4),
     _restored("deblurring", GaussianBlur(3.0), SIDE),
     _restored("inpainting", Hide(_half()), SIDE),
+    Task(
+        "position",
+        "a big red circle",
+        _at(PLACE),
+        prompt="a big red circle",
+        place=PLACE,
+    ),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 
@@ -11,25 +9,31 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from bench.quality import __main__ as quality
-from bench.quality import report
-from bench.quality.methods import METHODS, FreedomText
+from bench.quality import records, report
+from bench.quality.methods import METHODS, FreedomText, cost, steps_within
 from bench.quality.tasks import TASKS, scenes_of
+from guidance_core.captures import Attention, Features
 from guidance_core.process import ancestral_noise
 from guidance_core.shapes import oracle, scenes
+from guidance_core.shapes.scenes import Item, Scene
 from guidance_core.types import Estimate, Run, euler_share
 from tools.demo import diffusers_host
+from tools.demo.reading import Reading
 
-BATCH = {"weights": "w", "task": "colour label", "method": "DPS", "seed": 0, "batch": 2, "steps": 3}
-FIGURES = {"evaluations": 3, "seconds": 1.0, "diversity": 0.1, "psnr": None}
+BATCH = {"weights": "w", "task": "colour label", "method": "DPS", "seed": 0, "batch": 2}
+BATCH |= {"budget": 3}
+FIGURES = {"evaluations": 3, "seconds": 1.0, "diversity": 0.1, "psnr": None, "steps": 2}
 
 
-def test_a_line_cut_short_is_left_out(tmp_path):
-    path = tmp_path / "results.jsonl"
-    assert quality.read(path) == []
-    line = json.dumps(BATCH) + "\n"
-    path.write_text(2 * line + '{"weights": "w", "ta', encoding="utf-8")
-    (row,) = quality.read(path)
-    assert quality.key(row) == tuple(BATCH.values())
+def test_batches_are_written_whole_and_read_again(tmp_path):
+    path = tmp_path / "results" / "quality.json"
+    assert records.read(path) == []
+    rows = [{**BATCH, **FIGURES}, {**BATCH, "seed": 2, "diverged": "not finite"}]
+    records.write(path, rows)
+    assert records.read(path) == rows
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 4
+    assert quality.key(rows[0]) == tuple(BATCH.values())
+    assert not list(path.parent.glob("*.part"))
 
 
 def test_cells_are_means_over_pictures_and_what_diverged_counts_as_missed():
@@ -40,20 +44,21 @@ def test_cells_are_means_over_pictures_and_what_diverged_counts_as_missed():
     cell = report.cells(rows)["colour label", "DPS"]
     assert (cell["satisfied"], cell["clean"], cell["both"]) == (0.5, 0.25, 0.25)
     assert (cell["pictures"], cell["evaluations"]) == (4, 3)
-    assert "| DPS | 0.50 | 0.25 | 0.25 |  | 0.100 | 3 | 1.00 | 4 |" in report.table(
-        {("colour label", "DPS"): cell}
-    )
+    refused = report.cells([{**BATCH, "method": "MPGD", "refused": "no maps at the estimate"}])
+    table = report.table({("colour label", "DPS"): cell, **refused})
+    assert "| DPS | 0.50 | 0.25 | 0.25 |  | 0.100 | 2 | 3 | 1.00 | 4 |" in table
+    assert "| MPGD | cannot use this energy |" in table
 
 
 def test_true_scenes_satisfy_every_restoration_and_others_do_not():
     true, other = scenes_of(0, 3), scenes_of(50, 3)
     verdicts = oracle.judge(scenes.render(true))
-    for task in (task for task in TASKS if not task.asks):
+    for task in (task for task in TASKS if task.restores):
         assert all(task.satisfied(v, scene) for v, scene in zip(verdicts, true, strict=True))
         assert not any(task.satisfied(v, scene) for v, scene in zip(verdicts, other, strict=True))
 
 
-@pytest.mark.parametrize("task", [t for t in TASKS if not t.asks], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [t for t in TASKS if t.restores], ids=lambda task: task.name)
 def test_truth_is_what_restorations_ask_for(task):
     pictures = scenes.render(scenes_of(0, 2))
     energy = task.build(torch.device("cpu"), pictures)
@@ -61,12 +66,84 @@ def test_truth_is_what_restorations_ask_for(task):
     assert (seen(pictures) < 0.1 * seen(1 - pictures)).all()
 
 
-def test_every_method_builds_rules_for_every_kind_of_task():
+def test_an_object_satisfies_where_it_was_asked_for_only():
+    task = next(task for task in TASKS if task.place)
+    x, y = (scenes.SIDE * part for part in task.place)
+    shown = [
+        Scene((Item("circle", colour, "big", x + shift, y, 20.0),))
+        for colour, shift in (("red", 5.0), ("red", 20.0), ("blue", 0.0))
+    ]
+    verdicts = oracle.judge(scenes.render(shown))
+    assert [task.satisfied(v, scene) for v, scene in zip(verdicts, shown, strict=True)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+class Maps:
+    captures = frozenset({Attention()})
+
+    def __call__(self, estimate):
+        return estimate.x0.flatten(1).sum(1)
+
+
+def test_methods_at_the_estimate_refuse_attention_and_the_others_take_it():
+    task = next(task for task in TASKS if task.place)
+    refusing = []
+    for method in METHODS:
+        try:
+            method.rules(Maps(), task)
+        except ValueError:
+            refusing.append(method.name)
+    assert refusing == ["LGD", "MPGD", "TFG"]
+
+
+def test_every_method_spends_the_budget_and_no_more():
     energy = lambda estimate: estimate.x0.flatten(1).sum(1)
     kinds = {task.norm is None: task for task in TASKS}
     for method in METHODS:
         for task in kinds.values():
-            assert len(method.rules(energy, task)) == len(method.rules(energy, kinds[True]))
+            rules = method.rules(energy, task)
+            steps = steps_within(method, rules, 40)
+            assert cost(method, rules, steps) <= 40 < cost(method, rules, steps + 1)
+    unguided, dps = METHODS[0], METHODS[1]
+    assert steps_within(unguided, [], 40) == 40
+    assert steps_within(dps, dps.rules(energy, kinds[True]), 40) == 20
+    assert steps_within(dps, dps.rules(energy, kinds[True]), 1) == 1
+
+
+class Layer(torch.nn.Module):
+    """As much of an attention layer of diffusers as is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.attn2 = torch.nn.Module()
+        self.attn2.heads = 2
+        self.attn2.to_q, self.attn2.to_k = torch.nn.Linear(6, 8), torch.nn.Linear(5, 8)
+
+    def forward(self, x, context):
+        return self.attn2.to_q(x), self.attn2.to_k(context)
+
+
+def test_the_embedded_host_reads_attention_while_it_is_open():
+    unet = torch.nn.ModuleDict({"up_blocks": Layer(), "down_blocks": Layer()})
+    request = Attention((1, 2))
+    reading = Reading(unet, [request])
+    x, context = torch.randn(3, 16, 6, requires_grad=True), torch.randn(3, 7, 5)
+    with reading.open() as read:
+        for layer in unet.values():
+            q, k = layer(x, context)
+    q, k = unet["up_blocks"](x, context)
+    (found,) = read[request]
+    assert found.shape == (3, 2, 4, 4)
+    logits = torch.einsum("bqhd,bkhd->bhqk", q.reshape(3, 16, 2, 4), k.reshape(3, 7, 2, 4)) / 2
+    expected = logits.softmax(-1).mean(1)[..., 1:3].transpose(1, 2).reshape(3, 2, 4, 4)
+    torch.testing.assert_close(found, expected)
+    assert torch.autograd.grad(found.square().sum(), x)[0].abs().sum() > 0
+    assert not any(module._forward_hooks for module in unet.modules())
+    with pytest.raises(ValueError, match="default layers only"):
+        Reading(unet, [Features()])
 
 
 def test_freedom_pushes_by_a_share_of_the_noise():

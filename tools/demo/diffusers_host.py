@@ -7,7 +7,7 @@ that both hosts give the same latents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, pairwise
@@ -18,9 +18,11 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from guidance_core.compose import active, guided, resolved
+from guidance_core.captures import Capture
+from guidance_core.compose import active, energies_of, guided, resolved
 from guidance_core.recurrence import Sampler, recurrent
 from guidance_core.types import Denoiser, Estimate, Rule, Run
+from tools.demo.reading import Reading
 from tools.shapes import text
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "shapes"
@@ -117,9 +119,15 @@ class NoiseLevels:
         return float(self.sigma(torch.tensor((1 - percent) * (TRAIN_STEPS - 1))))
 
 
-def denoiser(model: Shapes, positive: Tensor, negative: Tensor, cfg: float) -> Denoiser:
+def denoiser(
+    model: Shapes,
+    positive: Tensor,
+    negative: Tensor,
+    cfg: float,
+    captures: Iterable[Capture] = (),
+) -> Denoiser:
     """One model evaluation with classifier-free guidance; only the positive half has a graph."""
-    levels = NoiseLevels()
+    levels, reading = NoiseLevels(), Reading(model.unet, captures)
 
     def branch(x: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
         scale = sigma.view(-1, 1, 1, 1)
@@ -128,13 +136,14 @@ def denoiser(model: Shapes, positive: Tensor, negative: Tensor, cfg: float) -> D
         return x - scale * model.unet(inputs, levels.timestep(sigma), context).sample
 
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:
-        cond = branch(x, sigma, positive)
+        with reading.open() as read:
+            cond = branch(x, sigma, positive)
         if cfg == 1:
-            return Estimate(cond, sigma, decode=model.decode, cond=cond)
+            return Estimate(cond, sigma, model.decode, read, cond=cond)
         with torch.no_grad():
             uncond = branch(x, sigma, negative)
         x0 = uncond + cfg * (cond - uncond)
-        return Estimate(x0, sigma, decode=model.decode, cond=cond, uncond=uncond)
+        return Estimate(x0, sigma, model.decode, read, cond=cond, uncond=uncond)
 
     return denoise
 
@@ -190,7 +199,7 @@ def sample(
     run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed, share=share)
     own = [resolved(rule, levels.at_percent) for rule in rules]
     prompts = [model.encode([prompt]) for prompt in (positive, negative)]
-    plain = denoiser(model, *prompts, settings.cfg)
+    plain = denoiser(model, *prompts, settings.cfg, energies_of(own).captures)
     steered = guided(own, plain, run)
 
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:

@@ -1,0 +1,32 @@
+"""Finished batches in a file, so that a benchmark that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "shapes"
+
+
+def fingerprint() -> str:
+    """Eight characters that change with the weights of Shapes."""
+    files = sorted(WEIGHTS.rglob("*.safetensors"))
+    digest = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files))
+    return digest.hexdigest()[:8]
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Finished batches."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write finished batches, one a line; the file is always whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(".part")
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    half.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    half.replace(path)

@@ -1,0 +1,136 @@
+"""Does one strength suit every sampler and every number of steps? Measured in a real ComfyUI.
+
+    python -m bench.transfer
+    python -m bench.transfer --pictures 32 --labels red circle
+
+KSampler (Guided) with its default widgets, at CFG 1 with empty prompts, is asked for labels of the
+Shapes classifier; the oracle judges from pixels. Each finished batch is noted in
+bench/results/transfer.json, so that a run that was stopped goes on where it was; the page is
+written by `python -m bench.quality --render`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.quality.records import fingerprint, read, write
+from tools import environment, hosts
+
+RESULTS = hosts.CHECKOUT / "bench" / "results" / "transfer.json"
+STEPS = (20, 50, 100)
+AT = 30  # steps of the comparison of samplers
+SAMPLERS = (
+    *("euler", "dpmpp_2m", "uni_pc", "euler_ancestral", "dpmpp_sde"),
+    *("lcm", "ddim", "res_multistep"),
+)
+NOTES = {
+    "lcm": "made for distilled models: on others its pictures are unfinished, guided or not",
+}
+
+
+def plan() -> list[tuple[str, int, bool]]:
+    """Sampler, steps, and whether guided, of every cell."""
+    steps = [("euler", count, True) for count in STEPS]
+    samplers = [(name, AT, guided) for name in SAMPLERS for guided in (True, False)]
+    return [*steps, *samplers]
+
+
+def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes a batch the same batch."""
+    names = ("weights", "sampler", "steps", "guided", "label", "seed", "batch")
+    return tuple(row[name] for name in names)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Sample what is missing, inside ComfyUI's python."""
+    from bench import transfer_host
+
+    rows, weights = read(options.results), fingerprint()
+    done = {key(row) for row in rows}
+    for seed in range(0, options.pictures, options.batch):
+        for sampler, steps, guided in plan():
+            for label in options.labels:
+                row = {"weights": weights, "sampler": sampler, "steps": steps, "guided": guided}
+                row |= {"label": label, "seed": seed, "batch": options.batch}
+                if key(row) in done or sampler not in options.samplers:
+                    continue
+                rows.append({**row, **transfer_host.drawn(**row)})
+                write(options.results, rows)
+                print(json.dumps(rows[-1]), flush=True)
+
+
+def shares(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int, bool], dict[str, float]]:
+    """Satisfied and clean shares, over labels and seeds, and how many pictures."""
+    found = {}
+    for cell in plan():
+        own = [row for row in rows if (row["sampler"], row["steps"], row["guided"]) == cell]
+        count = sum(row["batch"] for row in own)
+        if count:
+            parts = {part: sum(sum(row[part]) for row in own) / count for part in PARTS}
+            found[cell] = {**parts, "pictures": count}
+    return found
+
+
+PARTS = ("satisfied", "clean")
+
+
+def section(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The part of the page about one strength for all, in Markdown; empty without results."""
+    found = shares(rows)
+    if not found:
+        return []
+    lines = [
+        "## One strength for every sampler and number of steps",
+        "",
+        "Written by `python -m bench.transfer`: KSampler (Guided) of a real ComfyUI with its "
+        "default widgets, CFG 1, empty prompts, labels",
+        f"{', '.join(sorted({row['label'] for row in rows}))} of the classifier.",
+        "",
+        "| sampler | steps | satisfied | clean | pictures | unguided: satisfied | clean |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (sampler, steps, guided), cell in found.items():
+        if guided:
+            plain = found.get((sampler, steps, False))
+            own = " | ".join(f"{cell[part]:.2f}" for part in PARTS)
+            other = " | ".join("" if plain is None else f"{plain[part]:.2f}" for part in PARTS)
+            lines.append(f"| {sampler} | {steps} | {own} | {cell['pictures']} | {other} |")
+    notes = [f"* {sampler}: {note}." for sampler, note in NOTES.items()]
+    return [*lines, "", *notes, ""]
+
+
+def main() -> int:
+    """Measure, in ComfyUI's own python."""
+    options = _options()
+    if os.environ.get("EG_INSIDE"):
+        run(options)
+        return 0
+    host = next(iter(hosts.find()), None)
+    if host is None:
+        sys.exit("bench.transfer: no ComfyUI found: set COMFYUI_PATH to the folder of main.py")
+    variables = {"COMFYUI_PATH": str(host.path), "EG_INSIDE": "1"}
+    command = [str(environment.of(host)), "-m", "bench.transfer", *sys.argv[1:]]
+    return subprocess.run(
+        command, cwd=hosts.CHECKOUT, env={**os.environ, **variables}, check=False
+    ).returncode
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.transfer", description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=int, default=32, help="for each label and cell")
+    parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
+    parser.add_argument("--labels", nargs="+", default=["red", "circle"])
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
+    parser.add_argument("--results", type=Path, default=RESULTS, help="finished batches")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
