@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from bench import transfer
 from bench.quality import report, tasks
 from bench.quality.methods import METHODS, Method, steps_within
 from bench.quality.records import fingerprint, read, write
@@ -160,7 +161,9 @@ def main() -> int:
     weights = fingerprint()
     rows = [row for row in read(options.results) if row["weights"] == weights]
     cells = report.cells([row for row in rows if row["budget"] == options.budget])
-    options.page.write_text(report.page(cells, options.budget, weights), encoding="utf-8")
+    others = [row for row in read(transfer.RESULTS) if row["weights"] == weights]
+    more = transfer.section(others)
+    options.page.write_text(report.page(cells, options.budget, weights, more), encoding="utf-8")
     report.plot(cells, options.page.with_suffix(".png"))
     print(report.table(cells))
     return 0

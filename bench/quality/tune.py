@@ -15,8 +15,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,56 +23,14 @@ import torch
 from tqdm import tqdm
 
 from bench.quality import __main__ as quality
-from bench.quality.methods import OURS_UNTIL, Method
+from bench.quality.methods import OURS_UNTIL
 from bench.quality.records import fingerprint
 from bench.quality.tasks import TASKS
+from bench.quality.trial import value_of
 from bench.quality.workers import spread
 from guidance_core import searches
 from guidance_core.needs import needs
-from guidance_core.rules.forward import Forward
-from guidance_core.rules.unified import Unified
-from guidance_core.schedules import PercentWindow
 from guidance_core.tuning import Point, Search, Trial, Trials
-from guidance_core.types import Energy, Rule
-from tools.demo import diffusers_host
-
-# Everything that a worker has to know: task, search, settings, first seed, batch, steps.
-Job = tuple[str, str, tuple[tuple[str, float], ...], int, int, int]
-
-
-@cache
-def _model() -> diffusers_host.Shapes:
-    torch.set_num_threads(1)
-    return diffusers_host.load()
-
-
-def rule_of(kind: str, energy: Energy, settings: Mapping[str, float]) -> Rule:
-    """The rule that settings are."""
-    if kind == "unified":
-        return Unified(energy, PercentWindow(0.0, OURS_UNTIL), **searches.sizes(settings))
-    end = settings.get("end", OURS_UNTIL)
-    return Forward(energy, PercentWindow(0.0, end, value=settings["strength"]))
-
-
-def value_of(job: Job) -> float:
-    """What the oracle thinks of one batch of seeds, higher is better; no number if it diverged."""
-    name, kind, settings, seed, batch, steps = job
-    task, found = next(task for task in TASKS if task.name == name), dict(settings)
-    rule = rule_of(kind, task.build(_model().device, quality.truth(seed, batch)), found)
-    again = int(found.get("recurrences", 1))
-    method = Method("tuned", lambda energy, task: [rule], again, OURS_UNTIL)
-    sampling = {"seed": seed, "batch": batch, "steps": steps}
-    try:
-        pictures, _, _ = quality.drawn(_model(), task, method, [rule], sampling)
-    except RuntimeError as error:
-        if "not finite" not in str(error):
-            raise
-        return float("nan")
-    seen = quality.figures(task, seed, pictures)
-    if task.restores:
-        return float(seen["psnr"])
-    pairs = zip(seen["satisfied"], seen["clean"], strict=True)
-    return sum(satisfied and clean for satisfied, clean in pairs) / batch
 
 
 def searched(options: argparse.Namespace) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import torch
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
+from bench import transfer
 from bench.quality import __main__ as quality
-from bench.quality import records, report
+from bench.quality import records, report, trial, tune
 from bench.quality.methods import METHODS, FreedomText, cost, steps_within
 from bench.quality.tasks import TASKS, scenes_of
 from guidance_core.captures import Attention, Features
@@ -48,6 +49,26 @@ def test_cells_are_means_over_pictures_and_what_diverged_counts_as_missed():
     table = report.table({("colour label", "DPS"): cell, **refused})
     assert "| DPS | 0.50 | 0.25 | 0.25 |  | 0.100 | 2 | 3 | 1.00 | 4 |" in table
     assert "| MPGD | cannot use this energy |" in table
+
+
+def test_the_summary_sets_ours_against_the_best_of_each_task():
+    shares = {"unguided": 0.9, "DPS": 0.25, "MPGD": 0.5, "ours": 0.75}
+    found = {("colour label", name): {"both": share} for name, share in shares.items()}
+    lines = "\n".join(report.summary({**found, ("colour label", "TFG"): {}}))
+    assert "| colour label | MPGD | 0.50 | 0.75 |" in lines
+    assert "0.500, of ours 0.250: 50 % fewer" in lines
+    assert report.summary({("colour label", "DPS"): {"both": 1.0}}) == []
+
+
+def test_the_page_about_samplers_sets_guided_beside_unguided():
+    row = {"sampler": "euler", "steps": transfer.AT, "label": "red", "batch": 2}
+    rows = [
+        {**row, "guided": True, "satisfied": [True, True], "clean": [True, False]},
+        {**row, "guided": False, "satisfied": [False, True], "clean": [True, True]},
+    ]
+    lines = transfer.section(rows)
+    assert f"| euler | {transfer.AT} | 1.00 | 0.50 | 2 | 0.50 | 1.00 |" in lines
+    assert transfer.section([]) == []
 
 
 def test_true_scenes_satisfy_every_restoration_and_others_do_not():
@@ -159,3 +180,33 @@ def test_ancestral_steps_of_the_demo_host():
     x = diffusers_host.ancestral(1.0, run)(still, torch.zeros(1, 4, 64, 64), run.sigmas)
     expected = ancestral_noise(run.sigmas[:1], run.sigmas[1:], torch.ones_like)
     assert float(x.std()) == pytest.approx(float(expected), rel=0.02)
+
+
+def test_the_tuner_goes_on_where_it_was_and_gives_the_rule(tmp_path, monkeypatch):
+    tried = []
+
+    def spread(task, jobs, workers, ray):
+        assert task is trial.value_of
+        for job in jobs:
+            if len(tried) == 3:
+                tried.append(None)
+                raise KeyboardInterrupt
+            tried.append(job)
+            yield job, dict(job[2])["rho"] + job[3]
+
+    monkeypatch.setattr(tune, "spread", spread)
+    arguments = ["--task", "colour label", "--seeds", "4", "--batch", "2", "--rounds", "2"]
+    options = tune._options([*arguments, "--out", str(tmp_path)])
+    with pytest.raises(KeyboardInterrupt):
+        tune.searched(options)
+    found = tune.searched(options)
+    assert len(set(tried)) == len(tried)
+    assert found["settings"]["rho"] == 1.0
+    assert found["value"] == 1.0 + (0 + 2) / 2
+    assert found["node"]["class_type"] == "EGRuleUnified"
+    assert found["node"]["inputs"]["rho"] == 1.0
+    energy = lambda estimate: estimate.x0.flatten(1).sum(1)
+    assert trial.rule_of("unified", energy, found["settings"]).rho == 1.0
+    assert trial.rule_of("strength", energy, {"strength": 0.5, "end": 0.3}).strength.value == 0.5
+    with pytest.raises(SystemExit):
+        tune._options(["--seeds", "3", "--batch", "2"])
