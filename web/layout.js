@@ -27,7 +27,7 @@ class Editor {
     this.node = node;
     this.kind = NODES[node.comfyClass];
     this.height = 200;
-    /** @type {{handle: string, item: Item, x: number, y: number} | null} */
+    /** What is dragged, and from where in the window. @type {{handle: string, item: Item, x: number, y: number} | null} */
     this.held = null;
     this.stage = html("div", { class: "eg-stage", title: this.help() });
     this.element = html("div", { class: "eg-panel eg-layout" }, this.stage);
@@ -36,7 +36,8 @@ class Editor {
     this.stage.addEventListener("pointerdown", (event) => this.down(event));
     this.stage.addEventListener("pointermove", (event) => this.move(event));
     this.stage.addEventListener("pointerup", () => this.up());
-    this.stage.addEventListener("pointercancel", () => this.up());
+    // Also where the frontend hides the node under the pointer.
+    this.stage.addEventListener("lostpointercapture", () => this.up());
     this.stage.addEventListener("mousedown", (event) => event.preventDefault());
     this.stage.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.draw()).observe(this.element);
@@ -71,7 +72,9 @@ class Editor {
     const height = Math.round(Math.min(width / backdrop.aspect, TALLEST));
     const name = t("layout.title", "layout");
     const picture = connected(this.node) || backdrop.address;
+    const focused = this.stage.querySelector(":focus")?.getAttribute("data-handle");
     this.stage.replaceChildren(drawn([...this.others(), this.item(true)], picture, width, height, name));
+    if (focused) this.focus(focused);
     if (Math.abs(height - this.height) < 2) return;
     this.height = height;
     refit(this.node);
@@ -93,11 +96,13 @@ class Editor {
     const handle = hit(item, x, y, near);
     if (!handle) return;
     this.stage.setPointerCapture(event.pointerId);
-    this.held = { handle, item, x, y };
-    if (item.kind !== "point") return this.focus(handle);
+    this.held = { handle, item, x: event.clientX, y: event.clientY };
+    const at = anchor(item, "move");
+    if (item.kind !== "point" || near(x, y, at)) return this.focus(handle);
     // A point comes to where the picture is pressed.
-    const [px, py] = anchor(item, "move");
-    this.held = near(x, y, [px, py]) ? this.held : { handle, item, x: px, y: py };
+    const box = this.stage.getBoundingClientRect();
+    this.held.x -= (x - at[0]) * box.width;
+    this.held.y -= (y - at[1]) * box.height;
     this.move(event);
   }
 
@@ -105,9 +110,11 @@ class Editor {
   move(event) {
     if (!this.held) return;
     const { handle, item, x, y } = this.held;
-    const [toX, toY] = this.place(event);
+    // By how far the pointer went: the node itself may move under it.
+    const box = this.stage.getBoundingClientRect();
+    const [dx, dy] = [(event.clientX - x) / box.width, (event.clientY - y) / box.height];
     const free = (/** @type {string} */ axis, /** @type {number} */ value) => value;
-    this.write(item, handle, toX - x, toY - y, event.altKey ? free : snapper(this.others()));
+    this.write(item, handle, dx, dy, event.altKey ? free : snapper(this.others()));
   }
 
   up() {

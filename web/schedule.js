@@ -23,6 +23,8 @@ class Editor {
   constructor(node) {
     this.node = node;
     this.held = -1;
+    /** From the pointer to what it holds. */
+    this.offset = [0, 0];
     this.stage = html("div", { class: "eg-stage", title: this.help() });
     this.bar = html("div", { class: "eg-bar" }, ...this.buttons());
     this.element = html("div", { class: "eg-panel eg-schedule" }, this.bar, this.stage);
@@ -31,7 +33,8 @@ class Editor {
     this.stage.addEventListener("pointerdown", (event) => this.down(event));
     this.stage.addEventListener("pointermove", (event) => this.move(event));
     this.stage.addEventListener("pointerup", () => this.up());
-    this.stage.addEventListener("pointercancel", () => this.up());
+    // Also where the frontend hides the node under the pointer.
+    this.stage.addEventListener("lostpointercapture", () => this.up());
     // A press would take the focus from the handle that it has just given it to.
     this.stage.addEventListener("mousedown", (event) => event.preventDefault());
     this.stage.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -89,7 +92,9 @@ class Editor {
   draw() {
     const { points, own } = this.course();
     if (points) {
+      const focused = this.stage.querySelector(":focus")?.getAttribute("data-index");
       this.stage.replaceChildren(drawn(points, own, latestRun(), this.width, t));
+      if (focused) this.focus(Number(focused));
       return;
     }
     const fault = own
@@ -98,12 +103,15 @@ class Editor {
     this.stage.replaceChildren(html("div", { class: "eg-warning eg-empty", role: "alert" }, fault));
   }
 
+  /** How much the canvas enlarges what lies on it. */
+  get zoom() {
+    return this.stage.getBoundingClientRect().width / this.width || 1;
+  }
+
   /** @param {PointerEvent} event */
   place(event) {
     const box = this.stage.getBoundingClientRect();
-    // The canvas zooms what lies on it.
-    const zoom = box.width / this.width || 1;
-    return [(event.clientX - box.left) / zoom, (event.clientY - box.top) / zoom];
+    return [(event.clientX - box.left) / this.zoom, (event.clientY - box.top) / this.zoom];
   }
 
   /** @param {PointerEvent} event */
@@ -123,6 +131,9 @@ class Editor {
     }
     this.stage.setPointerCapture(event.pointerId);
     this.frame = frame(points, this.width);
+    // Where a point goes follows from how far the pointer went: the node may move under it.
+    const [fromX, fromY] = hit >= 0 ? [x(points[hit][0]), y(points[hit][1])] : [left, down];
+    this.offset = [fromX - event.clientX / this.zoom, fromY - event.clientY / this.zoom];
     if (hit >= 0) this.held = hit;
     else {
       const [px, py] = back(left, down);
@@ -138,8 +149,9 @@ class Editor {
     if (this.held < 0) return;
     const { points, own } = this.course();
     if (!points || !this.frame) return;
-    const [left, down] = this.place(event);
-    this.shift(points, own, this.held, this.frame.back(left, down), event.altKey ? GRID / 10 : GRID);
+    const [x, y] = this.offset;
+    const to = this.frame.back(x + event.clientX / this.zoom, y + event.clientY / this.zoom);
+    this.shift(points, own, this.held, to, event.altKey ? GRID / 10 : GRID);
   }
 
   up() {

@@ -70,30 +70,31 @@ class Picker {
   }
 
   draw() {
-    const focused = [...this.chips.children].indexOf(/** @type {Element} */ (document.activeElement));
+    const chips = /** @type {HTMLElement[]} */ ([...this.chips.children]);
+    // A chip stays the same element: between press and release the tokenizer may have answered.
+    for (const chip of chips.slice(this.places.length)) chip.remove();
+    for (let index = chips.length; index < this.places.length; index++)
+      this.chips.append(html("button", { type: "button", onclick: () => this.toggle(index) }));
     const chosen = phrases(String(widgetOf(this.node, "words")?.value ?? ""));
-    this.chips.replaceChildren(
-      ...this.places.map((place, index) => {
-        const by = chosenBy(place, chosen);
-        const phrase = by < 0 ? phraseAround(this.places, index, chosen) : chosen[by];
-        const color = phrase && colorOf(colorIndex(phrase));
-        return html(
-          "button",
-          {
-            type: "button",
-            class: phrase && by < 0 ? "eg-word eg-in-phrase" : "eg-word",
-            title: phrase || undefined,
-            "aria-pressed": by >= 0 ? "true" : "false",
-            style: color ? `--eg-word: ${color}` : undefined,
-            onclick: () => this.toggle(index),
-          },
-          place.word,
-        );
-      }),
-    );
-    /** @type {HTMLElement | undefined} */ (this.chips.children[focused])?.focus();
+    this.places.forEach((place, index) => this.dress(/** @type {HTMLElement} */ (this.chips.children[index]), place, index, chosen));
     this.note.textContent = this.said;
     this.fit();
+  }
+
+  /**
+   * @param {HTMLElement} chip
+   * @param {Place} place
+   * @param {number} index
+   * @param {string[]} chosen
+   */
+  dress(chip, place, index, chosen) {
+    const by = chosenBy(place, chosen);
+    const phrase = by < 0 ? phraseAround(this.places, index, chosen) : chosen[by];
+    chip.className = phrase && by < 0 ? "eg-word eg-in-phrase" : "eg-word";
+    chip.title = phrase;
+    chip.textContent = place.word;
+    chip.setAttribute("aria-pressed", String(by >= 0));
+    chip.style.setProperty("--eg-word", phrase ? colorOf(colorIndex(phrase)) : "");
   }
 
   fit() {

@@ -22,7 +22,7 @@ import websocket
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACK = "energy-guidance"
 Watch = Callable[[dict[str, Any]], None]
-START_SECONDS = 240
+START_SECONDS = 600
 RUN_SECONDS = 300
 
 

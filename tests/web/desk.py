@@ -3,17 +3,68 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Locator, Page
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
 from tests.host.server import CHECKOUT, Server
 
 EXAMPLES = CHECKOUT / "example_workflows"
 # The host's own: files that it looks for in vain, and model pages that it may not open.
 KNOWN = ("Failed to load resource", "Content Security Policy", "Fetch API cannot load")
-SECONDS = 90
-READY = "() => window.app?.extensionManager?.workflow?.activeWorkflow && window.app.canvas"
+# Far more than any of it takes: on a machine that draws two frames a second, all is slow.
+SECONDS = 120
+LOADING_SECONDS = 300
+# Extensions set up, nodes known, a workflow open, and nothing of it covered.
+READY = """() => window.app?.vueAppReady && app.canvas?.graph
+    && app.extensionManager.workflow.activeWorkflow && !app.extensionManager.spinner
+    && app.extensions.some(({ name }) => name === "EnergyGuidance.Words")
+    && LiteGraph.registered_node_types.EGTokens && document.readyState === "complete" """
+# Wait until nothing has moved for some frames; give where the last of each selector lies then.
+REST = """async ([selectors, frames, patience]) => {
+    const panels = () => (app.canvas.graph?.nodes ?? []).flatMap((node) => (node.widgets ?? [])
+        .filter((widget) => widget.element?.classList.contains("eg-panel"))
+        .filter((widget) => widget.element.style.display !== "none")
+        .filter(() => LiteGraph.vueNodesMode || app.canvas.isNodeVisible(node))
+        .map((widget) => widget.element));
+    const last = (selector) => [...document.querySelectorAll(selector)].at(-1);
+    const rect = (element) => {
+        const { x, y, width, height } = element.getBoundingClientRect();
+        return { x, y, width, height };
+    };
+    // Nothing lies on it, so that a press would reach it.
+    const free = (element) => {
+        const { x, y, width, height } = rect(element);
+        const top = document.elementFromPoint(x + width / 2, y + height / 2);
+        return top?.closest(".eg-panel") === element.closest(".eg-panel");
+    };
+    const unready = () => {
+        if (app.canvas.dirty_canvas || app.canvas.dirty_bgcanvas) return "the canvas is not drawn";
+        if (panels().some((panel) => !panel.getClientRects().length)) return "a panel is hidden";
+        const missing = selectors.find((selector) => !last(selector)?.getClientRects().length);
+        if (missing) return `nothing is ${missing}`;
+        const covered = selectors.find((selector) => !free(last(selector)));
+        return covered && `something covers ${covered}`;
+    };
+    const all = () => panels().flatMap((panel) => [panel, ...panel.querySelectorAll("*")]);
+    await document.fonts.ready;
+    app.canvas.setDirty(true, true);
+    const end = performance.now() + patience;
+    for (let before = "", same = 0; same < frames; ) {
+        await new Promise(requestAnimationFrame);
+        const reason = unready();
+        const now = reason ?? JSON.stringify(all().map(rect));
+        same = !reason && now === before ? same + 1 : 0;
+        before = now;
+        if (performance.now() > end) throw new Error(`no rest: ${reason ?? "it still moves"}`);
+    }
+    return selectors.map((selector) => rect(last(selector)));
+}"""
+FRAMES = 4
+
+expect.set_options(timeout=1000 * SECONDS)
 
 
 def workflow(name: str) -> dict[str, Any]:
@@ -39,8 +90,33 @@ class Desk:
 
     def reload(self) -> None:
         """Open the window anew."""
-        self.page.goto(f"http://{self.server.address}")
-        self.page.wait_for_function(READY)
+        self.page.goto(f"http://{self.server.address}", timeout=1000 * LOADING_SECONDS)
+        self.page.wait_for_function(READY, timeout=1000 * LOADING_SECONDS)
+        self.rest()
+
+    def rest(self, *selectors: str) -> list[dict[str, float]]:
+        """Wait until nothing moves, and tell where the last of each selector lies, in one moment.
+
+        They must be in sight. The frontend lays its widgets out once a frame, in several rounds,
+        and may hide and move them in between.
+        """
+        return self.run(REST, [selectors, FRAMES, 1000 * SECONDS])
+
+    def drag(self, handle: str, right: float, down: float, of: str = "", keys: str = "") -> None:
+        """Drag a handle by pixels, or by parts of the width and height of an element."""
+        grip, *whole = self.rest(handle, *filter(None, [of]))
+        width, height = (whole[0]["width"], whole[0]["height"]) if whole else (1, 1)
+        x, y = round(grip["x"] + grip["width"] / 2), round(grip["y"] + grip["height"] / 2)
+        mouse = self.page.mouse
+        mouse.move(x, y)
+        mouse.down()
+        if keys:
+            self.page.keyboard.down(keys)
+        mouse.move(x + right * width / 2, y + down * height / 2)
+        mouse.move(x + right * width, y + down * height)
+        mouse.up()
+        if keys:
+            self.page.keyboard.up(keys)
 
     def run(self, script: str, argument: Any = None) -> Any:
         """The value of a JavaScript function of one argument."""
@@ -49,6 +125,13 @@ class Desk:
     def until(self, script: str, argument: Any = None) -> None:
         """Wait until a JavaScript function gives something true."""
         self.page.wait_for_function(script, arg=argument)
+
+    def comes(self, read: Callable[[], Any], wanted: Any) -> None:
+        """Fail unless what is read equals what is wanted before long."""
+        end = time.monotonic() + SECONDS
+        while (found := read()) != wanted and time.monotonic() < end:
+            self.page.wait_for_timeout(20)
+        assert found == wanted
 
     def clear(self) -> None:
         """An empty canvas at its natural size."""
@@ -62,6 +145,7 @@ class Desk:
             }""",
             self.numbers,
         )
+        self.until("() => !document.querySelector('.eg-panel')")
         self.complaints.clear()
 
     def open(self, content: dict[str, Any]) -> None:

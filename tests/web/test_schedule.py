@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from playwright.sync_api import expect
 
 from guidance_core.points import parsed
 from guidance_core.schedules import PercentWindow
@@ -17,52 +20,54 @@ def points(desk: Desk, node: int) -> list[tuple[float, float]]:
 
 
 def drag(desk: Desk, index: int, right: float, down: float) -> None:
-    box = desk.find(f'.eg-schedule [data-index="{index}"]').bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    mouse = desk.page.mouse
-    mouse.move(x, y)
-    mouse.down()
-    mouse.move(x + right / 2, y + down / 2)
-    mouse.move(x + right, y + down)
-    mouse.up()
+    """Drag a point by pixels."""
+    desk.drag(f'.eg-schedule [data-index="{index}"]', right, down)
+
+
+def added(desk: Desk, **values: float | str) -> int:
+    node = desk.add("EGSchedule", **values)
+    desk.rest(PLOT)
+    return node
 
 
 def test_dragging_a_point_writes_the_text_and_changes_the_schedule(desk: Desk) -> None:
-    node = desk.add("EGSchedule", points="0:1, 0.4:1, 0.8:0")
-    desk.find(PLOT).wait_for()
-    desk.run("() => app.canvas.ds.reset()")
+    node = added(desk, points="0:1, 0.4:1, 0.8:0")
+    wide = desk.find(PLOT).bounding_box()["width"] - 38
     drag(desk, 1, 30, 20)
+    # On the grid of 0.01, by as far as the pointer went.
+    desk.comes(lambda: points(desk, node)[1][0], pytest.approx(round(0.4 + 30 / wide, 2), abs=0.01))
     (first, moved, last) = points(desk, node)
     assert (first, last) == ((0, 1), (0.8, 0))
-    assert 0.4 < moved[0] < 0.8
     assert moved[1] < 1
-    # On the grid, and never past a neighbour.
     assert moved[0] == round(moved[0], 2)
+    # Never past a neighbour.
     drag(desk, 1, 500, 0)
-    assert points(desk, node)[1][0] == 0.8
+    desk.comes(lambda: points(desk, node)[1][0], 0.8)
 
 
 def test_an_end_of_the_window_moves_its_number_and_draws_no_points(desk: Desk) -> None:
-    node = desk.add("EGSchedule", start_percent=0.0, end_percent=0.7)
-    desk.find(PLOT).wait_for()
+    node = added(desk, start_percent=0.0, end_percent=0.7)
     drag(desk, 1, -40, 0)
+    desk.until("id => app.graph.getNodeById(id).widgets[1].value < 0.7", node)
     values = desk.values(node)
     assert 0.3 < values["end_percent"] < 0.7
     assert (values["start_percent"], values["points"]) == (0.0, "")
 
 
 def test_a_click_adds_a_point_keys_move_it_and_delete_removes_it(desk: Desk) -> None:
-    node = desk.add("EGSchedule")
-    desk.find(PLOT).wait_for()
-    desk.find(PLOT).click(position={"x": 100, "y": 70})
-    before = points(desk, node)
-    assert len(before) == 3
-    desk.page.keyboard.press("ArrowRight")
-    desk.page.keyboard.press("Shift+ArrowDown")
-    after = points(desk, node)
-    assert after[1] == pytest.approx((before[1][0] + 0.01, max(before[1][1] - 0.1, 0)))
-    desk.page.keyboard.press("Delete")
-    assert len(points(desk, node)) == 2
+    node = added(desk)
+    (box,) = desk.rest(PLOT)
+    desk.page.mouse.click(box["x"] + 100, box["y"] + 70)
+    desk.comes(lambda: len(points(desk, node)), 3)
+    x, y = points(desk, node)[1]
+    held = desk.find('.eg-schedule [data-index="1"]')
+    expect(held).to_be_focused()
+    held.press("ArrowRight")
+    held.press("Shift+ArrowDown")
+    desk.comes(lambda: points(desk, node)[1], pytest.approx((x + 0.01, max(y - 0.1, 0))))
+    expect(held).to_be_focused()
+    held.press("Delete")
+    desk.comes(lambda: len(points(desk, node)), 2)
 
 
 @pytest.mark.parametrize("curve", ["constant", "linear_down", "linear_up", "cosine"])
@@ -90,22 +95,25 @@ def test_both_sides_refuse_the_same_text(desk: Desk, text: str) -> None:
 
 
 def test_presets_are_curves_that_both_sides_understand(desk: Desk) -> None:
-    node = desk.add("EGSchedule", start_percent=0.1, end_percent=0.6)
+    node = added(desk, start_percent=0.1, end_percent=0.6)
+    before = ""
     for name in ("bell", "late", "steps"):
         desk.find(".eg-schedule .eg-chip", has_text=name).click()
-        assert points(desk, node)[0][0] == 0.1
-        assert points(desk, node)[-1][0] == 0.6
+        desk.until(
+            "([id, was]) => app.graph.getNodeById(id).widgets[3].value !== was", [node, before]
+        )
+        before = desk.values(node)["points"]
+        assert (points(desk, node)[0][0], points(desk, node)[-1][0]) == (0.1, 0.6)
     desk.find(".eg-schedule .eg-chip", has_text="down").click()
-    assert desk.values(node)["points"] == ""
-    assert desk.values(node)["curve"] == "linear_down"
+    down = {"start_percent": 0.1, "end_percent": 0.6, "curve": "linear_down", "points": ""}
+    desk.comes(lambda: desk.values(node), down)
 
 
 def test_noise_levels_and_steps_of_the_last_run_stand_below(desk: Desk) -> None:
     show(desk, [])
-    desk.add("EGSchedule")
-    desk.find(PLOT).wait_for()
-    assert desk.find(".eg-schedule .eg-step").count() == len(LEVELS) - 1
-    assert desk.find(".eg-schedule .eg-sigma").first.text_content().endswith(" 14")
+    added(desk)
+    expect(desk.find(".eg-schedule .eg-step")).to_have_count(len(LEVELS) - 1)
+    expect(desk.find(".eg-schedule .eg-sigma").first).to_have_text(re.compile(" 14$"))
 
 
 def test_a_workflow_without_the_text_opens_and_one_with_it_keeps_it(desk: Desk) -> None:
@@ -113,10 +121,11 @@ def test_a_workflow_without_the_text_opens_and_one_with_it_keeps_it(desk: Desk) 
     saved = desk.saved()
     assert saved["nodes"][0]["widgets_values"] == [0.0, 0.6, "constant", "0:0, 0.5:1"]
     desk.open(saved)
-    assert desk.saved()["nodes"][0]["widgets_values"] == saved["nodes"][0]["widgets_values"]
+    kept = saved["nodes"][0]["widgets_values"]
+    desk.comes(lambda: desk.saved()["nodes"][0]["widgets_values"], kept)
     old = saved
     old["nodes"][0]["widgets_values"] = [0.2, 0.6, "cosine"]
     old["nodes"][0]["inputs"] = []
     desk.open(old)
-    values = desk.values(saved["nodes"][0]["id"])
-    assert values == {"start_percent": 0.2, "end_percent": 0.6, "curve": "cosine", "points": ""}
+    values = {"start_percent": 0.2, "end_percent": 0.6, "curve": "cosine", "points": ""}
+    desk.comes(lambda: desk.values(saved["nodes"][0]["id"]), values)

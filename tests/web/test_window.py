@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.web.desk import EXAMPLES, Desk, workflow
 
@@ -30,7 +31,7 @@ def test_an_example_opens_whole_and_saves_the_same_values(desk: Desk, name: str)
     assert not set(notes) - {"MarkdownNote", "Note"}
     first = kept(desk.saved())
     desk.open(desk.saved())
-    assert kept(desk.saved()) == first
+    desk.comes(lambda: kept(desk.saved()), first)
     for node in content["nodes"]:
         values = node.get("widgets_values")
         if values:
@@ -44,12 +45,17 @@ def show_all(desk: Desk) -> None:
         desk.add(kind, at=(20 + 280 * x, 60), **values)
     for selector in PANELS.values():
         desk.find(selector).first.wait_for(state="attached")
-    desk.run("() => app.canvas.setDirty(true, true)")
+    desk.rest()
 
 
 def inside_their_nodes(desk: Desk) -> None:
     """No panel is wider than its node, none is empty, and none hides another."""
-    boxes = [panel.bounding_box() for panel in desk.find(".eg-panel").all()]
+    boxes = desk.run(
+        """() => [...document.querySelectorAll(".eg-panel")].map((panel) => {
+            const { x, width, height } = panel.getBoundingClientRect();
+            return { x, width, height };
+        })"""
+    )
     assert len(boxes) == len(PANELS)
     for left, right in zip(boxes, boxes[1:], strict=False):
         assert left["x"] + left["width"] <= right["x"] + 130
@@ -62,14 +68,12 @@ def test_text_can_be_read_in_both_themes(desk: Desk, palette: str) -> None:
     try:
         show_all(desk)
         inside_their_nodes(desk)
-        colors = desk.run(
-            """() => [".eg-schedule .eg-chip", ".eg-words .eg-word"].map((selector) => {
-                const style = getComputedStyle(document.querySelector(selector));
-                return [style.color, style.backgroundColor];
-            })"""
-        )
-        for text, ground in colors:
-            assert contrast(text, ground) > 4.5
+        colors = """() => [".eg-schedule .eg-chip", ".eg-words .eg-word"].map((selector) => {
+            const style = getComputedStyle(document.querySelector(selector));
+            return [style.color, style.backgroundColor];
+        })"""
+        # A palette is loaded in parts.
+        desk.comes(lambda: [contrast(*pair) > 4.5 for pair in desk.run(colors)], [True, True])
     finally:
         desk.setting("Comfy.ColorPalette", "dark")
 
@@ -95,11 +99,13 @@ def test_it_fits_a_4k_screen(desk: Desk) -> None:
         desk.until(
             "() => document.querySelector('.eg-schedule').getBoundingClientRect().width > 400"
         )
-        plot = desk.find(".eg-schedule-plot")
+        desk.rest()
         # Drawn once, in the node's own pixels; the canvas zooms it.
-        assert plot.bounding_box()["width"] == pytest.approx(
-            2 * float(plot.get_attribute("width")), rel=0.05
-        )
+        zoom = """() => {
+            const plot = document.querySelector(".eg-schedule-plot");
+            return plot.getBoundingClientRect().width / plot.getAttribute("width");
+        }"""
+        desk.comes(lambda: desk.run(zoom), pytest.approx(2, rel=0.05))
     finally:
         desk.page.set_viewport_size({"width": 1366, "height": 768})
 
@@ -108,12 +114,11 @@ def test_in_nodes_2_every_panel_is_there_and_the_curve_can_be_dragged(desk: Desk
     desk.setting("Comfy.VueNodes.Enabled", True)
     try:
         show_all(desk)
-        desk.find("[data-node-id] .eg-schedule-plot").wait_for()
-        assert desk.find("[data-node-id] .eg-panel").count() == len(PANELS)
+        expect(desk.find("[data-node-id] .eg-panel")).to_have_count(len(PANELS))
         node = desk.id_of("EGSchedule")
-        desk.find('.eg-schedule [data-index="1"]').focus()
-        desk.page.keyboard.press("Shift+ArrowLeft")
-        assert desk.values(node)["end_percent"] == 0.6
+        desk.rest("[data-node-id] .eg-schedule-plot")
+        desk.find('.eg-schedule [data-index="1"]').press("Shift+ArrowLeft")
+        desk.comes(lambda: desk.values(node)["end_percent"], 0.6)
     finally:
         desk.setting("Comfy.VueNodes.Enabled", False)
 
@@ -124,20 +129,20 @@ def test_new_nodes_begin_with_the_decoder_of_the_settings_and_old_ones_keep_thei
     desk.setting("EnergyGuidance.Nodes.Decoder", "taesd")
     try:
         node = desk.add("EGApplyGuidance")
-        assert desk.values(node)["decoder"] == "taesd"
+        desk.comes(lambda: desk.values(node)["decoder"], "taesd")
         desk.open(workflow("classifier-guided"))
-        assert desk.values(desk.id_of("EGApplyGuidance"))["decoder"] == "auto"
+        desk.comes(lambda: desk.values(desk.id_of("EGApplyGuidance"))["decoder"], "auto")
     finally:
         desk.setting("EnergyGuidance.Nodes.Decoder", "auto")
 
 
 def test_the_colours_of_the_settings_are_used(desk: Desk) -> None:
-    line = "() => getComputedStyle(document.querySelector('.eg-course')).stroke"
     desk.add("EGSchedule")
-    desk.find(".eg-schedule-plot").wait_for()
-    before = desk.run(line)
+    desk.rest(".eg-schedule-plot")
+    line = desk.find(".eg-course")
+    before = line.evaluate("(line) => getComputedStyle(line).stroke")
     desk.setting("EnergyGuidance.Plots.Colors", "vivid")
     try:
-        assert desk.run(line) != before
+        expect(line).not_to_have_css("stroke", before)
     finally:
         desk.setting("EnergyGuidance.Plots.Colors", "distinct")
