@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..guidance_core.heatmaps import heatmaps
+from .host import viewer
 from .sockets import Reference, Tokens, Trace, schema
 
 QUANTITIES = {
@@ -180,7 +181,10 @@ class ShowAttention(io.ComfyNode):
         pictures = [None] * maps.shape[1] if image is None else image.cpu()
         sheets = [sheet(maps[:, i], words, sigmas, picture) for i, picture in enumerate(pictures)]
         images = torch.cat(sheets)
-        return io.NodeOutput(images, ui=ui.PreviewImage(images, cls=cls))
+        shown = ui.PreviewImage(images, cls=cls).as_dict()
+        if viewer.asked():
+            shown |= viewer.handed(reference, tokens, image)
+        return io.NodeOutput(images, ui=shown)
 
 
 NODES = [PlotTrace, ShowAttention]

@@ -36,6 +36,19 @@ export function svg(tag, attributes = {}, ...children) {
   return /** @type {SVGElement} */ (filled(element, attributes, children));
 }
 
+/** Let the arrow keys go from one child of an element to the next, and round. @param {HTMLElement} group */
+export function arrowKeys(group) {
+  group.addEventListener("keydown", (event) => {
+    const step = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowLeft: -1 })[event.key];
+    if (!step) return;
+    const all = [...group.children];
+    const next = all.indexOf(/** @type {Element} */ (document.activeElement)) + step;
+    /** @type {HTMLElement | undefined} */ (all[(next + all.length) % all.length])?.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  });
+}
+
 /**
  * A number in few characters.
  * @param {number} value

@@ -83,6 +83,13 @@ export function workflowKey() {
   return String(app.extensionManager?.workflow?.activeWorkflow?.path ?? "");
 }
 
+/** @type {Map<string, string>} */
+const owners = new Map();
+api.addEventListener("execution_start", ({ detail }) => owners.set(detail.prompt_id, workflowKey()));
+
+/** The workflow that was open when a prompt began. @param {string} prompt */
+export const ownerOf = (prompt) => owners.get(prompt) ?? workflowKey();
+
 /**
  * Put an element below the widgets of a node. It has no value of its own and is not saved.
  * @param {any} node

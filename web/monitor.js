@@ -1,7 +1,7 @@
 // @ts-check
 /** Live curves on the nodes that guide: what the energies, gradients and pushes do, step by step. */
 import { html } from "./dom.js";
-import { addPanel, api, app, everyNode, post, refit, setting, t, translated, workflowKey } from "./host.js";
+import { addPanel, api, app, everyNode, ownerOf, post, refit, setting, t, translated, workflowKey } from "./host.js";
 import { announce } from "./latest.js";
 import { curves, extended } from "./monitor_data.js";
 import { HEIGHT, legend, notices, plot } from "./monitor_view.js";
@@ -17,8 +17,6 @@ const HEADER = 24;
 
 /** Runs by workflow and node, so that curves outlive a look at another workflow. @type {Map<string, Run>} */
 const runs = new Map();
-/** The workflow that was open when a prompt began. @type {Map<string, string>} */
-const owners = new Map();
 /** @type {WeakMap<object, Panel>} */
 const panels = new WeakMap();
 
@@ -115,7 +113,7 @@ const tell = (() => {
 })();
 
 /** @param {string} id @param {string} prompt */
-const keyOf = (id, prompt) => `${owners.get(prompt) ?? workflowKey()}\n${id}`;
+const keyOf = (id, prompt) => `${ownerOf(prompt)}\n${id}`;
 
 /** Give every node of the open workflow the run that it showed last. */
 function refresh() {
@@ -171,7 +169,6 @@ app.registerExtension({
   async setup() {
     ready = true;
     api.addEventListener(EVENT, received);
-    api.addEventListener("execution_start", ({ detail }) => owners.set(detail.prompt_id, workflowKey()));
     api.addEventListener("execution_error", failed);
     // A server that was started anew has forgotten who watches.
     api.addEventListener("status", () => tell());

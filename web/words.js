@@ -1,6 +1,6 @@
 // @ts-check
 /** The prompt's words as chips to choose from. The choice is the node's plain text `words`. */
-import { html } from "./dom.js";
+import { arrowKeys, html } from "./dom.js";
 import { addPanel, api, app, edited, everyNode, onWidgets, post, refit, setWidgets, t, widgetOf } from "./host.js";
 import { colorOf } from "./monitor_view.js";
 import { chosenBy, colorIndex, guessed, phraseAround, phrases, places, toggled } from "./words_data.js";
@@ -26,7 +26,7 @@ class Picker {
     this.note = html("div", { class: "eg-note eg-empty", role: "status" });
     this.element = html("div", { class: "eg-panel eg-words" }, this.chips, this.note);
     addPanel(node, "word_picker", this.element, () => this.height);
-    this.chips.addEventListener("keydown", (event) => this.key(event));
+    arrowKeys(this.chips);
     onWidgets(node, ["prompt"], () => this.ask());
     onWidgets(node, ["words"], () => this.draw());
     new ResizeObserver(() => this.fit()).observe(this.element);
@@ -110,17 +110,6 @@ class Picker {
     setWidgets(this.node, { words: toggled(this.places, index, text) });
     this.draw();
     edited();
-  }
-
-  /** @param {KeyboardEvent} event */
-  key(event) {
-    const step = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowLeft: -1 })[event.key];
-    if (!step) return;
-    const all = [...this.chips.children];
-    const next = all.indexOf(/** @type {Element} */ (document.activeElement)) + step;
-    /** @type {HTMLElement | undefined} */ (all[(next + all.length) % all.length])?.focus();
-    event.preventDefault();
-    event.stopPropagation();
   }
 }
 

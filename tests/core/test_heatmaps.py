@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from guidance_core.captures import Attention, Features
-from guidance_core.heatmaps import heatmaps
+from guidance_core.heatmaps import heatmaps, layered, sizes
 from guidance_core.references import Reference
 from guidance_core.tokens import Word
 from tests.core.toys import seeded
@@ -58,3 +58,15 @@ def test_words_that_were_not_recorded_are_named():
         heatmaps(only_features, WORDS, 1.0, (4, 4))
     with pytest.raises(ValueError, match="no words"):
         heatmaps(reference, (), 1.0, (4, 4))
+
+
+def test_layers_stand_after_their_mean_each_stretched_alone():
+    maps = layered(REFERENCE, WORDS, 1.0, (8, 8))
+    assert maps.shape == (2, 3, 2, 8, 8)
+    assert torch.equal(maps[:, 0], heatmaps(REFERENCE, WORDS, 1.0, (8, 8)))
+    assert (maps.amin((3, 4)) == 0).all()
+    assert (maps.amax((3, 4)) == 1).all()
+    # The second layer is drawn in its own size, the first one is enlarged.
+    assert torch.allclose(maps[:, 2, 0], torch.linspace(1, 0, 8).expand(2, 8, 8), atol=1e-3)
+    assert not torch.allclose(maps[:, 1], maps[:, 2], atol=1e-3)
+    assert sizes(REFERENCE, WORDS) == [(4, 4), (8, 8)]

@@ -1,0 +1,174 @@
+// @ts-check
+/** The maps of Show Attention, to leaf through by noise level, layer and word. */
+import { mapsOf, viewOf } from "./attention_data.js";
+import { chip, paint, readings, slider, wordColor } from "./attention_view.js";
+import { arrowKeys, html } from "./dom.js";
+import { addPanel, api, app, everyNode, ownerOf, refit, t, workflowKey } from "./host.js";
+
+/** @typedef {import("./attention_data.js").File} File */
+/** @typedef {import("./attention_data.js").Maps} Maps */
+/** @typedef {import("./attention_data.js").View} View */
+
+const NODE = "EGShowAttention";
+const TALLEST = 320;
+/** Pixels of the canvas for each one that it takes on a node at its natural size. */
+const SHARPNESS = 2;
+
+/** What nodes have put out, by workflow and node, to outlive a look at another one. @type {Map<string, Maps>} */
+const outputs = new Map();
+/** @type {WeakMap<object, Viewer>} */
+const viewers = new WeakMap();
+
+class Viewer {
+  /** @param {any} node */
+  constructor(node) {
+    this.node = node;
+    this.height = 18;
+    /** @type {Maps | undefined} */
+    this.maps = undefined;
+    /** @type {View | undefined} */
+    this.view = undefined;
+    /** @type {{file?: HTMLImageElement, picture?: HTMLImageElement}} */
+    this.images = {};
+    this.canvas = /** @type {HTMLCanvasElement} */ (html("canvas", { class: "eg-maps", role: "img" }));
+    this.element = html("div", { class: "eg-panel eg-attention" });
+    addPanel(node, "attention_viewer", this.element, () => this.height);
+    new ResizeObserver(() => this.fit()).observe(this.element);
+    this.build();
+  }
+
+  /** @param {Maps | undefined} maps */
+  show(maps) {
+    if (maps === this.maps) return;
+    this.maps = maps;
+    this.view = maps && viewOf(maps, this.view);
+    this.build();
+    this.load();
+  }
+
+  build() {
+    const { maps, view } = this;
+    if (!maps || !view) {
+      this.element.replaceChildren(html("div", { class: "eg-empty" }, t("attention.empty", "Maps appear after a run.")));
+      return this.fit();
+    }
+    const words = maps.words.map((word, index) => chip(word, view.words[index], () => this.toggle(index)));
+    this.chips = html("div", { class: "eg-chips", role: "group", "aria-label": t("attention.words", "words to show") }, ...words);
+    arrowKeys(this.chips);
+    this.element.replaceChildren(this.canvas, this.chips, ...this.sliders(maps, view));
+    this.draw();
+  }
+
+  /** @param {Maps} maps @param {View} view */
+  sliders(maps, view) {
+    const one = (/** @type {"picture" | "step" | "layer"} */ name, /** @type {string} */ title, /** @type {number} */ max) =>
+      slider(name, title, { max, step: 1, value: view[name] }, (value) => this.set({ [name]: value }));
+    const percent = { max: 100, step: 5, value: 100 * view.opacity };
+    return [
+      ...(maps.maps.length > 1 ? [one("picture", t("attention.picture", "picture"), maps.maps.length - 1)] : []),
+      one("step", t("attention.step", "step"), maps.sigmas.length - 1),
+      one("layer", t("attention.layer", "layer"), maps.layers.length),
+      slider("opacity", t("attention.opacity", "opacity"), percent, (value) => this.set({ opacity: value / 100 })),
+    ];
+  }
+
+  /** @param {Partial<View>} change */
+  set(change) {
+    if (!this.view) return;
+    this.view = { ...this.view, ...change };
+    if (change.picture === undefined) this.draw();
+    else this.load();
+  }
+
+  /** @param {number} index of a word */
+  toggle(index) {
+    this.set({ words: (this.view?.words ?? []).map((on, at) => (at === index ? !on : on)) });
+  }
+
+  /** Fetch the files of the picture that is shown. */
+  async load() {
+    const { maps, view } = this;
+    if (!maps || !view) return;
+    const at = (/** @type {File[]} */ files) => fetched(files[Math.min(view.picture, files.length - 1)]);
+    const [file, picture] = await Promise.all([at(maps.maps), at(maps.pictures)]);
+    if (this.maps !== maps || this.view?.picture !== view.picture) return;
+    this.images = { file, picture };
+    this.draw();
+  }
+
+  draw() {
+    const { maps, view } = this;
+    if (!maps || !view) return;
+    const said = readings(maps, view, t);
+    for (const output of this.element.querySelectorAll("output"))
+      output.textContent = said[/** @type {keyof typeof said} */ (output.dataset.reading)];
+    [...(this.chips?.children ?? [])].forEach((one, index) => one.setAttribute("aria-pressed", String(view.words[index])));
+    const shown = maps.words.filter((_, index) => view.words[index]);
+    this.canvas.setAttribute("aria-label", t("attention.alt", "attention to {words}", { words: shown.join(", ") || "–" }));
+    this.fit();
+    const { file, picture } = this.images;
+    if (file) paint(this.canvas, maps, view, file, picture ?? null, (word) => this.rgb(wordColor(word)));
+  }
+
+  /** @param {string} color as written in a style sheet @returns {[number, number, number]} */
+  rgb(color) {
+    this.canvas.style.color = color;
+    const [red, green, blue] = getComputedStyle(this.canvas).color.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0];
+    return [red, green, blue];
+  }
+
+  /** Give the canvas the shape of what is drawn, and the panel its height. */
+  fit() {
+    const below = this.images.picture;
+    const [height, width] = below ? [below.naturalHeight, below.naturalWidth] : (this.maps?.tile ?? [1, 1]);
+    const wide = Math.max(this.element.clientWidth, 120);
+    const tall = Math.min((wide * height) / width, TALLEST);
+    const size = { width: Math.round((SHARPNESS * tall * width) / height), height: Math.round(SHARPNESS * tall) };
+    if (size.width !== this.canvas.width || size.height !== this.canvas.height) {
+      Object.assign(this.canvas, size);
+      Object.assign(this.canvas.style, { width: `${size.width / SHARPNESS}px`, height: `${size.height / SHARPNESS}px` });
+      if (this.maps) this.draw();
+    }
+    const last = /** @type {HTMLElement | null} */ (this.element.lastElementChild);
+    const needed = last ? last.offsetTop + last.offsetHeight - this.element.offsetTop + 2 : 0;
+    if (Math.abs(needed - this.height) < 2 || needed <= 2) return;
+    this.height = needed;
+    refit(this.node);
+  }
+}
+
+/**
+ * @param {File | undefined} file
+ * @returns {Promise<HTMLImageElement | undefined>} undefined where there is none, or none any more
+ */
+async function fetched(file) {
+  if (!file) return undefined;
+  const { filename, subfolder, type } = file;
+  const image = new Image();
+  image.src = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+  return image.decode().then(
+    () => image,
+    () => undefined,
+  );
+}
+
+function refresh() {
+  for (const [id, node] of everyNode()) viewers.get(node)?.show(outputs.get(`${workflowKey()}\n${id}`));
+}
+
+/** @param {CustomEvent<{node: string, prompt_id: string, output?: any}>} event */
+function executed({ detail }) {
+  const maps = mapsOf(detail.output);
+  if (!maps) return;
+  outputs.set(`${ownerOf(detail.prompt_id)}\n${detail.node}`, maps);
+  refresh();
+}
+
+app.registerExtension({
+  name: "EnergyGuidance.Attention",
+  setup: () => api.addEventListener("executed", executed),
+  nodeCreated(/** @type {any} */ node) {
+    if (node.comfyClass === NODE) viewers.set(node, new Viewer(node));
+  },
+  afterConfigureGraph: refresh,
+});

@@ -1,0 +1,104 @@
+// @ts-check
+/** Draws attention maps over a picture, and what chooses among them. */
+import { placeOf, tinted } from "./attention_data.js";
+import { html, short } from "./dom.js";
+import { colorOf } from "./monitor_view.js";
+import { colorIndex } from "./words_data.js";
+
+/** @typedef {import("./attention_data.js").Maps} Maps */
+/** @typedef {import("./attention_data.js").View} View */
+/** @typedef {(key: string, english: string, values?: Record<string, any>) => string} Translate */
+
+/** How dark a picture becomes where nothing is looked at. */
+const VEIL = 0.6;
+
+/** A word's colour, the same as in every other widget. @param {string} word */
+export const wordColor = (word) => colorOf(colorIndex(word));
+
+/**
+ * Paint the chosen words' maps.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Maps} maps
+ * @param {View} view
+ * @param {CanvasImageSource} file of the maps
+ * @param {CanvasImageSource | null} picture what lies below
+ * @param {(word: string) => [number, number, number]} color
+ */
+export function paint(canvas, maps, view, file, picture, color) {
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const { width, height } = canvas;
+  context.clearRect(0, 0, width, height);
+  context.imageSmoothingQuality = "high";
+  context.globalAlpha = 1;
+  if (picture) {
+    context.drawImage(picture, 0, 0, width, height);
+    context.fillStyle = `rgba(0, 0, 0, ${VEIL * view.opacity})`;
+    context.fillRect(0, 0, width, height);
+  }
+  context.globalAlpha = view.opacity;
+  maps.words.forEach((word, index) => {
+    if (view.words[index]) context.drawImage(tile(maps, view, index, file, color(word)), 0, 0, width, height);
+  });
+}
+
+/**
+ * @param {Maps} maps
+ * @param {View} view
+ * @param {number} word
+ * @param {CanvasImageSource} file
+ * @param {[number, number, number]} color
+ */
+function tile(maps, view, word, file, color) {
+  const { x, y, width, height } = placeOf(maps, view.step, view.layer, word);
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
+  context.drawImage(file, x, y, width, height, 0, 0, width, height);
+  const grey = context.getImageData(0, 0, width, height).data;
+  context.putImageData(new ImageData(tinted(grey, color), width, height), 0, 0);
+  return canvas;
+}
+
+/**
+ * What the sliders stand on, in words.
+ * @param {Maps} maps
+ * @param {View} view
+ * @param {Translate} t
+ */
+export function readings(maps, view, t) {
+  const [height, width] = maps.layers[view.layer - 1] ?? [];
+  const layers = maps.layers.length;
+  return {
+    picture: `${view.picture + 1} / ${maps.maps.length}`,
+    step: `${view.step + 1} / ${maps.sigmas.length} · σ ${short(maps.sigmas[view.step])}`,
+    layer: view.layer ? `${view.layer} / ${layers} · ${width} × ${height}` : t("attention.mean", "mean of {count}", { count: layers }),
+    opacity: `${Math.round(100 * view.opacity)} %`,
+  };
+}
+
+/**
+ * A slider with its name before and its reading behind.
+ * @param {string} name
+ * @param {string} title
+ * @param {{max: number, step: number, value: number}} range
+ * @param {(value: number) => void} moved
+ */
+export function slider(name, title, range, moved) {
+  const input = /** @type {HTMLInputElement} */ (
+    html("input", { type: "range", min: 0, ...range, "aria-label": title, "data-slider": name })
+  );
+  input.addEventListener("input", () => moved(Number(input.value)));
+  return html("label", { class: "eg-slider" }, html("span", {}, title), input, html("output", { "data-reading": name }));
+}
+
+/**
+ * @param {string} word
+ * @param {boolean} on
+ * @param {() => void} pressed
+ */
+export function chip(word, on, pressed) {
+  return html(
+    "button",
+    { type: "button", class: "eg-word", "aria-pressed": String(on), style: `--eg-word: ${wordColor(word)}`, onclick: pressed },
+    word,
+  );
+}
