@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
+
+from .types import Estimate
 
 
 class Features(Protocol):
@@ -30,6 +32,32 @@ def check_features(network: object, what: str) -> None:
             f"{what} needs a network with feature maps, got {name}: load a CLIP, a ViT or a "
             "classifier such as vgg16"
         )
+
+
+class Look(NamedTuple):
+    """All that a CLIP network says of pictures in one forward pass, its method `look`.
+
+    Arguments:
+        embedding: of unit length, shape (B, D).
+        blocks: feature maps (B, d, h, w) of every block.
+    """
+
+    embedding: Tensor
+    blocks: list[Tensor]
+
+
+def embedding_seen(network: Any, estimate: Estimate) -> Tensor:
+    """Embedding (B, D) of the picture; one forward pass for all energies of a network."""
+    if hasattr(network, "look"):
+        return estimate.seen_by(network.look).embedding
+    return estimate.seen_by(network.encode_image)
+
+
+def blocks_seen(network: Any, estimate: Estimate) -> list[Tensor]:
+    """Feature maps (B, D, h, w) of the picture; one forward pass for all energies of a network."""
+    if hasattr(network, "look"):
+        return estimate.seen_by(network.look).blocks
+    return estimate.seen_by(network.blocks)
 
 
 class Tokens(NamedTuple):

@@ -137,10 +137,11 @@ class RuleBackward(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "optimiser",
-                    options=["adam", "gd"],
+                    options=["adam", "gd", "polyak"],
                     default="adam",
                     tooltip="adam as in Universal Guidance's code, or plain gradient descent as "
-                    "in its text.",
+                    "in its text. polyak: gradient descent that sizes its own steps from how far "
+                    "the energy is from 0: the one for Energy: Measurement.",
                 ),
                 advanced(
                     io.Float.Input(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..captures import Capture
 from ..embeddings import ImageEncoder
+from ..features import embedding_seen
 from ..labels import called
 from ..process import full_precision
 from ..types import Estimate
@@ -58,7 +59,7 @@ class Aesthetic:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        embedding = full_precision(estimate.seen_by(self.network.encode_image))
+        embedding = full_precision(embedding_seen(self.network, estimate))
         if embedding.shape[1] != self.predictor.width:
             raise ValueError(
                 f"{called(self.predictor)} rates embeddings of {self.predictor.width} numbers, "

@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 
 from ..captures import Capture
 from ..embeddings import Cutouts, ImageEncoder, check_distance, distance_between
+from ..features import embedding_seen
 from ..pictures import check_pictures, placed
 from ..process import full_precision
 from ..types import Estimate
@@ -65,7 +66,7 @@ class ClipImage:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         views = [
-            estimate.seen_by(self.network.encode_image),
+            embedding_seen(self.network, estimate),
             *estimate.seen_by(self._parts(float(estimate.sigma[0]))),
         ]
         target = self._target.to(views[0])

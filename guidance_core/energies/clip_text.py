@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..captures import Capture
 from ..embeddings import Cutouts, ImageEncoder, check_distance, distance_between
+from ..features import embedding_seen
 from ..process import full_precision
 from ..types import Estimate
 
@@ -81,7 +82,7 @@ class ClipText:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         views = [
-            estimate.seen_by(self.network.encode_image),
+            embedding_seen(self.network, estimate),
             *estimate.seen_by(self._parts(float(estimate.sigma[0]))),
         ]
         distances = [distance_between(view, self.target, self.distance) for view in views]

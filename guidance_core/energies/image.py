@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..features import Features, check_features
+from ..features import Features, blocks_seen, check_features
 from ..pictures import batched, check_pictures, fitted, placed
 from ..process import full_precision
 from ..shaping import mask_product, masked_mean
@@ -62,7 +62,7 @@ class ReferenceImage:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         if self.distance == "features" and self.network is not None:
-            return self._by_features(estimate.seen_by(self.network.blocks))
+            return self._by_features(blocks_seen(self.network, estimate))
         image = full_precision(estimate.image)
         difference = image - fitted(self.reference, image)
         size = difference.abs() if self.distance == "l1" else difference.square()

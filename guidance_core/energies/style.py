@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..features import Features, check_features
+from ..features import Features, blocks_seen, check_features
 from ..pictures import batched, check_pictures, placed
 from ..process import full_precision
 from ..types import Estimate
@@ -53,7 +53,7 @@ class Style:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        grams = self._grams(estimate.seen_by(self.network.blocks))
+        grams = self._grams(blocks_seen(self.network, estimate))
         pairs = [(gram, batched(far, gram)) for gram, far in zip(grams, self._target, strict=True)]
         return torch.stack([_apart(gram, far) for gram, far in pairs]).mean(0)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
+from ..features import Look
 from . import weights
 
 # Tried in this order when the architecture is "auto" and the file does not say.
@@ -63,8 +64,13 @@ class ClipNetwork(nn.Module):
         """Feature maps (B, D, h, w) of every block (the class token left out)."""
         visual: Any = self.network.visual
         seen = visual.forward_intermediates(self._prepared(image), intermediates_only=True)
-        # open_clip's own networks give a dict, timm's a list.
-        return seen["image_intermediates"] if isinstance(seen, dict) else seen
+        return seen["image_intermediates"]
+
+    def look(self, image: Tensor) -> Look:
+        """Embedding and feature maps of pictures (B, 3, H, W) in [0, 1], in one forward pass."""
+        visual: Any = self.network.visual
+        seen = visual.forward_intermediates(self._prepared(image))
+        return Look(normalize(seen["image_features"], dim=-1), seen["image_intermediates"])
 
     def _prepared(self, image: Tensor) -> Tensor:
         size = (self.input_size, self.input_size)

@@ -21,8 +21,10 @@ RECOGNISED = (
     "fasterrcnn_mobilenet_v3_large_320_fpn",
     "retinanet_resnet50_fpn",
     "retinanet_resnet50_fpn_v2",
+    "fcos_resnet50_fpn",
 )
 ANCHORS = 9  # of RetinaNet, for each place
+NARROW_CHANNELS = 64  # of the small FCOS
 
 
 class DetectorNetwork(nn.Module):
@@ -86,8 +88,8 @@ def load(path: str | Path, architecture: str = "auto") -> DetectorNetwork:
     if architecture == "auto":
         known = partial(_with_counters, make=make, state=state)
         architecture = card.get("architecture") or weights.recognise(state, RECOGNISED, known, name)
-    options = {"min_size": card["input_size"]} if "input_size" in card else {}
-    network = make(architecture, **options)
+    sizes = {"min_size": card["input_size"]} if "input_size" in card else {}
+    network = make(architecture, width=card.get("width", 1.0), **sizes)
     return DetectorNetwork(
         weights.fill(network, _counted(state, network), name),
         name=name,
@@ -95,8 +97,10 @@ def load(path: str | Path, architecture: str = "auto") -> DetectorNetwork:
     ).eval()
 
 
-def build(architecture: str, classes: int, **options: Any) -> nn.Module:
+def build(architecture: str, classes: int, width: float = 1.0, **options: Any) -> nn.Module:
     """An untrained torchvision detector.
+
+    A `width` other than 1 makes a small FCOS, whatever the name: see `_narrow`.
 
     Raises:
         ValueError: unknown architecture.
@@ -107,8 +111,30 @@ def build(architecture: str, classes: int, **options: Any) -> nn.Module:
         raise ValueError(
             f"expected a detector of torchvision ({', '.join(RECOGNISED)}), got {architecture!r}"
         )
+    if width != 1.0:
+        return _narrow(classes, width, **options)
     make = getattr(detection, architecture)
     return make(weights=None, weights_backbone=None, num_classes=classes, **options)
+
+
+def _narrow(classes: int, width: float, **options: Any) -> nn.Module:
+    """FCOS on the first stages of a MobileNetV3-Large of some width, with one map of stride 8."""
+    from torchvision.models import mobilenet_v3_large
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.fcos import FCOS, FCOSHead
+
+    trunk: Any = mobilenet_v3_large(width_mult=width).features[:7]
+    trunk.append(nn.Conv2d(trunk[-1].out_channels, NARROW_CHANNELS, 1))
+    trunk.out_channels = NARROW_CHANNELS
+    return FCOS(
+        trunk,
+        classes,
+        anchor_generator=AnchorGenerator(((8,),), ((1.0,),)),
+        head=FCOSHead(NARROW_CHANNELS, 1, classes, num_convs=2),
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+        **options,
+    )
 
 
 def _counted(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
@@ -134,7 +160,8 @@ def _classes(state: dict[str, Tensor], card: dict[str, Any]) -> int:
     box, logits = "roi_heads.box_predictor.cls_score.bias", "head.classification_head.cls_logits"
     if box in state:
         return len(state[box])
-    return len(state[f"{logits}.bias"]) // ANCHORS if f"{logits}.bias" in state else 91
+    anchors = 1 if "head.regression_head.bbox_ctrness.bias" in state else ANCHORS  # FCOS has one
+    return len(state[f"{logits}.bias"]) // anchors if f"{logits}.bias" in state else 91
 
 
 def _labels(count: int) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ References:
     Universal Guidance for Diffusion Models, Bansal et al. 2023, arXiv:2302.07121, eq. (7)-(8).
     Deviates: no clamp of x0 to [-1, 1] (latents know no such bounds), and a bound on the total push
     in the relative scale. As there, the noise is recomputed from the moved x0.
+    Minimization of unsmooth functionals, Polyak 1969: the step size called polyak here.
 """
 
 from __future__ import annotations
@@ -22,25 +23,28 @@ from ..shaping import cfg_push, clip_rms, fade, norm, rms
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 
 SCALES = ("relative", "absolute")
-OPTIMISERS = ("adam", "gd")
+OPTIMISERS = ("adam", "gd", "polyak")
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's own, arXiv:1412.6980, algorithm 1
 
 
 @dataclass(frozen=True)
 class Backward:
-    """x0 takes `steps` steps of Adam or gradient descent down its energy.
+    """x0 takes `steps` steps of Adam, gradient descent or Polyak's descent down its energy.
 
     relative: each step is sized so that the total push has RMS <= strength * posterior standard
         deviation of x0; gradients are measured in units of the first one, so that the energy's
         units do not matter.
     absolute: steps of the learning rate `lr` as published; strength multiplies the total.
+    polyak: gradient descent with steps of energy / |gradient|^2, so that neither the energy's units
+        nor `lr` matter. For energies that can be 0, as measurements can: there it converges within
+        a few steps, and a push fades as its energy does.
 
     Arguments:
         energy: what is asked; must depend on x0 or on the picture.
         strength: multiplier over the noise level; where it is 0 the model runs as it is.
         scale: relative or absolute.
         steps: optimisation steps per evaluation, >= 1.
-        optimiser: adam (published) or gd, gradient descent.
+        optimiser: adam (published), gd (gradient descent), or polyak.
         lr: learning rate of the absolute scale (published: 0.01).
         stop: energy at which a sample counts as done; its steps fade from 2 stop on. 0 never stops.
 
@@ -90,7 +94,9 @@ class Backward:
         unit = rms(grad).clamp_min(torch.finfo(grad.dtype).tiny)
         unit = unit if relative else torch.ones_like(unit)
         length = limit / self.steps if relative else torch.full_like(limit, self.lr)
-        direction = _adam() if self.optimiser == "adam" else _plain
+        if self.optimiser == "polyak":
+            unit = length = torch.ones_like(limit)
+        direction = _adam() if self.optimiser == "adam" else DIRECTIONS[self.optimiser]
         delta = torch.zeros_like(grad)
         for step in range(self.steps):
             if step > 0:
@@ -99,20 +105,35 @@ class Backward:
             if not going.any():
                 break
             size = per_sample(length * going.to(length), grad)
-            delta = delta - size * direction(grad / per_sample(unit, grad))
+            delta = delta - size * direction(grad / per_sample(unit, grad), energy)
         return delta, *first
 
 
-def _plain(grad: Tensor) -> Tensor:
+def _plain(grad: Tensor, energy: Tensor) -> Tensor:
     return grad
 
 
-def _adam() -> Callable[[Tensor], Tensor]:
+def _polyak(grad: Tensor, energy: Tensor) -> Tensor:
+    """The step to where the energy's tangent is 0; none for a row of zeros."""
+    if (energy < 0).any():
+        raise RuntimeError(
+            "steps of Polyak's size lead to an energy of 0, but this energy is negative: choose "
+            "another optimiser, or use no negative weights"
+        )
+    square = norm(grad).square()
+    size = torch.where(square > 0, energy.to(square) / square, torch.zeros_like(square))
+    return grad * per_sample(size, grad)
+
+
+DIRECTIONS = {"gd": _plain, "polyak": _polyak}
+
+
+def _adam() -> Callable[[Tensor, Tensor], Tensor]:
     """Directions of Adam, its moments kept between calls."""
     moments: list[Tensor] = []
     count = 0
 
-    def direction(grad: Tensor) -> Tensor:
+    def direction(grad: Tensor, energy: Tensor) -> Tensor:
         nonlocal count
         count += 1
         mean, square = moments or (torch.zeros_like(grad), torch.zeros_like(grad))

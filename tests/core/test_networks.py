@@ -12,7 +12,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from guidance_core.energies.clip_image import ClipImage
+from guidance_core.energies.style import Style
 from guidance_core.networks import classifier, clip, weights
+from guidance_core.types import Estimate
 
 TINY = {
     "embed_dim": 8,
@@ -108,6 +111,26 @@ def test_clip_embeds_pictures_and_sentences(tmp_path: Path) -> None:
     assert text.shape == (3, 8)
     assert torch.allclose(image.norm(dim=1), torch.ones(2), atol=1e-5)
     assert torch.allclose(text.norm(dim=1), torch.ones(3), atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", [1, [1, 1, 1, 1]], ids=["ViT", "ResNet"])
+def test_clip_looks_once_at_what_it_says_twice(tmp_path: Path, layers: object) -> None:
+    tower = {"layers": layers, "width": 32, "patch_size": 16, "image_size": 32, "head_width": 16}
+    card = {"model": {**TINY, "vision_cfg": tower}}
+    made = open_clip.CLIP(**card["model"])
+    network = clip.load(described(tmp_path / "tiny.safetensors", made, card))
+    image = torch.rand(2, 3, 20, 30)
+    seen = network.look(image)
+    torch.testing.assert_close(seen.embedding, network.encode_image(image))
+    for one, other in zip(seen.blocks, network.blocks(image), strict=True):
+        torch.testing.assert_close(one, other)
+    estimate = Estimate(image, torch.ones(2), decode=lambda x0: x0)
+    passes = []
+    hook = network.network.visual.conv1.register_forward_hook(lambda *_: passes.append(1))
+    style, content = Style(network, image, (0,)), ClipImage(network, image, cutouts=0)
+    style(estimate), content(estimate)
+    assert len(passes) == 3  # the picture, and each energy's reference once
+    hook.remove()
 
 
 def test_clip_architecture_by_name_and_by_keys(tmp_path: Path) -> None:

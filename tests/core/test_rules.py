@@ -48,6 +48,7 @@ CASES = {
     "backward gd": Backward(toward(), half(), optimiser="gd"),
     "backward adam absolute": Backward(toward(), half(), "absolute"),
     "backward gd absolute": Backward(toward(), half(), "absolute", optimiser="gd"),
+    "backward polyak": Backward(toward(), half(), optimiser="polyak"),
     "manifold relative": Manifold(toward(), half()),
     "manifold absolute": Manifold(toward(), Constant(0.05), "absolute"),
     "manifold cfg": Manifold(toward(), half(), "cfg"),
@@ -217,6 +218,25 @@ def test_cfg_scale_measures_by_the_push_of_cfg():
 def test_cfg_scale_without_cfg_says_what_to_do():
     with pytest.raises(RuntimeError, match="raise CFG above 1 or use scale 'relative'"):
         steered(CASES["forward cfg"], model=Model(cfg=False))
+
+
+@pytest.mark.parametrize("weight", [1e-3, 1.0, 1e3])
+def test_polyaks_steps_ignore_the_energys_unit_and_halve_a_quadratics_distance(weight):
+    energy = lambda estimate: weight * toward()(estimate)
+    rule = Backward(energy, Constant(1.0), "absolute", steps=3, optimiser="polyak")
+    assert_close(steered(rule), 0.5 + 0.5**3 * (plain() - 0.5))
+
+
+def test_polyaks_push_is_bounded_in_the_relative_scale():
+    limit = 0.5 * posterior_std(levels(SIGMA), torch.ones(2).double())
+    far = lambda estimate: toward()(estimate) + 1e6
+    assert_close(rms(steered(Backward(far, half(), optimiser="polyak")) - plain()), limit)
+
+
+def test_polyaks_steps_refuse_a_negative_energy():
+    rule = Backward(lambda e: -toward()(e), half(), optimiser="polyak")
+    with pytest.raises(RuntimeError, match="this energy is negative: choose another optimiser"):
+        steered(rule)
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "gd"])

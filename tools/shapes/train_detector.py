@@ -1,0 +1,78 @@
+"""Train the detector of Shapes: a box around each shape.
+
+    python -m tools.shapes.train_detector --steps 1500
+
+Only clean scenes are shown, worn as for the classifier. The trunk starts from the segmenter's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from guidance_core.networks import detector
+from guidance_core.shapes import scenes
+from tools.shapes import checkpoints
+from tools.shapes.train_classifier import worn
+from tools.shapes.train_segmenter import LABELS, WIDTH
+from tools.shapes.train_segmenter import build as build_segmenter
+
+ARCHITECTURE = "fcos_resnet50_fpn"
+
+
+def build() -> nn.Module:
+    """An untrained small FCOS that looks at pictures of the size of Shapes."""
+    return detector.build(ARCHITECTURE, len(LABELS), width=WIDTH, min_size=scenes.SIDE)
+
+
+def target(scene: scenes.Scene) -> dict[str, Tensor]:
+    """Boxes (N, 4) in pixels and numbers of the labels (N,)."""
+    return {
+        "boxes": torch.tensor([item.box for item in scene.items]),
+        "labels": torch.tensor([LABELS.index(item.shape) for item in scene.items]),
+    }
+
+
+def batch(step: int, size: int) -> tuple[Tensor, list[dict[str, Tensor]]]:
+    """Pictures (B, 3, 128, 128) in [0, 1] and what is in them, a function of `step` alone."""
+    generator = torch.Generator().manual_seed(70_000_000 + step)
+    drawn = [scenes.random_scene(generator) for _ in range(size)]
+    return worn(scenes.render(drawn), generator), [target(scene) for scene in drawn]
+
+
+def main() -> None:
+    """Train, resuming from the last checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--init", type=Path, default=Path("out/shapes/segmenter.pt"))
+    parser.add_argument("--out", type=Path, default=Path("out/shapes/detector.pt"))
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    net = build().train()
+    start = build_segmenter()
+    checkpoints.resume(args.init, net=start)
+    net.backbone.load_state_dict(start.backbone.state_dict(), strict=False)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=args.lr, weight_decay=0.01)
+    first = checkpoints.resume(args.out, net=net, optimiser=optimiser)
+    for step, bar in checkpoints.steps(first, args.steps, "detector"):
+        pictures, wanted = batch(step, args.batch)
+        for group in optimiser.param_groups:
+            group["lr"] = args.lr * min(1, (step + 1) / 50) * (1 - step / args.steps)
+        losses = net(list(pictures), wanted)
+        optimiser.zero_grad()
+        sum(losses.values()).backward()
+        optimiser.step()
+        figures = {name: f"{value.item():.3f}" for name, value in losses.items()}
+        bar.set_postfix(figures, refresh=False)
+        if (step + 1) % 200 == 0 or step + 1 == args.steps:
+            checkpoints.save(args.out, step + 1, net=net, optimiser=optimiser)
+
+
+if __name__ == "__main__":
+    main()
