@@ -96,7 +96,7 @@ class LoadDetector(io.ComfyNode):
             "find a face.",
             search_aliases=("object detection", "faster r-cnn", "retinanet", "guide network"),
             inputs=[
-                file_input(embedded=False),
+                file_input(),
                 architecture_input(
                     "The torchvision name of the network: fasterrcnn_resnet50_fpn_v2 (Universal "
                     "Guidance), fasterrcnn_mobilenet_v3_large_fpn, retinanet_resnet50_fpn, ... "
@@ -114,7 +114,7 @@ class LoadDetector(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, file: str | None = None) -> bool | str:
         """Refuse a missing file when the workflow is queued."""
-        return file_fault(file, embedded=False) or True
+        return file_fault(file) or True
 
     @classmethod
     def execute(cls, file: str, architecture: str) -> io.NodeOutput:

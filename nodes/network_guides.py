@@ -110,7 +110,7 @@ class EnergyDetection(io.ComfyNode):
                 Network.Input("network", tooltip="From Load Guide: Detector."),
                 io.String.Input(
                     "boxes",
-                    default="dog: 0.1 0.3 0.5 0.9",
+                    default="circle: 0.1 0.3 0.5 0.7",
                     multiline=True,
                     tooltip="One object a line: label: left top right bottom, as parts of width "
                     "and height. The detector expects nothing else in the picture. Universal "

@@ -61,13 +61,23 @@ def judge(images: Tensor) -> list[Verdict]:
     Raises:
         ValueError: the pictures are of another size or have no three channels.
     """
+    seen = nearest(images).numpy()
+    pixels = images.detach().float().cpu().numpy()
+    return [_judge_one(image, colours) for image, colours in zip(pixels, seen, strict=True)]
+
+
+def nearest(images: Tensor) -> Tensor:
+    """The colour that each pixel is nearest to: (B, 128, 128), 0 is the ground, then the palette's.
+
+    Raises:
+        ValueError: the pictures are of another size or have no three channels.
+    """
     if images.shape[1:] != (3, SIDE, SIDE):
         raise ValueError(f"expected pictures (B, 3, {SIDE}, {SIDE}), got {tuple(images.shape)}")
     images = images.detach().float().cpu()
     colours = torch.tensor([scenes.BACKGROUND, *PALETTE.values()]).float() / 255
     distance = (images[:, None] - colours[None, :, :, None, None]).square().sum(2)
-    nearest = distance.argmin(1).numpy()
-    return [_judge_one(i, n) for i, n in zip(images.numpy(), nearest, strict=True)]
+    return distance.argmin(1)
 
 
 def _judge_one(image: np.ndarray, nearest: np.ndarray) -> Verdict:

@@ -107,7 +107,7 @@ def load_detector(file: str, architecture: str = "auto") -> Any:
     from ...guidance_core.networks import detector
 
     with torch.inference_mode(False):
-        return detector.load(path_of(file), architecture)
+        return detector.load(path_of(file, "detector.safetensors"), architecture)
 
 
 def load_face_encoder(file: str, architecture: str = "auto") -> Any:

@@ -41,6 +41,7 @@ class Settings:
     recurrences: int = 1
     end_percent: float = 1.0
     eta: float = 0.0
+    denoise: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ class Shapes:
         """Picture (B, 3, H, W) in [0, 1] of latents in the U-Net's units; differentiable."""
         image = self.vae.decode(x0 / self.vae.config.scaling_factor).sample
         return (image / 2 + 0.5).clamp(0, 1)
+
+    def encoded(self, pictures: Tensor) -> Tensor:
+        """Latents (B, 4, h, w) in the U-Net's units of pictures (B, 3, H, W) in [0, 1]."""
+        with torch.no_grad():
+            latents = self.vae.encode(pictures.to(self.device) * 2 - 1).latent_dist.mean
+        return latents * self.vae.config.scaling_factor
 
 
 def load(weights: Path = WEIGHTS, device: torch.device | str | None = None) -> Shapes:
@@ -190,11 +197,16 @@ def sample(
     *,
     positive: str = "",
     negative: str = "",
+    start: Tensor | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """Latents (B, 4, 16, 16) in the U-Net's units, from noise; `step` is called after each step."""
+    """Latents (B, 4, 16, 16) in the U-Net's units, from noise; `step` is called after each step.
+
+    Below `denoise` 1 they are made of the latents `start`, as image to image is in ComfyUI.
+    """
     levels = NoiseLevels()
-    sigmas = levels.normal(settings.steps).to(model.device)
+    whole = levels.normal(int(settings.steps / settings.denoise))
+    sigmas = whole[-(settings.steps + 1) :].to(model.device)
     share = partial(ancestral_share, settings.eta)
     run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed, share=share)
     own = [resolved(rule, levels.at_percent) for rule in rules]
@@ -214,7 +226,8 @@ def sample(
         active=lambda sigma: sigma > end,
     )
     with torch.no_grad():
-        return sampler(denoise, starting_noise(model, settings, sigmas[0]), sigmas, step=step)
+        noise = starting_noise(model, settings, sigmas[0])
+        return sampler(denoise, noise if start is None else start + noise, sigmas, step=step)
 
 
 def starting_noise(model: Shapes, settings: Settings, sigma: Tensor) -> Tensor:
@@ -222,4 +235,5 @@ def starting_noise(model: Shapes, settings: Settings, sigma: Tensor) -> Tensor:
     side = model.unet.config.sample_size
     generator = torch.Generator().manual_seed(settings.seed)
     noise = torch.randn(settings.batch, 4, side, side, generator=generator)
-    return noise.to(model.device) * (1 + sigma.square()).sqrt()
+    scale = (1 + sigma.square()).sqrt() if settings.denoise == 1 else sigma
+    return noise.to(model.device) * scale

@@ -22,6 +22,7 @@ from tools.shapes import (
     checkpoints,
     train_classifier,
     train_clip,
+    train_detector,
     train_diffusion,
     train_segmenter,
     train_vit,
@@ -105,6 +106,16 @@ def main() -> None:
             "input_size": scenes.SIDE,
         }
         export_guide(net.state_dict(), card | pixels, args.out / "segmenter.safetensors")
+    if (args.trained / "detector.pt").exists():
+        net = train_detector.build()
+        checkpoints.resume(args.trained / "detector.pt", net=net)
+        card = {
+            "architecture": train_detector.ARCHITECTURE,
+            "width": train_segmenter.WIDTH,
+            "labels": list(train_segmenter.LABELS),
+            "input_size": scenes.SIDE,
+        }
+        export_guide(net.state_dict(), card, args.out / "detector.safetensors")
     if (args.trained / "vit.pt").exists():
         pupil = train_vit.Pupil()
         checkpoints.resume(args.trained / "vit.pt", net=pupil)

@@ -1,0 +1,321 @@
+"""What each guide is asked, with which settings, and how its pictures are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from guidance_core.energies.color_histogram import ColorHistogram
+from guidance_core.energies.detection import Detection
+from guidance_core.energies.measurement import Measurement
+from guidance_core.energies.segmentation import Segmentation
+from guidance_core.energies.structure import Structure
+from guidance_core.energies.style import Style
+from guidance_core.energies.weighted_sum import WeightedSum
+from guidance_core.networks import clip, detector, segmenter, vit
+from guidance_core.operators import Compose, GaussianBlur, Operator, Shrink
+from guidance_core.rules.backward import Backward
+from guidance_core.rules.forward import Forward
+from guidance_core.schedules import PercentWindow
+from guidance_core.shapes import oracle, scenes
+from guidance_core.shapes.scenes import PALETTE, SIDE, Item, Scene
+from guidance_core.shaping import masked_mean
+from guidance_core.types import Energy, Rule, seeded_noise
+from tools.demo.diffusers_host import WEIGHTS, Settings, Shapes
+from tools.shapes.train_segmenter import class_map
+
+NOISE = 0.002  # of a measurement, in [0, 1]
+RESTORING_STEPS, RESTORING_SAMPLER_STEPS = 2, 6
+SEGMENTATION_STRENGTH, DETECTION_STRENGTH, STYLE_STRENGTH, COLOUR_STRENGTH = 0.5, 0.5, 0.5, 0.5
+TRANSLATION_STRENGTH, STRUCTURE_WEIGHT, COLOUR_WEIGHT = 0.5, 1.0, 1.0
+GUIDED = Settings(steps=20, recurrences=2, end_percent=0.7)
+Figures = dict[str, Tensor]  # one number a picture
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One batch of a task.
+
+    Arguments:
+        rules: what guides it.
+        judged: figures of pictures (B, 3, 128, 128), each of shape (B,).
+        start: clean pictures to start from, where the settings' `denoise` is below 1.
+        before: pictures to compare with; unguided ones of the same seeds where there are none.
+    """
+
+    rules: Sequence[Rule]
+    judged: Callable[[Tensor], Figures]
+    start: Tensor | None = None
+    before: Tensor | None = None
+
+
+Ask = Callable[[Shapes, int, int], Asked]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One guide and what it must reach.
+
+    Arguments:
+        name: name on the command line.
+        asks: what is asked, in words.
+        recipe: energy, rule and strength, in words.
+        bound: what must hold, in words.
+        met: whether figures before and after guidance hold the bound.
+        asked: rules and judgement of a batch, of a model, its first seed and its size.
+        settings: of the sampler; seed and batch are replaced.
+    """
+
+    name: str
+    asks: str
+    recipe: str
+    bound: str
+    met: Callable[[Figures, Figures], bool]
+    asked: Ask
+    settings: Settings
+
+
+def scenes_of(seed: int, batch: int, count: int | None = None) -> list[Scene]:
+    """Scenes that no network has seen, one for each seed from `seed` on."""
+    seeds = range(85_000_000 + seed, 85_000_000 + seed + batch)
+    return [scenes.random_scene(torch.Generator().manual_seed(one), count) for one in seeds]
+
+
+def psnr(pictures: Tensor, truth: Tensor) -> Tensor:
+    """Peak signal to noise ratio in dB, shape (B,)."""
+    return -10 * (pictures - truth).square().flatten(1).mean(1).clamp_min(1e-12).log10()
+
+
+def foreground(pictures: Tensor) -> Tensor:
+    """Pixels that are not ground, shape (B, 128, 128), bool."""
+    return oracle.nearest(pictures) > 0
+
+
+def overlap(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of masks (B, 128, 128), shape (B,)."""
+    both, either = (one & other).flatten(1).sum(1), (one | other).flatten(1).sum(1)
+    return both / either.clamp_min(1)
+
+
+def colours(pictures: Tensor) -> Tensor:
+    """Share of each palette colour in what is not ground, shape (B, 6); zeros for an empty one."""
+    seen = oracle.nearest(pictures).flatten(1)
+    counts = torch.stack([(seen == index + 1).sum(1) for index in range(len(PALETTE))], 1)
+    return counts / counts.sum(1, keepdim=True).clamp_min(1)
+
+
+def palette_distance(one: Tensor, other: Tensor) -> Tensor:
+    """How much of the palettes of pictures differs, shape (B,), in [0, 1]."""
+    return (colours(one) - colours(other)).abs().sum(1) / 2
+
+
+@cache
+def _network(kind: str, device: torch.device) -> nn.Module:
+    loaders = {"open_clip": clip, "detector": detector, "segmenter": segmenter, "vit": vit}
+    return loaders[kind].load(WEIGHTS / f"{kind}.safetensors").to(device)
+
+
+def restored(energy: Energy) -> list[Rule]:
+    """What restores: steps of Polyak's size at the estimate, to the very end."""
+    window = PercentWindow(0.0, 1.0)
+    return [Backward(energy, window, "absolute", steps=RESTORING_STEPS, optimiser="polyak")]
+
+
+def _restoring(operator: Operator, missing: Tensor | None = None) -> Ask:
+    """Scenes to be restored from a measurement with a little noise, starting from what it shows."""
+
+    def asked(model: Shapes, seed: int, batch: int) -> Asked:
+        truth = scenes.render(scenes_of(seed, batch))
+        seen = operator(truth)
+        seen = seen + NOISE * seeded_noise(seen, 85)
+        known = None if missing is None else 1 - missing
+        before = interpolate(seen, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
+        start = before
+        if known is not None:
+            ground = masked_mean_colour(seen, known)
+            before, start = before * known, torch.lerp(ground, before, known)
+
+        def judged(pictures: Tensor) -> Figures:
+            error = masked_mean((operator(pictures) - seen).square(), known)
+            return {"PSNR": psnr(pictures, truth), "consistency": -10 * error.log10()}
+
+        energy = Measurement(seen.to(model.device), operator, NOISE, known)
+        return Asked(restored(energy), judged, start, before)
+
+    return asked
+
+
+def masked_mean_colour(pictures: Tensor, mask: Tensor) -> Tensor:
+    """Mean colour where a mask (H, W) is, shape (B, 3, 1, 1)."""
+    return (pictures * mask).sum((2, 3), keepdim=True) / mask.sum()
+
+
+def _centre() -> Tensor:
+    """The middle quarter of a picture is missing, as in the inpainting of DPS."""
+    missing = torch.zeros(SIDE, SIDE)
+    missing[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4] = 1
+    return missing
+
+
+def _forward(energy: Energy, strength: float) -> list[Rule]:
+    """Rule: Forward over the first 70 % of the noise schedule."""
+    return [Forward(energy, PercentWindow(0.0, 0.7, value=strength))]
+
+
+def _segmented(model: Shapes, seed: int, batch: int) -> Asked:
+    """One object of a given shape at a given place, by a class map."""
+    wanted = scenes_of(seed, batch, count=1)
+    network: Any = _network("segmenter", model.device)
+    maps = torch.stack([class_map(scene) for scene in wanted])
+
+    def judged(pictures: Tensor) -> Figures:
+        return {"IoU": overlap(foreground(pictures), maps > 0)}
+
+    energy = Segmentation(network, maps.to(model.device))
+    return Asked(_forward(energy, SEGMENTATION_STRENGTH), judged)
+
+
+def _detected(model: Shapes, seed: int, batch: int) -> Asked:
+    """One object of a given shape in a given box, the same for the batch."""
+    (item,) = scenes_of(seed, 1, count=1)[0].items
+    network: Any = _network("detector", model.device)
+
+    def judged(pictures: Tensor) -> Figures:
+        alike = [[i for i in v.items if i.shape == item.shape] for v in oracle.judge(pictures)]
+        best = [max((box_overlap(item, seen) for seen in some), default=0.0) for some in alike]
+        return {"box IoU": torch.tensor(best)}
+
+    energy = Detection(network, torch.tensor([item.box]) / SIDE, (item.shape,))
+    return Asked(_forward(energy, DETECTION_STRENGTH), judged)
+
+
+def box_overlap(one: Item, other: Item) -> float:
+    """Intersection over union of the boxes of two objects."""
+    a, b = one.box, other.box
+    width, height = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
+    both = max(width, 0.0) * max(height, 0.0)
+    area = lambda box: (box[2] - box[0]) * (box[3] - box[1])
+    return both / (area(a) + area(b) - both)
+
+
+def _coloured(make: Callable[[Shapes, Tensor], Energy], strength: float) -> Ask:
+    """The colours of another scene."""
+
+    def asked(model: Shapes, seed: int, batch: int) -> Asked:
+        reference = scenes.render(scenes_of(seed, batch, count=1))
+
+        def judged(pictures: Tensor) -> Figures:
+            return {"palette distance": palette_distance(pictures, reference)}
+
+        return Asked(_forward(make(model, reference.to(model.device)), strength), judged)
+
+    return asked
+
+
+def _style(model: Shapes, reference: Tensor) -> Energy:
+    network: Any = _network("open_clip", model.device)
+    return Style(network, reference, (2,))
+
+
+def _translated(model: Shapes, seed: int, batch: int) -> Asked:
+    """The structure of one scene in the colours of another, started from the first."""
+    source = scenes.render(scenes_of(seed, batch, count=1))
+    target = scenes.render(scenes_of(1000 + seed, batch, count=1))
+    network: Any = _network("vit", model.device)
+    structure = Structure(network, source.to(model.device))
+    colour = ColorHistogram(target.to(model.device))
+    energy = WeightedSum(((STRUCTURE_WEIGHT, structure), (COLOUR_WEIGHT, colour)))
+
+    def judged(pictures: Tensor) -> Figures:
+        return {
+            "contour IoU": overlap(foreground(pictures), foreground(source)),
+            "palette distance": palette_distance(pictures, target),
+        }
+
+    return Asked(_forward(energy, TRANSLATION_STRENGTH), judged, source, source)
+
+
+def _gained(before: Figures, after: Figures) -> bool:
+    gain = (after["PSNR"] - before["PSNR"]).mean()
+    return bool(gain >= 3 and after["consistency"].median() >= 40)
+
+
+def _halved(before: Figures, after: Figures) -> bool:
+    name = "palette distance"
+    return bool(after[name].mean() <= before[name].mean() / 2)
+
+
+RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
+POLYAK = f"Measurement, Backward absolute 1, {RESTORING_STEPS} polyak steps, to the end"
+FORWARD = "Forward relative {:g} until 70 %"
+IMAGE_TO_IMAGE = Settings(steps=RESTORING_SAMPLER_STEPS, denoise=0.5)
+
+
+def _restoration(name: str, asks: str, ask: Ask, settings: Settings = IMAGE_TO_IMAGE) -> Task:
+    return Task(name, asks, POLYAK, RESTORED, _gained, ask, settings)
+
+
+TASKS = (
+    _restoration("sr4", "super-resolution x4", _restoring(Shrink(4))),
+    _restoration("deblur", "a Gaussian blur of 3 pixels", _restoring(GaussianBlur(3.0))),
+    _restoration(
+        "inpaint",
+        "the middle quarter is missing",
+        _restoring(Compose(), _centre()),
+        replace(IMAGE_TO_IMAGE, steps=8, denoise=0.8),
+    ),
+    Task(
+        "segmentation",
+        "one object, by a class map",
+        "Segmentation, " + FORWARD.format(SEGMENTATION_STRENGTH),
+        "IoU with the map 0.7 (median)",
+        lambda before, after: bool(after["IoU"].median() >= 0.7),
+        _segmented,
+        GUIDED,
+    ),
+    Task(
+        "detection",
+        "one object, by a box",
+        "Detection, " + FORWARD.format(DETECTION_STRENGTH),
+        "75 % hold an object of the shape with IoU 0.5",
+        lambda before, after: bool((after["box IoU"] >= 0.5).float().mean() >= 0.75),
+        _detected,
+        GUIDED,
+    ),
+    Task(
+        "style",
+        "the style of a scene",
+        "Style of CLIP block 2, " + FORWARD.format(STYLE_STRENGTH),
+        "palette distance halved (mean)",
+        _halved,
+        _coloured(_style, STYLE_STRENGTH),
+        GUIDED,
+    ),
+    Task(
+        "colour",
+        "the palette of a scene",
+        "Palette with a reference, " + FORWARD.format(COLOUR_STRENGTH),
+        "palette distance halved (mean)",
+        _halved,
+        _coloured(lambda model, reference: ColorHistogram(reference), COLOUR_STRENGTH),
+        GUIDED,
+    ),
+    Task(
+        "translation",
+        "structure of one scene, palette of another",
+        f"{STRUCTURE_WEIGHT:g} Structure (ViT) and {COLOUR_WEIGHT:g} Palette, "
+        + FORWARD.format(TRANSLATION_STRENGTH),
+        "contour IoU 0.75 (median), palette distance halved (mean)",
+        lambda before, after: (
+            _halved(before, after) and bool(after["contour IoU"].median() >= 0.75)
+        ),
+        _translated,
+        replace(GUIDED, steps=14, denoise=0.7),
+    ),
+)
