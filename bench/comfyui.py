@@ -30,6 +30,8 @@ def _start() -> None:
     sys.path.insert(0, str(HOST))
     arguments, sys.argv = sys.argv, ["main.py", *([] if torch.cuda.is_available() else ["--cpu"])]
     importlib.import_module("comfy.options").enable_args_parsing()
+    # As main.py does: later on, comfy/utils.py would take this name.
+    importlib.import_module("utils.extra_config")
     importlib.import_module("comfy.samplers")
     sys.argv = arguments
     # ComfyUI has a module called nodes; the pack's own is a part of a package, as in custom_nodes.

@@ -1,12 +1,12 @@
 """Does one strength suit every sampler and every number of steps? Measured in a real ComfyUI.
 
     python -m bench.transfer
-    python -m bench.transfer --pictures 32 --labels red circle
+    python -m bench.transfer --pictures 32 --targets red circle
 
-KSampler (Guided) with its default widgets, at CFG 1 with empty prompts, is asked for labels of the
-Shapes classifier; the oracle judges from pixels. Each finished batch is noted in
-bench/results/transfer.json, so that a run that was stopped goes on where it was; the page is
-written by `python -m bench.quality --render`.
+KSampler (Guided) with its default widgets, at CFG 1, is asked for labels of the Shapes classifier
+with an empty prompt, and for the place of a big red circle; the oracle judges from pixels. Each
+finished batch is noted in bench/results/transfer.json, so that a run that was stopped goes on where
+it was; the page is written by `python -m bench.quality --render`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,17 @@ SAMPLERS = (
     *("euler", "dpmpp_2m", "uni_pc", "euler_ancestral", "dpmpp_sde"),
     *("lcm", "ddim", "res_multistep"),
 )
-NOTES = {
-    "lcm": "made for distilled models: on others its pictures are unfinished, guided or not",
-}
+INTRODUCTION = [
+    "## One strength for every sampler and number of steps",
+    "",
+    "Written by `python -m bench.transfer`: KSampler (Guided) of a real ComfyUI with its default",
+    "widgets at CFG 1. A label is asked of an empty prompt; position is a big red circle within",
+    "12 pixels of (0.3, 0.7).",
+    "",
+]
+NOTES = [
+    "lcm is made for distilled models: on others its pictures are unfinished, guided or not.",
+]
 
 
 def plan() -> list[tuple[str, int, bool]]:
@@ -44,7 +52,7 @@ def plan() -> list[tuple[str, int, bool]]:
 
 def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What makes a batch the same batch."""
-    names = ("weights", "sampler", "steps", "guided", "label", "seed", "batch")
+    names = ("weights", "sampler", "steps", "guided", "target", "seed", "batch")
     return tuple(row[name] for name in names)
 
 
@@ -56,9 +64,9 @@ def run(options: argparse.Namespace) -> None:
     done = {key(row) for row in rows}
     for seed in range(0, options.pictures, options.batch):
         for sampler, steps, guided in plan():
-            for label in options.labels:
+            for target in options.targets:
                 row = {"weights": weights, "sampler": sampler, "steps": steps, "guided": guided}
-                row |= {"label": label, "seed": seed, "batch": options.batch}
+                row |= {"target": target, "seed": seed, "batch": options.batch}
                 if key(row) in done or sampler not in options.samplers:
                     continue
                 rows.append({**row, **transfer_host.drawn(**row)})
@@ -66,8 +74,12 @@ def run(options: argparse.Namespace) -> None:
                 print(json.dumps(rows[-1]), flush=True)
 
 
-def shares(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int, bool], dict[str, float]]:
-    """Satisfied and clean shares, over labels and seeds, and how many pictures."""
+PARTS = ("satisfied", "clean")
+Cell = dict[str, float]
+
+
+def shares(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int, bool], Cell]:
+    """Satisfied and clean shares over seeds, and how many pictures, of each cell of the plan."""
     found = {}
     for cell in plan():
         own = [row for row in rows if (row["sampler"], row["steps"], row["guided"]) == cell]
@@ -78,32 +90,28 @@ def shares(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int, bool], dic
     return found
 
 
-PARTS = ("satisfied", "clean")
+def _line(cell: tuple[str, int, bool], found: Mapping[tuple[str, int, bool], Cell]) -> str:
+    sampler, steps, _ = cell
+    plain = found.get((sampler, steps, False))
+    own = " | ".join(f"{found[cell][part]:.2f}" for part in PARTS)
+    other = " | ".join("" if plain is None else f"{plain[part]:.2f}" for part in PARTS)
+    return f"| {sampler} | {steps} | {own} | {found[cell]['pictures']} | {other} |"
 
 
 def section(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The part of the page about one strength for all, in Markdown; empty without results."""
-    found = shares(rows)
-    if not found:
-        return []
-    lines = [
-        "## One strength for every sampler and number of steps",
-        "",
-        "Written by `python -m bench.transfer`: KSampler (Guided) of a real ComfyUI with its "
-        "default widgets, CFG 1, empty prompts, labels",
-        f"{', '.join(sorted({row['label'] for row in rows}))} of the classifier.",
-        "",
-        "| sampler | steps | satisfied | clean | pictures | unguided: satisfied | clean |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for (sampler, steps, guided), cell in found.items():
-        if guided:
-            plain = found.get((sampler, steps, False))
-            own = " | ".join(f"{cell[part]:.2f}" for part in PARTS)
-            other = " | ".join("" if plain is None else f"{plain[part]:.2f}" for part in PARTS)
-            lines.append(f"| {sampler} | {steps} | {own} | {cell['pictures']} | {other} |")
-    notes = [f"* {sampler}: {note}." for sampler, note in NOTES.items()]
-    return [*lines, "", *notes, ""]
+    lines: list[str] = []
+    for target in dict.fromkeys(row["target"] for row in rows):
+        found = shares([row for row in rows if row["target"] == target])
+        lines += [
+            f"### {target}",
+            "",
+            "| sampler | steps | satisfied | clean | pictures | unguided: satisfied | clean |",
+            "|---|---|---|---|---|---|---|",
+            *(_line(cell, found) for cell in found if cell[2]),
+            "",
+        ]
+    return [*INTRODUCTION, *lines, *NOTES, ""] if rows else []
 
 
 def main() -> int:
@@ -124,9 +132,10 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.transfer", description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=32, help="for each label and cell")
+    parser.add_argument("--pictures", type=int, default=32, help="for each target and cell")
     parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
-    parser.add_argument("--labels", nargs="+", default=["red", "circle"])
+    targets = ["red", "circle", "position"]
+    parser.add_argument("--targets", nargs="+", choices=targets, default=targets)
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
     parser.add_argument("--results", type=Path, default=RESULTS, help="finished batches")
     return parser.parse_args()

@@ -4,52 +4,68 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
-import sys
+import math
 from functools import cache
 from typing import Any
 
 import torch
 
-sys.path.insert(0, os.environ["COMFYUI_PATH"])
-# As main.py does: later on, comfy/utils.py would take this name.
-importlib.import_module("utils.extra_config")
-
-from bench import comfyui as host  # noqa: E402
+from bench import comfyui as host
 
 ksampler = importlib.import_module(f"{host.PACK}.nodes.ksampler")
 networks = importlib.import_module(f"{host.PACK}.nodes.host.networks")
+tokens = importlib.import_module(f"{host.PACK}.nodes.host.tokens")
 classifier = importlib.import_module(f"{host.PACK}.guidance_core.energies.classifier")
+position = importlib.import_module(f"{host.PACK}.guidance_core.energies.position")
 oracle = importlib.import_module(f"{host.PACK}.guidance_core.shapes.oracle")
+
+POSITION, PROMPT, PLACE = "position", "a big red circle", (0.3, 0.7)
+NEAR = 12.0  # pixels
 
 
 @cache
-def _parts() -> tuple[Any, Any, Any, Any]:
-    """MODEL, CONDITIONING of the empty prompt, VAE and the classifier."""
-    model, clip, vae = host.shapes.load()
-    empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-    return model, empty, vae, networks.load_classifier("shapes")
+def _parts() -> tuple[Any, Any, Any]:
+    """MODEL, CLIP and VAE of Shapes."""
+    return host.shapes.load()
+
+
+@cache
+def _asked(target: str) -> tuple[Any, str]:
+    """Energy and prompt of a target: a label of the classifier, or the place of words."""
+    if target != POSITION:
+        return classifier.ClassLabel(networks.load_classifier("shapes"), target), ""
+    words = tokens.resolved(_parts()[1], PROMPT, PROMPT.removeprefix("a "))
+    return position.Position(words, PLACE), PROMPT
+
+
+def _satisfied(verdict: Any, target: str) -> bool:
+    if target != POSITION:
+        return verdict.has(target)
+    x, y = (128 * part for part in PLACE)
+    red = [i for i in verdict.items if (i.colour, i.shape) == ("red", "circle")]
+    return any(math.hypot(item.x - x, item.y - y) < NEAR for item in red)
 
 
 def drawn(
-    *, sampler: str, steps: int, guided: bool, label: str, seed: int, batch: int, **ignored: Any
+    *, sampler: str, steps: int, guided: bool, target: str, seed: int, batch: int, **ignored: Any
 ) -> dict[str, list[bool]]:
     """Which pictures of a batch are satisfied, and which are clean."""
     node = ksampler.GuidedKSampler
     with torch.inference_mode():
-        model, empty, vae, network = _parts()
+        model, clip, vae = _parts()
+        energy, prompt = _asked(target)
+        encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (prompt, "")]
         widgets = {i.id: getattr(i, "default", None) for i in node.define_schema().inputs}
-        widgets |= {"model": model, "positive": empty, "negative": empty, "vae": vae}
-        widgets |= {"energy": classifier.ClassLabel(network, label), "cfg": 1.0}
+        widgets |= {"model": model, "positive": encoded[0], "negative": encoded[1], "vae": vae}
+        widgets |= {"energy": energy, "cfg": 1.0, "sampler_name": sampler}
         widgets |= {"latent_image": {"samples": torch.zeros(batch, 4, 16, 16)}}
-        widgets |= {"seed": seed, "steps": steps, "sampler_name": sampler}
-        if not guided:
-            widgets |= {"strength": 0.0}
+        widgets |= {"seed": seed, "steps": steps}
+        widgets |= {} if guided else {"strength": 0.0}
         known = inspect.signature(node.execute).parameters
         latent = node.execute(**{name: widgets[name] for name in known}).args[0]
         pictures = vae.decode(latent["samples"]).movedim(-1, 1)
     verdicts = oracle.judge(pictures)
     return {
-        "satisfied": [verdict.has(label) for verdict in verdicts],
+        "satisfied": [_satisfied(verdict, target) for verdict in verdicts],
         "clean": [verdict.clean for verdict in verdicts],
     }

@@ -61,13 +61,14 @@ def test_the_summary_sets_ours_against_the_best_of_each_task():
 
 
 def test_the_page_about_samplers_sets_guided_beside_unguided():
-    row = {"sampler": "euler", "steps": transfer.AT, "label": "red", "batch": 2}
+    row = {"sampler": "euler", "steps": transfer.AT, "target": "red", "batch": 2}
     rows = [
         {**row, "guided": True, "satisfied": [True, True], "clean": [True, False]},
         {**row, "guided": False, "satisfied": [False, True], "clean": [True, True]},
     ]
     lines = transfer.section(rows)
     assert f"| euler | {transfer.AT} | 1.00 | 0.50 | 2 | 0.50 | 1.00 |" in lines
+    assert "### red" in lines
     assert transfer.section([]) == []
 
 
