@@ -13,9 +13,9 @@ import torch
 from bench import comfyui as host
 
 ksampler = importlib.import_module(f"{host.PACK}.nodes.ksampler")
+energies = importlib.import_module(f"{host.PACK}.nodes.energies")
 networks = importlib.import_module(f"{host.PACK}.nodes.host.networks")
 tokens = importlib.import_module(f"{host.PACK}.nodes.host.tokens")
-classifier = importlib.import_module(f"{host.PACK}.guidance_core.energies.classifier")
 position = importlib.import_module(f"{host.PACK}.guidance_core.energies.position")
 oracle = importlib.import_module(f"{host.PACK}.guidance_core.shapes.oracle")
 
@@ -33,7 +33,8 @@ def _parts() -> tuple[Any, Any, Any]:
 def _asked(target: str) -> tuple[Any, str]:
     """Energy and prompt of a target: a label of the classifier, or the place of words."""
     if target != POSITION:
-        return classifier.ClassLabel(networks.load_classifier("shapes"), target), ""
+        network = networks.load_classifier("shapes")
+        return energies.EnergyClassifier.execute(network, target, 1.0).args[0], ""
     words = tokens.resolved(_parts()[1], PROMPT, PROMPT.removeprefix("a "))
     return position.Position(words, PLACE), PROMPT
 

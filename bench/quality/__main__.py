@@ -94,7 +94,8 @@ def tried(
     model: diffusers_host.Shapes, task: Task, method: Method, batch: dict[str, Any]
 ) -> dict[str, Any]:
     """One batch of one cell: what came out, or why nothing did."""
-    energy = task.build(model.device, truth(batch["seed"], batch["batch"]))
+    true = truth(batch["seed"], batch["batch"])
+    energy = task.build(model.device, true, method.confidence)
     try:
         rules = method.rules(energy, task)
     except ValueError as error:

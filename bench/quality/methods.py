@@ -30,6 +30,7 @@ class Method:
         recurrences: how often each step is taken, up to `end_percent`.
         end_percent: where recurrence ends.
         eta: noise put back after each step, 1 is DDPM's.
+        confidence: where labels rest, 1 is never.
         note: where the numbers come from.
     """
 
@@ -38,6 +39,7 @@ class Method:
     recurrences: int = 1
     end_percent: float = 1.0
     eta: float = 0.0
+    confidence: float = 1.0
     note: str = ""
 
 
@@ -134,5 +136,5 @@ METHODS = (
         eta=1.0,
         note="rho 2, mu 0.5, gamma 0.1, 4 iterations (ImageNet labels); its own for measurements",
     ),
-    Method("ours", _ours, note="Rule: Forward with its defaults"),
+    Method("ours", _ours, confidence=0.9, note="Rule: Forward with its defaults"),
 )

@@ -25,7 +25,8 @@ from tools.demo.diffusers_host import WEIGHTS
 
 NOISE = 0.05  # of a measurement, pictures in [0, 1]; DPS has it in [-1, 1]
 NEAR = 12.0  # pixels between an object and its true or its asked place
-Build = Callable[[torch.device, Tensor], Energy]
+# A device, true pictures, and the confidence at which labels rest.
+Build = Callable[[torch.device, Tensor, float], Energy]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Task:
         asks: what is asked, in words of the scenes; one object has to be all of them. Empty where
             a scene is to be restored from a measurement of it.
         build: its energy, on a device, for true pictures (B, 3, 128, 128) that only measurements
-            look at.
+            look at, and a confidence that only labels look at (1 is the published energy).
         norm: factor that makes the root of the energy the norm of a residual of pictures in
             [-1, 1], which published step sizes count in; None for other energies.
         prompt: what the model is told.
@@ -92,27 +93,28 @@ def _clip(device: torch.device) -> torch.nn.Module:
 
 
 def _labels(*names: str) -> Build:
-    def build(device: torch.device, truth: Tensor) -> Energy:
-        parts = tuple((1.0, ClassLabel(_classifier(device), name)) for name in names)
+    def build(device: torch.device, truth: Tensor, confidence: float) -> Energy:
+        network = _classifier(device)
+        parts = tuple((1.0, ClassLabel(network, name, confidence)) for name in names)
         return parts[0][1] if len(parts) == 1 else WeightedSum(parts)
 
     return build
 
 
 def _text(sentence: str) -> Build:
-    return lambda device, truth: ClipText(_clip(device), sentence)
+    return lambda device, truth, confidence: ClipText(_clip(device), sentence)
 
 
 def _at(place: tuple[float, float]) -> Build:
     # Start, a, big, red, circle.
     words = (Word("big red circle", (2, 3, 4)),)
-    return lambda device, truth: Position(words, place)
+    return lambda device, truth, confidence: Position(words, place)
 
 
 def _restored(name: str, operator: Operator, side: int) -> Task:
     """A measurement with noise of its own for each true picture, `side` pixels wide."""
 
-    def build(device: torch.device, truth: Tensor) -> Energy:
+    def build(device: torch.device, truth: Tensor, confidence: float) -> Energy:
         seen = operator(truth)
         seen = seen + NOISE * seeded_noise(seen, 81)
         return Measurement(seen.to(device), operator, NOISE)

@@ -20,6 +20,7 @@ from guidance_core.schedules import PercentWindow
 from guidance_core.types import Energy, Rule
 from tools.demo import diffusers_host
 
+CONFIDENCE = 0.9  # where labels rest, as in the classifier's node
 # Everything that a worker has to know: task, search, settings, first seed, batch, steps.
 Job = tuple[str, str, tuple[tuple[str, float], ...], int, int, int]
 
@@ -42,7 +43,8 @@ def value_of(job: Job) -> float:
     """What the oracle thinks of one batch of seeds, higher is better; no number if it diverged."""
     name, kind, settings, seed, batch, steps = job
     task, found = next(task for task in TASKS if task.name == name), dict(settings)
-    rule = rule_of(kind, task.build(_model().device, quality.truth(seed, batch)), found)
+    energy = task.build(_model().device, quality.truth(seed, batch), CONFIDENCE)
+    rule = rule_of(kind, energy, found)
     again = int(found.get("recurrences", 1))
     method = Method("tuned", lambda energy, task: [rule], again, OURS_UNTIL)
     sampling = {"seed": seed, "batch": batch, "steps": steps}

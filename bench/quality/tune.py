@@ -37,7 +37,7 @@ def searched(options: argparse.Namespace) -> dict[str, Any]:
     """Search; returns what was found, as JSON has it."""
     kind, path = options.search, options.out / f"{_stem(options)}.json"
     task = next(task for task in TASKS if task.name == options.task)
-    reads = bool(needs([task.build(torch.device("cpu"), quality.truth(0, 1))]).captures)
+    reads = bool(needs([task.build(torch.device("cpu"), quality.truth(0, 1), 1.0)]).captures)
     search = Search(
         searches.coordinates(kind, at_estimate=not reads), options.width, options.rounds
     )

@@ -83,7 +83,7 @@ def test_true_scenes_satisfy_every_restoration_and_others_do_not():
 @pytest.mark.parametrize("task", [t for t in TASKS if t.restores], ids=lambda task: task.name)
 def test_truth_is_what_restorations_ask_for(task):
     pictures = scenes.render(scenes_of(0, 2))
-    energy = task.build(torch.device("cpu"), pictures)
+    energy = task.build(torch.device("cpu"), pictures, 1.0)
     seen = lambda shown: energy(Estimate(shown, torch.ones(2), lambda x0: x0))
     assert (seen(pictures) < 0.1 * seen(1 - pictures)).all()
 
