@@ -18,6 +18,7 @@ from guidance_core.types import Energy, Rule
 from tools.demo.diffusers_host import NoiseLevels
 
 OURS_UNTIL = 0.7
+DRAWS = 2  # of the smoothing: 1 in TFG's scripts, 4 by default in its code
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ def _published(preset: str, **label: float) -> Callable[[Energy, Task], list[Rul
     def rules(energy: Energy, task: Task) -> list[Rule]:
         if task.norm is None:
             return [Unified(energy, Constant(), "absolute", **sizes)]
-        return [Unified(energy, Constant(task.norm), **PRESETS[preset].settings("absolute"))]
+        own = PRESETS[preset].settings("absolute")
+        own["samples"] = min(own["samples"], DRAWS)
+        return [Unified(energy, Constant(task.norm), **own)]
 
     return rules
 
@@ -111,9 +114,9 @@ METHODS = (
     ),
     Method(
         "LGD",
-        _published("LGD", rho=1.0, gamma=1.0, samples=2),
+        _published("LGD", rho=1.0, gamma=1.0, samples=DRAWS),
         eta=1.0,
-        note="rho 1; 2 draws, 4 for measurements",
+        note=f"rho 1; {DRAWS} draws",
     ),
     Method(
         "FreeDoM",
