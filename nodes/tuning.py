@@ -39,7 +39,7 @@ def report_of(kind: str, search: Search, ranked: Ranked, file: str) -> dict[str,
         {**search.named(point), "metric": -score if math.isfinite(score) else None}
         for point, score in ranked
     ]
-    best = {name: value for name, value in rows[0].items() if name != "metric"}
+    best = search.named(ranked[0][0])
     return {
         "search": kind,
         "settings": best,

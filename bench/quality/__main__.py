@@ -141,7 +141,7 @@ def run(options: argparse.Namespace) -> None:
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.quality", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=64, help="pictures in each cell")
-    parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
+    parser.add_argument("--batch", type=int, default=4, help="pictures drawn at once")
     parser.add_argument("--budget", type=int, default=40, help="evaluations for each picture")
     names, methods = [t.name for t in TASKS], [m.name for m in METHODS]
     parser.add_argument("--tasks", nargs="+", choices=names, default=names)

@@ -17,7 +17,7 @@ from guidance_core.schedules import Constant, PercentWindow
 from guidance_core.types import Energy, Rule
 from tools.demo.diffusers_host import NoiseLevels
 
-OURS_UNTIL = 0.7
+OURS_STRENGTH, OURS_UNTIL = 1.0, 0.8
 DRAWS = 2  # of the smoothing: 1 in TFG's scripts, 4 by default in its code
 
 
@@ -84,7 +84,7 @@ def _tfg(energy: Energy, task: Task) -> list[Rule]:
 
 
 def _ours(energy: Energy, task: Task) -> list[Rule]:
-    return [Forward(energy, PercentWindow(0.0, OURS_UNTIL, value=0.5))]
+    return [Forward(energy, PercentWindow(0.0, OURS_UNTIL, value=OURS_STRENGTH))]
 
 
 def cost(method: Method, rules: Sequence[Rule], steps: int) -> int:
