@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .captures import Attention, Capture
 
@@ -49,6 +48,32 @@ class Reference:
         levels = [values for level in self.captures.values() for values in level.values()]
         return sum(value.nbytes for values in levels for value in values)
 
+    def check(self, latent: Tensor, places: int | None = None) -> None:
+        """Refuse a run that this reference does not fit.
+
+        Arguments:
+            latent: shape (B, C, *S), of the run.
+            places: places in the positive prompt's context of the run, where they are known.
+
+        Raises:
+            ValueError: another size, another number of pictures, or a prompt of another length.
+        """
+        here = tuple(latent.shape[-2:])
+        if here != tuple(self.size):
+            raise ValueError(
+                f"the reference was recorded at a latent of {self.size[0]} x {self.size[1]}, this "
+                f"run has {here[0]} x {here[1]}: record it at the size of the run"
+            )
+        for request, values in next(iter(self.captures.values())).items():
+            _check_batch(values[0], len(latent))
+            there = values[0].shape[1]
+            whole = isinstance(request, Attention) and not request.positions
+            if whole and places is not None and places != there:
+                raise ValueError(
+                    f"the reference was recorded with a prompt of {there} places, this run's has "
+                    f"{places}: record it with a prompt of the same length, best the same"
+                )
+
     def at(self, sigma: float, request: Capture) -> Values:
         """What was recorded of a request, at the noise level nearest to sigma.
 
@@ -63,7 +88,7 @@ class Reference:
         if isinstance(request, Attention) and request.positions:
             for there, values in level.items():
                 places = _places(request, there)
-                if places is not None:
+                if places is not None and max(places) < values[0].shape[1]:
                     return tuple(value[:, places] for value in values)
         recorded = "; ".join(map(str, level))
         raise ValueError(
@@ -72,24 +97,44 @@ class Reference:
         )
 
     def like(self, values: Values, sigma: float, request: Capture) -> Values:
-        """What was recorded, in the dtype, on the device and in the size of values (B, K, h, w).
+        """What was recorded, in the dtype and on the device of values (B, K, h, w), in its shape.
 
         Raises:
-            ValueError: neither one picture was recorded nor as many as the batch has.
+            ValueError: neither one picture was recorded nor as many as the batch has, or the
+                values are of another shape.
         """
         recorded = self.at(sigma, request)
-        if recorded[0].shape[0] not in (1, values[0].shape[0]):
-            raise ValueError(
-                f"the reference has {recorded[0].shape[0]} pictures, the latent batch "
-                f"{values[0].shape[0]}: record one picture, or one for each sample"
-            )
+        _check_batch(recorded[0], values[0].shape[0])
         return tuple(_like(there, value) for there, value in zip(recorded, values, strict=True))
+
+
+def references_in(thing: Any) -> Iterator[Reference]:
+    """References inside rules and energies: looks into dataclasses, tuples and lists."""
+    if isinstance(thing, Reference):
+        yield thing
+    elif isinstance(thing, (tuple, list)):
+        for part in thing:
+            yield from references_in(part)
+    elif is_dataclass(thing) and not isinstance(thing, (nn.Module, type)):
+        for field in fields(thing):
+            yield from references_in(getattr(thing, field.name, None))
+
+
+def _check_batch(recorded: Tensor, batch: int) -> None:
+    if recorded.shape[0] not in (1, batch):
+        raise ValueError(
+            f"the reference has {recorded.shape[0]} pictures, the latent batch {batch}: record one "
+            "picture, or one for each sample"
+        )
 
 
 def _like(recorded: Tensor, value: Tensor) -> Tensor:
     recorded = recorded.to(value.device, torch.promote_types(value.dtype, torch.float32))
-    if recorded.shape[-2:] != value.shape[-2:]:
-        recorded = F.interpolate(recorded, value.shape[-2:], mode="bilinear", align_corners=False)
+    if recorded.shape[1:] != value.shape[1:]:
+        raise ValueError(
+            f"the reference holds values of shape {tuple(recorded.shape[1:])}, this run has "
+            f"{tuple(value.shape[1:])}: record it with the same model, size and prompt"
+        )
     return recorded.expand(value.shape[0], -1, -1, -1)
 
 

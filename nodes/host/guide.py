@@ -18,6 +18,7 @@ from .captures import Recorder
 from .decode import decoder as choose_decoder
 from .graph import carries_graph
 from .networks import managed
+from .reading import check_references
 from .run import KEY, GuidedRun
 
 
@@ -138,6 +139,7 @@ def _outer_sample(guidance: Guidance) -> Callable:
         sampler = kwargs["sampler"] if "sampler" in kwargs else args[1]
         _refuse_nested(noise, kwargs.get("latent_shapes"))
         _start_traces(guidance.traces)
+        check_references(guidance.rules, noise, guider.conds.get("positive"))
         run = GuidedRun(guidance, guider, sigmas, seed, sampler)
         options = guider.model_options.setdefault("transformer_options", {})
         options[KEY] = run

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...guidance_core.captures import Attention, Capture
 from ...guidance_core.compose import active, energies_of
+from ...guidance_core.references import references_in
 from .captures import Prompt, Recorder
 
 Cond = dict[str, Any]
@@ -106,3 +107,10 @@ def check_positions(requests: Iterable[Capture], length: int) -> None:
                 f"a word stands at position {last}, the positive prompt has {length}: choose the "
                 "words from the prompt that the sampler gets"
             )
+
+
+def check_references(rules: Any, latent: Tensor, prompts: Sequence[Cond] | None) -> None:
+    """Refuse references that were recorded at another size, or with a prompt of another length."""
+    for reference in references_in(rules):
+        places = read_prompt(prompts)["cross_attn"].shape[1] if prompts else None
+        reference.check(latent, places)

@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from guidance_core.captures import Attention, Features, chosen
-from guidance_core.references import Reference
+from guidance_core.energies.attention_keep import AttentionKeep
+from guidance_core.energies.scheduled import Scheduled
+from guidance_core.energies.weighted_sum import WeightedSum
+from guidance_core.references import Reference, references_in
+from guidance_core.rules.forward import Forward
+from guidance_core.schedules import Constant
 from guidance_core.tokens import Word, positions_of
 from tests.core.toys import seeded
 
@@ -52,6 +57,36 @@ def test_a_reference_gives_the_nearest_level_and_the_positions_asked_for():
 def test_a_reference_complains_of_what_it_has_not(request_):
     with pytest.raises(ValueError, match=r"holds no .*recorded were Attention.positions=.1, 4, 6"):
         recorded().at(2.0, request_)
+
+
+def test_a_position_beyond_the_recorded_prompt_is_refused():
+    with pytest.raises(ValueError, match=r"holds no .*record it with the same words"):
+        recorded().at(8.0, Attention((77,), "all"))
+
+
+def test_values_of_another_shape_are_refused():
+    wide = (seeded(2, 3, 4, 6).float(), seeded(2, 3, 2, 3).float())
+    with pytest.raises(ValueError, match="the same model, size and prompt"):
+        recorded().like(wide, 2.0, Attention((1, 4, 6)))
+
+
+def test_a_reference_fits_runs_of_its_size_number_and_prompt():
+    reference = recorded()
+    reference.check(torch.zeros(2, 4, 4, 4), 77)
+    with pytest.raises(ValueError, match="a latent of 4 x 4, this run has 4 x 8"):
+        reference.check(torch.zeros(2, 4, 4, 8))
+    with pytest.raises(ValueError, match="has 2 pictures, the latent batch 3"):
+        reference.check(torch.zeros(3, 4, 4, 4))
+    with pytest.raises(ValueError, match="a prompt of 77 places, this run's has 154"):
+        reference.check(torch.zeros(2, 4, 4, 4), 154)
+
+
+def test_references_are_found_inside_rules():
+    reference = recorded()
+    keep = AttentionKeep(reference)
+    scheduled = Scheduled(keep, Constant(1.0))
+    rule = Forward(WeightedSum(((1.0, keep), (2.0, scheduled))), Constant(1.0))
+    assert list(references_in([rule])) == [reference, reference]
 
 
 def test_a_reference_is_small_shared_by_runs_and_savable_by_autograd():
