@@ -1,0 +1,1 @@
+"""How well energies of attention edit pictures of Shapes, judged from pixels."""

@@ -1,0 +1,174 @@
+"""Shapes in diffusers, read inside: a denoiser that fills an estimate's captures.
+
+Layers have the names that they have in ComfyUI, so that settings are those of the nodes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from guidance_core.attention import heads_of, maps
+from guidance_core.captures import Capture, Features, chosen
+from guidance_core.compose import active, energies_of, guided, resolved
+from guidance_core.recurrence import recurrent
+from guidance_core.types import Denoiser, Estimate, Rule, Run
+from tools.demo import diffusers_host
+
+LEVELS = diffusers_host.NoiseLevels()
+
+
+def layers(unet: UNet2DConditionModel) -> dict[str, nn.Module]:
+    """Transformers of the U-Net by the names of ComfyUI's blocks, in the order they run."""
+    downs = [block.attentions[0] for block in unet.down_blocks]
+    ups = [attention for block in unet.up_blocks for attention in block.attentions]
+    names = ["input.1", "input.3", "middle.0", *(f"output.{i}" for i in range(len(ups)))]
+    return dict(zip(names, [*downs, unet.mid_block.attentions[0], *ups], strict=True))
+
+
+class Reader:
+    """Reads requests while the U-Net runs on one branch."""
+
+    def __init__(self, unet: UNet2DConditionModel, requests: Iterable[Capture]) -> None:
+        self.modules = layers(unet)
+        self.requests = tuple(requests)
+        self._maps: dict[str, Tensor] = {}
+        self._features: dict[str, Tensor] = {}
+
+    def names(self, request: Capture) -> tuple[str, ...]:
+        """Layers that a request means."""
+        there = tuple(self.modules)
+        if isinstance(request, Features):
+            return chosen(request.layers, there[-1:], there)
+        deep = tuple(f"{name}.0" for name in there)
+        decoder = tuple(name for name in deep if name.startswith("output"))
+        return chosen(request.layers, decoder, deep)
+
+    @property
+    def values(self) -> dict[Capture, tuple[Tensor, ...]]:
+        """What was read at the last evaluation."""
+        return {request: tuple(self._value(request)) for request in self.requests}
+
+    def _value(self, request: Capture) -> Iterator[Tensor]:
+        for name in self.names(request):
+            if isinstance(request, Features):
+                yield self._features[name]
+            else:
+                whole = self._maps[name]
+                yield whole[:, list(request.positions)] if request.positions else whole
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read inside."""
+        with contextlib.ExitStack() as stack:
+            for request in self.requests:
+                for name in self.names(request):
+                    for handle in self._hooks(name, request):
+                        stack.callback(handle.remove)
+            yield
+
+    def _hooks(self, name: str, request: Capture) -> Iterator[Any]:
+        if isinstance(request, Features):
+            keep = lambda module, args, out: self._features.update({name: out[0]})
+            yield self.modules[name].register_forward_hook(keep)
+            return
+        attention = self.modules[name.removesuffix(".0")].transformer_blocks[0].attn2
+        queries: list[Tensor] = []
+        yield attention.to_q.register_forward_hook(lambda module, args, out: queries.append(out))
+        yield attention.to_k.register_forward_hook(
+            partial(self._keys, name, attention.heads, queries)
+        )
+
+    def _keys(
+        self, name: str, heads: int, queries: list[Tensor], module: nn.Module, args: Any, k: Tensor
+    ) -> None:
+        q = queries.pop()
+        side = math.isqrt(q.shape[1])
+        flat = maps(heads_of(q, heads), heads_of(k, heads), tuple(range(k.shape[1])))
+        self._maps[name] = flat.unflatten(2, (side, side))
+
+
+def denoiser(
+    model: diffusers_host.Shapes,
+    positive: Tensor,
+    negative: Tensor,
+    cfg: float,
+    rules: Sequence[Rule] = (),
+) -> Denoiser:
+    """One evaluation with classifier-free guidance, read for those rules that are at work.
+
+    Arguments:
+        model: Shapes.
+        positive: text states of each sample, shape (B or 1, 77, 64).
+        negative: text states, shape (1, 77, 64).
+        cfg: scale of classifier-free guidance.
+        rules: with resolved schedules.
+    """
+
+    def branch(x: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
+        scale = sigma.view(-1, 1, 1, 1)
+        context = context.expand(x.shape[0], -1, -1)
+        inputs = x / (scale.square() + 1).sqrt()
+        return x - scale * model.unet(inputs, LEVELS.timestep(sigma), context).sample
+
+    def denoise(x: Tensor, sigma: Tensor) -> Estimate:
+        working = [rule for rule in rules if active([rule], float(sigma[0]))]
+        reader = Reader(model.unet, energies_of(working).captures)
+        with reader.reading():
+            cond = branch(x, sigma, positive)
+        parts = {"decode": model.decode, "captures": reader.values, "cond": cond}
+        if cfg == 1:
+            return Estimate(cond, sigma, **parts)
+        with torch.no_grad():
+            uncond = branch(x, sigma, negative)
+        return Estimate(uncond + cfg * (cond - uncond), sigma, **parts, uncond=uncond)
+
+    return denoise
+
+
+def sample(
+    model: diffusers_host.Shapes,
+    rules: Sequence[Rule],
+    noise: Tensor,
+    sigmas: Tensor,
+    positive: Tensor,
+    cfg: float,
+    *,
+    recurrences: int = 1,
+    end_percent: float = 1.0,
+    seed: int = 0,
+) -> Tensor:
+    """Latents (B, 4, 16, 16) in the U-Net's units, by Euler's steps from `noise`.
+
+    Arguments:
+        model: Shapes.
+        rules: what steers.
+        noise: x at the first noise level.
+        sigmas: noise levels, shape (N,), falling.
+        positive: text states of each sample, shape (B or 1, 77, 64).
+        cfg: scale of classifier-free guidance.
+        recurrences: how often each step is taken, up to `end_percent`.
+        end_percent: where recurrence ends.
+        seed: of the noise of recurrence.
+    """
+    run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=seed)
+    own = [resolved(rule, LEVELS.at_percent) for rule in rules]
+    plain = denoiser(model, positive, model.encode([""]), cfg, own)
+    steered = guided(own, plain, run)
+
+    def denoise(x: Tensor, sigma: Tensor) -> Estimate:
+        return (steered if active(own, float(sigma[0])) else plain)(x, sigma)
+
+    end = LEVELS.at_percent(end_percent)
+    sampler = recurrent(
+        diffusers_host.euler, recurrences, run.alpha, run.noise, active=lambda sigma: sigma > end
+    )
+    with torch.no_grad():
+        return sampler(denoise, noise, sigmas)

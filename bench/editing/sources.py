@@ -1,0 +1,146 @@
+"""Pictures to be edited: their captions, what the oracle sees, and what the model saw inside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.editing import model
+from guidance_core.captures import Attention, Capture, Features
+from guidance_core.references import Reference
+from guidance_core.rules.recording import Recording
+from guidance_core.shapes import oracle, scenes
+from guidance_core.shapes.oracle import Verdict
+from guidance_core.shapes.scenes import SIDE, Item
+from guidance_core.tokens import Word
+from guidance_core.types import Rule
+from tools.demo import diffusers_host
+
+CFG = 4.0
+FIRST_SEED = 90_000_000  # captions are drawn from seeds of their own
+
+
+def caption(seed: int, count: int, words: tuple[str, ...]) -> str:
+    """A caption of `count` objects; no two objects share a colour or a shape."""
+    generator = torch.Generator().manual_seed(FIRST_SEED + seed)
+    order = lambda names: [names[k] for k in torch.randperm(len(names), generator=generator)]
+    sizes = [tuple(scenes.SIZES)[int(torch.randint(2, (), generator=generator))] for _ in range(3)]
+    parts = zip(sizes, order(tuple(scenes.PALETTE)), order(scenes.SHAPES), strict=False)
+    named = [dict(zip(("size", "colour", "shape"), part, strict=True)) for part in parts]
+    return " and ".join("a " + " ".join(part[word] for word in words) for part in named[:count])
+
+
+def word(text: str, *names: str) -> Word:
+    """Words of a caption as one; a place is counted from the start token."""
+    places = text.split()
+    return Word(" ".join(names), tuple(1 + places.index(name) for name in names))
+
+
+def object_words(text: str, number: int) -> tuple[str, ...]:
+    """Names of an object in a caption: "a big red circle" is big, red, circle."""
+    return tuple(text.split(" and ")[number].split()[1:])
+
+
+def found(verdict: Verdict, names: Sequence[str]) -> Item | None:
+    """The whole object of this colour and shape, as far as they are named; None without one."""
+    asked = set(names) - set(scenes.SIZES)
+    fitting = [item for item in verdict.items if asked <= {item.colour, item.shape}]
+    return fitting[0] if fitting else None
+
+
+def distance(item: Item | None, x: float, y: float) -> float:
+    """Distance of an object's centroid from a point, in sides of the picture; 1 where it lacks."""
+    return 1.0 if item is None else math.hypot(item.x / SIDE - x, item.y / SIDE - y)
+
+
+def place(item: Item) -> tuple[float, float]:
+    """Centroid in [0, 1]."""
+    return item.x / SIDE, item.y / SIDE
+
+
+def inside(item: Item, box: tuple[float, float, float, float]) -> float:
+    """Share of an object's area that lies in a box of [0, 1]."""
+    outline = scenes.inside(item)
+    left, top, right, bottom = (round(edge * SIDE) for edge in box)
+    return float(outline[top:bottom, left:right].sum() / outline.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Each:
+    """An energy for each sample of a batch, where targets differ."""
+
+    energies: tuple[Any, ...]
+    networks: tuple[Any, ...] = ()
+    reads_image: bool = False
+
+    @property
+    def captures(self) -> frozenset[Capture]:
+        """What any of them reads."""
+        return frozenset().union(*(energy.captures for energy in self.energies))
+
+    def __call__(self, estimate: Any) -> Tensor:
+        """Energy of shape (B,)."""
+        row = lambda i: estimate.mapped(lambda part: part[i : i + 1])
+        return torch.cat([energy(row(i)) for i, energy in enumerate(self.energies)])
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A batch of pictures as the model paints them when nothing steers.
+
+    Arguments:
+        shapes: the model.
+        seeds: one a picture, of its noise.
+        captions: one a picture.
+        steps: sampling steps.
+        records: what to record on the way.
+    """
+
+    shapes: diffusers_host.Shapes
+    seeds: tuple[int, ...]
+    captions: tuple[str, ...]
+    steps: int
+    records: frozenset[Capture] = frozenset({Attention(), Features()})
+    levels: dict[float, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        note = lambda sigma, values: self.levels.__setitem__(sigma, dict(values))
+        pictures = self.painted([Recording(self.records, note)])
+        object.__setattr__(self, "pictures", pictures)
+        object.__setattr__(self, "verdicts", oracle.judge(pictures))
+
+    pictures: Tensor = field(init=False)
+    verdicts: list[Verdict] = field(init=False)
+
+    @property
+    def sigmas(self) -> Tensor:
+        """Noise levels of the run."""
+        return model.LEVELS.normal(self.steps)
+
+    @property
+    def noise(self) -> Tensor:
+        """X at the first noise level; row i depends on its seed alone."""
+        side = self.shapes.unet.config.sample_size
+        draw = lambda seed: torch.randn(
+            4, side, side, generator=torch.Generator().manual_seed(seed)
+        )
+        return torch.stack([draw(seed) for seed in self.seeds]) * (1 + self.sigmas[0] ** 2) ** 0.5
+
+    def painted(
+        self, rules: Sequence[Rule], captions: Sequence[str] | None = None, **options: Any
+    ) -> Tensor:
+        """Pictures (B, 3, 128, 128) from the same noise, steered."""
+        states = self.shapes.encode(list(captions or self.captions))
+        latents = model.sample(self.shapes, rules, self.noise, self.sigmas, states, CFG, **options)
+        with torch.no_grad():
+            return self.shapes.decode(latents)
+
+    @property
+    def reference(self) -> Reference:
+        """What the model saw."""
+        return Reference(self.levels, tuple(self.noise.shape[-2:]))

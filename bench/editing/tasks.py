@@ -1,0 +1,445 @@
+"""What is asked of editing, with settings that the nodes take as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from bench.editing import model
+from bench.editing.sources import (
+    FIRST_SEED,
+    Each,
+    Source,
+    caption,
+    distance,
+    found,
+    inside,
+    object_words,
+    place,
+    word,
+)
+from guidance_core.captures import Attention
+from guidance_core.directions import edit_direction, moved
+from guidance_core.energies.appearance import Appearance
+from guidance_core.energies.attention_keep import AttentionKeep
+from guidance_core.energies.binding import Binding
+from guidance_core.energies.box import Box
+from guidance_core.energies.position import Position
+from guidance_core.energies.presence import Presence
+from guidance_core.energies.shape import Shape
+from guidance_core.energies.size import Size
+from guidance_core.energies.weighted_sum import WeightedSum
+from guidance_core.inversion import Path, invert, psnr
+from guidance_core.references import Reference
+from guidance_core.rules.forward import Forward
+from guidance_core.rules.latent_update import LatentUpdate
+from guidance_core.rules.recording import Recording
+from guidance_core.schedules import PercentWindow
+from guidance_core.shapes import oracle, scenes
+from guidance_core.shapes.oracle import Verdict
+from guidance_core.types import Energy
+from tools.demo import diffusers_host
+
+Row = Mapping[str, Mapping[str, float]]
+FULL, PLAIN, COLOURLESS = ("size", "colour", "shape"), ("colour", "shape"), ("size", "shape")
+# Where objects are moved to: none so near the edge that a big one would be cut.
+TARGETS = ((0.3, 0.35), (0.7, 0.35), (0.3, 0.7), (0.7, 0.7), (0.5, 0.4), (0.65, 0.5), (0.35, 0.5))
+LEFT, RIGHT = (0.02, 0.25, 0.48, 0.75), (0.52, 0.25, 0.98, 0.75)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a task: a median, mean or share over its pictures, and the bound asked of it.
+
+    Arguments:
+        name: name in the table.
+        key: its name in the rows.
+        kind: median, mean or share.
+        bound: what is asked of it; None is nothing. Shares and means have to reach it, medians to
+            stay below.
+        relative: whether the bound is a multiple of the unguided figure.
+    """
+
+    name: str
+    key: str
+    kind: str
+    bound: float | None = None
+    relative: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to be edited.
+
+    Arguments:
+        name: name in the table.
+        settings: energies, rule and its numbers, in the words of the nodes.
+        figures: what is measured.
+        rows: measures some seeds; unguided and guided figures for each picture that counts.
+        steps: sampling steps.
+    """
+
+    name: str
+    settings: str
+    figures: tuple[Figure, ...]
+    rows: Callable[[Desk, tuple[int, ...]], list[Row]]
+    steps: int = 20
+
+
+@dataclass(eq=False)
+class Desk:
+    """The model, and the sources of the batch at hand, each painted once."""
+
+    shapes: diffusers_host.Shapes
+    _sources: dict[Any, Source] = field(default_factory=dict)
+    _seeds: tuple[int, ...] = ()
+
+    def source(
+        self, seeds: tuple[int, ...], count: int, words: tuple[str, ...], other: int = 0
+    ) -> Source:
+        """Pictures of random captions of some objects; `other` shifts the seeds of the noise."""
+        if seeds != self._seeds:
+            self._sources, self._seeds = {}, seeds
+        key = (count, words, other)
+        if key not in self._sources:
+            captions = tuple(caption(seed, count, words) for seed in seeds)
+            own = tuple(seed + other for seed in seeds)
+            self._sources[key] = Source(self.shapes, own, captions, 20)
+        return self._sources[key]
+
+
+def tokens(source: Source, number: int) -> tuple[Any, ...]:
+    """An object's words as one; every caption of a source is built alike."""
+    text = source.captions[0]
+    return (word(text, *object_words(text, number)),)
+
+
+def verdicts(
+    source: Source, energy: Energy, strength: float, end: float, **options: Any
+) -> list[Verdict]:
+    """What Forward with recurrences makes of a source."""
+    rule = Forward(energy, PercentWindow(0.0, end, value=strength))
+    return oracle.judge(source.painted([rule], end_percent=end, **options))
+
+
+def rows_of(
+    source: Source,
+    guided: Sequence[Verdict],
+    figures: Callable[[int, Verdict], Mapping[str, float]],
+    counts: Callable[[int], bool] = lambda i: True,
+) -> list[Row]:
+    """Figures of the source and of the guided pictures, for those that count."""
+    pairs = enumerate(zip(source.verdicts, guided, strict=True))
+    return [
+        {"unguided": figures(i, before), "guided": figures(i, after)}
+        for i, (before, after) in pairs
+        if counts(i)
+    ]
+
+
+def position(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+    """One object, moved to a given point."""
+    source = desk.source(seeds, 1, FULL)
+    targets = [TARGETS[seed % len(TARGETS)] for seed in seeds]
+    words = tokens(source, 0)
+    energy = Each(tuple(Position(words, target) for target in targets))
+
+    def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
+        item = found(verdict, object_words(source.captions[i], 0))
+        caption_kept = verdict.matches(source.captions[i])
+        return {"error": distance(item, *targets[i]), "kept": caption_kept}
+
+    return rows_of(source, verdicts(source, energy, 1.0, 0.5), figures)
+
+
+def far_from(point: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """A target that is away from where an object is, and from the other object."""
+    away = lambda t: min(1.5 * distance_of(t, other), distance_of(t, point) + 0.15)
+    return max(TARGETS, key=away)
+
+
+def distance_of(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """Euclidean distance of points."""
+    return float(torch.dist(torch.tensor(a), torch.tensor(b)))
+
+
+def two_objects(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+    """One of two objects is moved, the other stays."""
+    source = desk.source(seeds, 2, FULL)
+    first, second = tokens(source, 0), tokens(source, 1)
+    names = [[object_words(text, k) for k in (0, 1)] for text in source.captions]
+    whole = [v.matches(text) for v, text in zip(source.verdicts, source.captions, strict=True)]
+    there = [
+        [found(verdict, own) for own in pair]
+        for verdict, pair in zip(source.verdicts, names, strict=True)
+    ]
+    targets = [
+        far_from(*(place(item) for item in pair)) if ok else TARGETS[0]
+        for pair, ok in zip(there, whole, strict=True)
+    ]
+    kept = source.reference
+    energy = WeightedSum(
+        (
+            (1.0, Each(tuple(Position(first, target) for target in targets))),
+            (1.0, Position(second, reference=kept)),
+            (1.0, Shape(second, reference=kept)),
+        )
+    )
+
+    def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
+        one, other = (found(verdict, own) for own in names[i])
+        size_and_colour = other is not None and other.size == there[i][1].size
+        return {
+            "error": distance(one, *targets[i]),
+            "drift": distance(other, *place(there[i][1])),
+            "other": size_and_colour,
+        }
+
+    return rows_of(source, verdicts(source, energy, 1.0, 0.5), figures, lambda i: whole[i])
+
+
+def resized(ratio: float) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
+    """One object at another area."""
+
+    def rows(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+        source = desk.source(seeds, 1, PLAIN)
+        words, kept = tokens(source, 0), source.reference
+        energy = WeightedSum(
+            (
+                (1.0, Size(words, reference=kept, ratio=ratio)),
+                (0.5, Position(words, reference=kept)),
+            )
+        )
+        names = [object_words(text, 0) for text in source.captions]
+        there = [found(v, own) for v, own in zip(source.verdicts, names, strict=True)]
+
+        def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
+            item = found(verdict, names[i])
+            wanted = ratio * there[i].radius ** 2
+            error = 1.0 if item is None else abs(item.radius**2 / wanted - 1)
+            return {"error": error, "drift": distance(item, *place(there[i]))}
+
+        guided = verdicts(source, energy, 1.0, 0.7)
+        return rows_of(source, guided, figures, lambda i: there[i] is not None)
+
+    return rows
+
+
+def boxes(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+    """Two objects, each in a box of its own."""
+    source = desk.source(seeds, 2, FULL)
+    energy = WeightedSum(
+        ((1.0, Box(tokens(source, 0), LEFT)), (1.0, Box(tokens(source, 1), RIGHT)))
+    )
+
+    def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
+        pairs = zip((0, 1), (LEFT, RIGHT), strict=True)
+        items = [(found(verdict, object_words(source.captions[i], k)), box) for k, box in pairs]
+        shares = [0.0 if item is None else inside(item, box) for item, box in items]
+        kept = verdict.matches(source.captions[i])
+        return {"inside": sum(share >= 0.8 for share in shares) / 2, "kept": kept}
+
+    return rows_of(source, verdicts(source, energy, 1.0, 0.5), figures)
+
+
+def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+    """The look of another picture, the place and outline of the source."""
+    source = desk.source(seeds, 1, COLOURLESS)
+    look = desk.source(seeds, 1, COLOURLESS, other=1000)
+    words = tokens(source, 0)
+    energy = WeightedSum(
+        (
+            (1.0, Appearance(words, look.reference)),
+            (1.0, Shape(words, reference=source.reference)),
+        )
+    )
+    names = [object_words(text, 0) for text in source.captions]
+    there = [found(v, own) for v, own in zip(source.verdicts, names, strict=True)]
+    looks = [found(v, own) for v, own in zip(look.verdicts, names, strict=True)]
+
+    def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
+        items = verdict.items
+        item = items[0] if len(items) == 1 else None
+        kept = item is not None and item.shape == there[i].shape
+        return {
+            "colour": item is not None and item.colour == looks[i].colour,
+            "shape": kept,
+            "drift": distance(item, *place(there[i])),
+        }
+
+    differ = lambda i: there[i] and looks[i] and there[i].colour != looks[i].colour
+    return rows_of(source, verdicts(source, energy, 1.0, 0.8), figures, lambda i: bool(differ(i)))
+
+
+def complete(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+    """Three objects, which the model was not trained on, each with its colour."""
+    source = desk.source(seeds, 3, PLAIN)
+    text = source.captions[0]
+    pairs = [[word(text, name) for name in object_words(text, k)] for k in range(3)]
+    binding = [
+        (1.0, Binding(tuple(own), tuple(w for other in pairs if other is not own for w in other)))
+        for own in pairs
+    ]
+    presence = (1.0, Presence(tuple(name for own in pairs for name in own)))
+    rule = LatentUpdate(WeightedSum((presence, *binding)), PercentWindow(0.0, 0.5, value=0.5))
+    guided = oracle.judge(source.painted([rule]))
+
+    def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
+        names = [object_words(source.captions[i], k) for k in range(3)]
+        return {"complete": all(found(verdict, own) is not None for own in names)}
+
+    return rows_of(source, guided, figures)
+
+
+def drawn(seeds: tuple[int, ...], **wanted: str) -> list[scenes.Scene]:
+    """True scenes of one object, one for each seed."""
+    found_: list[scenes.Scene] = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(FIRST_SEED + seed)
+        scene = scenes.random_scene(generator, 1)
+        while any(getattr(scene.items[0], key) != value for key, value in wanted.items()):
+            scene = scenes.random_scene(generator, 1)
+        found_.append(scene)
+    return found_
+
+
+def inverted(
+    desk: Desk, true: Sequence[scenes.Scene], steps: int
+) -> tuple[Path, torch.Tensor, torch.Tensor]:
+    """Path of drawn scenes by their captions, their latents and text states."""
+    shapes = desk.shapes
+    with torch.no_grad():
+        encoded = shapes.vae.encode(2 * scenes.render(list(true)) - 1).latent_dist.mean
+        latents = encoded * shapes.vae.config.scaling_factor
+        states = shapes.encode([scene.caption() for scene in true])
+        plain = model.denoiser(shapes, states, states[:1], 1.0)
+        path = invert(plain, latents, model.LEVELS.normal(steps), torch.ones_like, iterations=2)
+    return path, latents, states
+
+
+def round_trip(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+    """A drawn picture, inverted and painted again."""
+    shapes = desk.shapes
+    path, latents, states = inverted(desk, drawn(seeds), 50)
+    back = model.sample(shapes, [], path.states[0], path.sigmas, states, 1.0)
+    with torch.no_grad():
+        decibels = psnr(shapes.decode(back), shapes.decode(latents))
+    return [{"unguided": {"psnr": float(value)}, "guided": {}} for value in decibels]
+
+
+def circle_to_square(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+    """Pix2Pix-Zero on drawn circles."""
+    shapes, true = desk.shapes, drawn(seeds, shape="circle")
+    path, _, states = inverted(desk, true, 30)
+    request, levels = Attention(), {}
+    note = lambda sigma, values: levels.__setitem__(sigma, dict(values))
+    recording = [Recording(frozenset({request}), note)]
+    watched = model.denoiser(shapes, states, states[:1], 1.0, recording)
+    with torch.no_grad():
+        for sigma, state in zip(path.sigmas[:-1], path.states[:-1], strict=True):
+            note(float(sigma), watched(state, sigma.expand(len(state))).captures)
+    sentences = [f"a {size} {colour} circle" for size in scenes.SIZES for colour in scenes.PALETTE]
+    parts = [
+        [part[None] for part in shapes.encode(those)]
+        for those in (sentences, [text.replace("circle", "square") for text in sentences])
+    ]
+    edited = moved(states, edit_direction(*parts), 1.0)
+    keep = AttentionKeep(Reference(levels, tuple(path.states.shape[-2:])))
+    rules = {"unguided": [], "guided": [Forward(keep, PercentWindow(0.0, 0.3, value=0.1))]}
+    rows: list[dict[str, Mapping[str, float]]] = [{} for _ in seeds]
+    for kind, own in rules.items():
+        latents = model.sample(shapes, own, path.states[0], path.sigmas, edited, 1.0)
+        with torch.no_grad():
+            judged = oracle.judge(shapes.decode(latents))
+        for row, verdict, scene in zip(rows, judged, true, strict=True):
+            item = verdict.items[0] if len(verdict.items) == 1 else None
+            was = scene.items[0]
+            row[kind] = {
+                "square": item is not None and item.shape == "square",
+                "colour": item is not None and item.colour == was.colour,
+                "drift": distance(item, *place(was)),
+            }
+    return list(rows)
+
+
+FORWARD = "Forward, relative, strength"
+TASKS = (
+    Task(
+        "move one object",
+        f"Position on the whole phrase; {FORWARD} 1 to 0.5",
+        (
+            Figure("median centroid error", "error", "median", 0.07),
+            Figure("shows its caption", "kept", "share"),
+        ),
+        position,
+    ),
+    Task(
+        "move one of two objects",
+        f"Position, and Position and Shape of the other by its reference; {FORWARD} 1 to 0.5",
+        (
+            Figure("median centroid error", "error", "median", 0.07),
+            Figure("median drift of the other", "drift", "median", 0.05),
+            Figure("size and colour of the other kept", "other", "share", 0.8),
+        ),
+        two_objects,
+    ),
+    *(
+        Task(
+            f"resize to {ratio} of the area",
+            f"Size ratio {ratio}, half of Position, by the reference; {FORWARD} 1 to 0.7",
+            (
+                Figure("median error of the area", "error", "median", 0.2),
+                Figure("median drift", "drift", "median"),
+            ),
+            resized(ratio),
+        )
+        for ratio in (0.6, 1.5)
+    ),
+    Task(
+        "boxes for two objects",
+        f"two of Box, layout; {FORWARD} 1 to 0.5",
+        (
+            Figure("objects with 80 % of their area inside", "inside", "share", 0.8),
+            Figure("shows its caption", "kept", "share"),
+        ),
+        boxes,
+    ),
+    Task(
+        "swap appearance",
+        f"Appearance of another picture, Shape of the source; {FORWARD} 1 to 0.8",
+        (
+            Figure("colour is the reference's", "colour", "share", 0.8),
+            Figure("shape kept", "shape", "share", 0.8),
+            Figure("median drift", "drift", "median"),
+        ),
+        appearance,
+    ),
+    Task(
+        "three objects",
+        "Presence and three of Binding; Latent Update, relative, strength 0.5 to 0.5",
+        (Figure("complete, rightly coloured", "complete", "share", 1.3, relative=True),),
+        complete,
+    ),
+    Task(
+        "invert and paint again",
+        "Invert, 2 iterations, 50 steps",
+        (Figure("mean PSNR in dB", "psnr", "mean", 35.0),),
+        round_trip,
+        steps=50,
+    ),
+    Task(
+        "circle to square in drawn pictures",
+        "Invert, Edit Direction of twelve sentences, Keep Attention; Forward, relative, "
+        "strength 0.1 to 0.3; CFG 1",
+        (
+            Figure("is a square", "square", "share", 0.75),
+            Figure("colour kept", "colour", "share"),
+            Figure("median drift", "drift", "median"),
+        ),
+        circle_to_square,
+        steps=30,
+    ),
+)
