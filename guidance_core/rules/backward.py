@@ -101,7 +101,8 @@ class Backward:
         for step in range(self.steps):
             if step > 0:
                 energy, grad = at_estimate(self.energy, start.moved(delta), rule="Backward")
-            going = fade(energy, self.stop)
+            # A gradient of 0 is an energy that is met: momentum must not carry it on.
+            going = fade(energy, self.stop) * (rms(grad) > 0)
             if not going.any():
                 break
             size = per_sample(length * going.to(length), grad)

@@ -314,6 +314,19 @@ def test_backward_stops_evaluating_when_every_sample_is_done():
     assert len(calls) == 1
 
 
+def test_momentum_does_not_carry_on_a_sample_that_is_met():
+    calls = []
+
+    def energy(estimate):
+        calls.append(1)
+        return (1 if len(calls) == 1 else 0) * toward()(estimate)
+
+    once = steered(Backward(energy, half(), scale="absolute", steps=1))
+    calls.clear()
+    assert torch.equal(steered(Backward(energy, half(), scale="absolute", steps=5)), once)
+    assert len(calls) == 2
+
+
 def test_an_energy_at_rest_moves_nothing():
     for rule in CASES.values():
         still = replace(rule, energy=lambda e: (0 * e.x0).flatten(1).sum(1))
