@@ -301,7 +301,9 @@ class EnergyMeasurement(io.ComfyNode):
             description="Low where the picture, blurred, shrunk, without colour or covered as "
             "chosen here, is the reference: deblurring, super-resolution, colourisation, "
             "inpainting, uncropping and denoising, also several at once (blur first, then shrink, "
-            "then grey). With none of them it asks for the reference itself.",
+            "then grey). With none of them it asks for the reference itself. Its rule is Rule: "
+            "Backward with optimiser polyak and strength 1; start from the enlarged "
+            "reference (VAE Encode) at denoise 0.3 to 0.5.",
             search_aliases=(
                 "inverse problem",
                 "inpainting",

@@ -14,6 +14,8 @@ from .sockets import Energy, Rule, Schedule, advanced, schema
 
 # Late guidance mostly adds adversarial texture; the shape is settled by then.
 DEFAULT_WINDOW = PercentWindow(0.0, 0.7)
+# A measurement is to be met to the last.
+WHOLE_WINDOW = PercentWindow(0.0, 1.0)
 # Places are settled earlier still.
 EARLY_WINDOW = PercentWindow(0.0, 0.5)
 ONE_STEP_TIP = (
@@ -140,8 +142,8 @@ class RuleBackward(io.ComfyNode):
                     options=["adam", "gd", "polyak"],
                     default="adam",
                     tooltip="adam as in Universal Guidance's code, or plain gradient descent as "
-                    "in its text. polyak: gradient descent that sizes its own steps from how far "
-                    "the energy is from 0: the one for Energy: Measurement.",
+                    "in its text. polyak: gradient descent that sizes its own steps by how far "
+                    "the energy is from 0, the one for Energy: Measurement; best at strength 1.",
                 ),
                 advanced(
                     io.Float.Input(
@@ -156,7 +158,13 @@ class RuleBackward(io.ComfyNode):
                     )
                 ),
                 stop_input(),
-                schedule_input(),
+                Schedule.Input(
+                    "schedule",
+                    optional=True,
+                    tooltip="When the rule acts. Without one: constant over the first 70 % of the "
+                    "noise schedule, or over all of it with polyak, so that a measurement is met "
+                    "to the last. Universal Guidance used all of it.",
+                ),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -174,9 +182,10 @@ class RuleBackward(io.ComfyNode):
         schedule: Any = None,
     ) -> io.NodeOutput:
         """Build the rule."""
+        when = WHOLE_WINDOW if schedule is None and optimiser == "polyak" else schedule
         rule = Backward(
             energy,
-            timed(strength, schedule),
+            timed(strength, when),
             scale=scale,
             steps=steps,
             optimiser=optimiser,

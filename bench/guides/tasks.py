@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, max_pool2d
 
 from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.energies.detection import Detection
 from guidance_core.energies.measurement import Measurement
-from guidance_core.energies.segmentation import Segmentation
+from guidance_core.energies.segmentation import LabelArea
 from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.networks import clip, detector, segmenter, vit
 from guidance_core.operators import Compose, GaussianBlur, Operator, Shrink
+from guidance_core.process import per_sample
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import PALETTE, SIDE, Item, Scene
 from guidance_core.shaping import masked_mean
-from guidance_core.types import Energy, Rule, seeded_noise
-from tools.demo.diffusers_host import WEIGHTS, Settings, Shapes
-from tools.shapes.train_segmenter import class_map
+from guidance_core.types import Denoiser, Energy, Estimate, Rule, Run, seeded_noise
+from tools.demo.diffusers_host import WEIGHTS, Settings, Shapes, sample
 
 NOISE = 0.002  # of a measurement, in [0, 1]
+GROWN = 8  # pixels around what is missing that are made up too, where latents are held
 RESTORING_STEPS, RESTORING_SAMPLER_STEPS = 2, 6
 SEGMENTATION_STRENGTH, DETECTION_STRENGTH, STYLE_STRENGTH, COLOUR_STRENGTH = 0.5, 0.5, 0.5, 0.5
 TRANSLATION_STRENGTH, STRUCTURE_WEIGHT, COLOUR_WEIGHT = 0.5, 1.0, 1.0
@@ -124,7 +126,7 @@ def _network(kind: str, device: torch.device) -> nn.Module:
 def restored(energy: Energy) -> list[Rule]:
     """What restores: steps of Polyak's size at the estimate, to the very end."""
     window = PercentWindow(0.0, 1.0)
-    return [Backward(energy, window, "absolute", steps=RESTORING_STEPS, optimiser="polyak")]
+    return [Backward(energy, window, steps=RESTORING_STEPS, optimiser="polyak")]
 
 
 def _restoring(operator: Operator, missing: Tensor | None = None) -> Ask:
@@ -135,11 +137,10 @@ def _restoring(operator: Operator, missing: Tensor | None = None) -> Ask:
         seen = operator(truth)
         seen = seen + NOISE * seeded_noise(seen, 85)
         known = None if missing is None else 1 - missing
-        before = interpolate(seen, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
-        start = before
+        before = start = interpolate(seen, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
         if known is not None:
-            ground = masked_mean_colour(seen, known)
-            before, start = before * known, torch.lerp(ground, before, known)
+            start = filled(model, before, known, seed)
+            before = before * known
 
         def judged(pictures: Tensor) -> Figures:
             error = masked_mean((operator(pictures) - seen).square(), known)
@@ -151,9 +152,31 @@ def _restoring(operator: Operator, missing: Tensor | None = None) -> Ask:
     return asked
 
 
-def masked_mean_colour(pictures: Tensor, mask: Tensor) -> Tensor:
-    """Mean colour where a mask (H, W) is, shape (B, 3, 1, 1)."""
-    return (pictures * mask).sum((2, 3), keepdim=True) / mask.sum()
+@dataclass(frozen=True, eq=False)
+class Hold:
+    """What ComfyUI's sampler does under a noise mask: known latents are put back at every step."""
+
+    latents: Tensor
+    known: Tensor
+
+    def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
+        """One evaluation."""
+        noise = run.noise(x, 2)
+        noisy = self.latents + per_sample(sigma, x) * noise
+        estimate = denoise(torch.lerp(x, noisy, self.known), sigma)
+        return estimate.moved((self.latents - estimate.x0) * self.known)
+
+
+def filled(model: Shapes, pictures: Tensor, known: Tensor, seed: int) -> Tensor:
+    """Pictures whose missing part the model made up in latents, as inpainting in ComfyUI does."""
+    around = 1 - max_pool2d(1 - known[None, None], 2 * GROWN + 1, 1, GROWN)
+    ground = (pictures * known).sum((2, 3), keepdim=True) / known.sum()
+    latents = model.encoded(torch.lerp(ground, pictures, known))
+    cells = interpolate(around, latents.shape[2:], mode="nearest").to(latents)
+    settings = Settings(seed=seed, batch=len(pictures), steps=20)
+    made = sample(model, [Hold(latents, cells)], settings)
+    with torch.no_grad():
+        return model.decode(made).cpu()
 
 
 def _centre() -> Tensor:
@@ -169,15 +192,17 @@ def _forward(energy: Energy, strength: float) -> list[Rule]:
 
 
 def _segmented(model: Shapes, seed: int, batch: int) -> Asked:
-    """One object of a given shape at a given place, by a class map."""
-    wanted = scenes_of(seed, batch, count=1)
+    """One object of a given shape (the same for the batch) in an area of each picture's own."""
+    shape = scenes.SHAPES[seed // batch % len(scenes.SHAPES)]
+    drawn = (scene.items[0] for scene in scenes_of(100 * seed, 100 * batch, count=1))
+    wanted = list(islice((item for item in drawn if item.shape == shape), batch))
+    areas = torch.stack([scenes.inside(item) for item in wanted])
     network: Any = _network("segmenter", model.device)
-    maps = torch.stack([class_map(scene) for scene in wanted])
 
     def judged(pictures: Tensor) -> Figures:
-        return {"IoU": overlap(foreground(pictures), maps > 0)}
+        return {"IoU": overlap(foreground(pictures), areas)}
 
-    energy = Segmentation(network, maps.to(model.device))
+    energy = LabelArea(network, shape, areas.float().to(model.device))
     return Asked(_forward(energy, SEGMENTATION_STRENGTH), judged)
 
 
@@ -252,9 +277,9 @@ def _halved(before: Figures, after: Figures) -> bool:
 
 
 RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
-POLYAK = f"Measurement, Backward absolute 1, {RESTORING_STEPS} polyak steps, to the end"
+POLYAK = f"Measurement, Backward relative 1, {RESTORING_STEPS} polyak steps, to the end"
 FORWARD = "Forward relative {:g} until 70 %"
-IMAGE_TO_IMAGE = Settings(steps=RESTORING_SAMPLER_STEPS, denoise=0.5)
+IMAGE_TO_IMAGE = Settings(steps=RESTORING_SAMPLER_STEPS, denoise=0.4)
 
 
 def _restoration(name: str, asks: str, ask: Ask, settings: Settings = IMAGE_TO_IMAGE) -> Task:
@@ -263,18 +288,23 @@ def _restoration(name: str, asks: str, ask: Ask, settings: Settings = IMAGE_TO_I
 
 TASKS = (
     _restoration("sr4", "super-resolution x4", _restoring(Shrink(4))),
-    _restoration("deblur", "a Gaussian blur of 3 pixels", _restoring(GaussianBlur(3.0))),
+    _restoration(
+        "deblur",
+        "a Gaussian blur of 3 pixels",
+        _restoring(GaussianBlur(3.0)),
+        replace(IMAGE_TO_IMAGE, denoise=0.3),
+    ),
     _restoration(
         "inpaint",
         "the middle quarter is missing",
         _restoring(Compose(), _centre()),
-        replace(IMAGE_TO_IMAGE, steps=8, denoise=0.8),
+        replace(IMAGE_TO_IMAGE, denoise=0.3),
     ),
     Task(
         "segmentation",
-        "one object, by a class map",
-        "Segmentation, " + FORWARD.format(SEGMENTATION_STRENGTH),
-        "IoU with the map 0.7 (median)",
+        "one object in an area",
+        "Segmentation by area, " + FORWARD.format(SEGMENTATION_STRENGTH),
+        "IoU with the area 0.7 (median)",
         lambda before, after: bool(after["IoU"].median() >= 0.7),
         _segmented,
         GUIDED,

@@ -31,9 +31,9 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's own, arXiv:1412.6980, algor
 class Backward:
     """x0 takes `steps` steps of Adam, gradient descent or Polyak's descent down its energy.
 
-    relative: each step is sized so that the total push has RMS <= strength * posterior standard
-        deviation of x0; gradients are measured in units of the first one, so that the energy's
-        units do not matter.
+    relative: the total push has RMS <= strength * posterior standard deviation of x0, and the steps
+        are sized to use that up; gradients are measured in units of the first one, so that the
+        energy's units do not matter.
     absolute: steps of the learning rate `lr` as published; strength multiplies the total.
     polyak: gradient descent with steps of energy / |gradient|^2, so that neither the energy's units
         nor `lr` matter. For energies that can be 0, as measurements can: there it converges within
@@ -82,7 +82,7 @@ class Backward:
             return estimate
         limit = strength * posterior_std(sigma, run.alpha(sigma))
         delta, energy, grad_norm = self._descended(estimate.detached(), limit)
-        delta = clip_rms(delta, limit) if self.scale == "relative" else strength * delta
+        delta = delta if self.scale == "relative" else strength * delta
         run.record(Record("Backward", level, energy, grad_norm, rms(delta), cfg_push(estimate)))
         return estimate.moved(delta)
 
@@ -107,6 +107,7 @@ class Backward:
                 break
             size = per_sample(length * going.to(length), grad)
             delta = delta - size * direction(grad / per_sample(unit, grad), energy)
+            delta = clip_rms(delta, limit) if relative else delta
         return delta, *first
 
 

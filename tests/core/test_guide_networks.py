@@ -137,6 +137,17 @@ def test_retinanet_pushes(tmp_path: Path) -> None:
     check_pushes(Detection(network, torch.tensor([[0.1, 0.1, 0.6, 0.9]]), ("square",)), pictures())
 
 
+def test_small_fcos_pushes_and_its_full_size_sibling_is_recognised(tmp_path: Path) -> None:
+    small = quickly(lambda: detector.build("fcos_resnet50_fpn", 3, width=0.25, min_size=64))
+    card = {"architecture": "fcos_resnet50_fpn", "width": 0.25, "input_size": 64}
+    card["labels"] = ["background", "circle", "square"]
+    network = detector.load(saved(tmp_path / "small.safetensors", small, card))
+    check_pushes(Detection(network, torch.tensor([[0.1, 0.1, 0.6, 0.9]]), ("square",)), pictures())
+    make = lambda: detection.fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=5)
+    full = detector.load(saved(tmp_path / "fcos.safetensors", quickly(make)))
+    assert full.box_labels == ("0", "1", "2", "3", "4")
+
+
 def test_vit_gives_keys_and_class_token_of_dino(tmp_path: Path) -> None:
     plain = timm.create_model("vit_small_patch16_224", num_classes=0)
     network = vit.load(saved(tmp_path / "dino.safetensors", plain))

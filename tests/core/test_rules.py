@@ -230,7 +230,10 @@ def test_polyaks_steps_ignore_the_energys_unit_and_halve_a_quadratics_distance(w
 def test_polyaks_push_is_bounded_in_the_relative_scale():
     limit = 0.5 * posterior_std(levels(SIGMA), torch.ones(2).double())
     far = lambda estimate: toward()(estimate) + 1e6
-    assert_close(rms(steered(Backward(far, half(), optimiser="polyak")) - plain()), limit)
+    pushed = steered(Backward(far, half(), optimiser="polyak", steps=9))
+    assert_close(rms(pushed - plain()), limit)
+    inward = -(toward()(Model()(latent(), levels(SIGMA))).detach() >= 0).double()
+    assert ((pushed - plain()) * (plain() - 0.5)).flatten(1).sum(1).sign().equal(inward)
 
 
 def test_polyaks_steps_refuse_a_negative_energy():

@@ -36,6 +36,7 @@ def energies() -> dict:
     area = torch.zeros(1, 64, 64)
     area[:, 10:40, 20:50] = 1
     segmenter, vit = networks.load_segmenter("shapes"), networks.load_vit("shapes")
+    detector = networks.load_detector("shapes")
     clip = networks.load_clip("shapes")
     camera = {"kernel": "bicubic", "blur": "motion", "blur_size": 5.0, "angle": 20.0}
     camera |= {"shrink": 2, "grey": True, "noise": 0.01, "simulate": True, "weight": 1.0}
@@ -55,6 +56,9 @@ def energies() -> dict:
         ),
         "segmentation": network_guides.EnergySegmentation.execute(
             segmenter, "", "other", 1.0, reference=picture()
+        ),
+        "boxes": network_guides.EnergyDetection.execute(
+            detector, "circle: 0.1 0.2 0.5 0.6", 0, 1.0
         ),
         "structure": network_guides.EnergyStructure.execute(vit, picture(), "contrast", 0.07, 1.0),
         "appearance": network_guides.EnergyStructure.execute(

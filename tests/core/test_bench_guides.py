@@ -1,0 +1,79 @@
+"""The bookkeeping and the judgements of the guides' measurements; sampling is the demo host's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+
+from bench.guides import __main__ as guides
+from bench.guides import report, tasks
+from bench.guides.tasks import TASKS
+from guidance_core.shapes import scenes
+from guidance_core.shapes.scenes import Item, Scene
+
+ONE = Item("circle", "red", "big", 40.0, 50.0, 20.0)
+
+
+def drawn(*items: Item) -> torch.Tensor:
+    return scenes.render([Scene((item,)) for item in items])
+
+
+def test_results_are_kept_by_weights_and_replaced_whole(tmp_path):
+    path = tmp_path / "deep" / "guides.json"
+    assert guides.read(path, "new") == []
+    rows = [{"weights": weights, "task": "sr4", "seed": 0} for weights in ("old", "new")]
+    guides.write(path, rows)
+    assert guides.read(path, "new") == rows[1:]
+    assert [file.name for file in path.parent.iterdir()] == ["guides.json"]
+
+
+def test_moved_object_overlaps_in_part_and_an_absent_one_not_at_all():
+    here, there, far = drawn(ONE, replace(ONE, x=60.0), replace(ONE, x=100.0))
+    masks = tasks.foreground(torch.stack([here, there, far]))
+    values = tasks.overlap(masks, masks[:1].expand(3, -1, -1))
+    assert values[0] == 1
+    assert 0.1 < values[1] < 0.6
+    assert values[2] == 0
+    assert tasks.box_overlap(ONE, ONE) == 1
+    assert tasks.box_overlap(ONE, replace(ONE, x=60.0)) == pytest.approx(20 / 60)
+
+
+def test_palette_distance_is_the_share_of_other_colours():
+    red = drawn(ONE)
+    both = scenes.render([Scene((ONE, replace(ONE, x=100.0, colour="blue")))])
+    assert tasks.palette_distance(red, red).item() == 0
+    assert tasks.palette_distance(red, both).item() == pytest.approx(0.5, abs=0.05)
+    assert tasks.palette_distance(red, drawn(replace(ONE, colour="green"))).item() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "worse"),
+    [
+        ("sr4", {"PSNR": 30}, {"PSNR": 33.5, "consistency": 41}, {"PSNR": 32.5, "consistency": 41}),
+        ("inpaint", {"PSNR": 30}, {"PSNR": 40, "consistency": 41}, {"PSNR": 40, "consistency": 39}),
+        ("segmentation", {}, {"IoU": 0.71}, {"IoU": 0.69}),
+        ("detection", {}, {"box IoU": 0.51}, {"box IoU": 0.49}),
+        ("style", {"palette distance": 0.8}, {"palette distance": 0.4}, {"palette distance": 0.5}),
+    ],
+)
+def test_bounds_hold_or_do_not(name, before, after, worse):
+    task = next(task for task in TASKS if task.name == name)
+    four = lambda figures: {key: torch.full((4,), float(value)) for key, value in figures.items()}
+    assert task.met(four(before), four(after))
+    assert not task.met(four(before), four(worse))
+
+
+def test_page_shows_every_measured_task():
+    figures = {"PSNR": [30.0, 32.0], "consistency": [20.0, 22.0]}
+    better = {"PSNR": [35.0, 36.0], "consistency": [45.0, 47.0]}
+    row = {"task": "sr4", "seed": 0, "seconds": 2.0, "before": figures, "after": better}
+    page = report.page([row], "abcd")
+    assert "| PSNR | 31.0 / 30.0 | 35.5 / 35.0 | yes | 2 | 2.0 |" in page
+    assert "| consistency | 21.0 / 20.0 | 46.0 / 45.0 |" in page
+    assert "denoise 0.4" in page
+    assert "segmentation" not in page
