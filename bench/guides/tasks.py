@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, max_pool2d
+from torch.nn.functional import adaptive_max_pool2d, interpolate
 
 from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.energies.detection import Detection
@@ -32,7 +32,7 @@ from guidance_core.types import Denoiser, Energy, Estimate, Rule, Run, seeded_no
 from tools.demo.diffusers_host import WEIGHTS, Settings, Shapes, sample
 
 NOISE = 0.002  # of a measurement, in [0, 1]
-GROWN = 8  # pixels around what is missing that are made up too, where latents are held
+FILLING_RECURRENCES = 2
 RESTORING_STEPS, RESTORING_SAMPLER_STEPS = 2, 6
 SEGMENTATION_STRENGTH, DETECTION_STRENGTH, STYLE_STRENGTH, COLOUR_STRENGTH = 0.5, 0.5, 0.5, 0.5
 TRANSLATION_STRENGTH, STRUCTURE_WEIGHT, COLOUR_WEIGHT = 0.5, 1.0, 1.0
@@ -133,13 +133,14 @@ def _restoring(operator: Operator, missing: Tensor | None = None) -> Ask:
     """Scenes to be restored from a measurement with a little noise, starting from what it shows."""
 
     def asked(model: Shapes, seed: int, batch: int) -> Asked:
-        truth = scenes.render(scenes_of(seed, batch))
+        drawn = scenes_of(seed, batch)
+        truth = scenes.render(drawn)
         seen = operator(truth)
         seen = seen + NOISE * seeded_noise(seen, 85)
         known = None if missing is None else 1 - missing
         before = start = interpolate(seen, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
         if known is not None:
-            start = filled(model, before, known, seed)
+            start = filled(model, before, known, [scene.caption() for scene in drawn])
             before = before * known
 
         def judged(pictures: Tensor) -> Figures:
@@ -167,16 +168,18 @@ class Hold:
         return estimate.moved((self.latents - estimate.x0) * self.known)
 
 
-def filled(model: Shapes, pictures: Tensor, known: Tensor, seed: int) -> Tensor:
+def filled(model: Shapes, pictures: Tensor, known: Tensor, captions: Sequence[str]) -> Tensor:
     """Pictures whose missing part the model made up in latents, as inpainting in ComfyUI does."""
-    around = 1 - max_pool2d(1 - known[None, None], 2 * GROWN + 1, 1, GROWN)
     ground = (pictures * known).sum((2, 3), keepdim=True) / known.sum()
     latents = model.encoded(torch.lerp(ground, pictures, known))
-    cells = interpolate(around, latents.shape[2:], mode="nearest").to(latents)
-    settings = Settings(seed=seed, batch=len(pictures), steps=20)
-    made = sample(model, [Hold(latents, cells)], settings)
+    cells = -adaptive_max_pool2d(-known[None, None], latents.shape[2:])
+    settings = Settings(batch=1, steps=20, cfg=4.0, recurrences=FILLING_RECURRENCES)
+    made = [
+        sample(model, [Hold(row[None], cells.to(row))], settings, positive=caption)
+        for row, caption in zip(latents, captions, strict=True)
+    ]
     with torch.no_grad():
-        return model.decode(made).cpu()
+        return model.decode(torch.cat(made)).cpu()
 
 
 def _centre() -> Tensor:
@@ -279,7 +282,7 @@ def _halved(before: Figures, after: Figures) -> bool:
 RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
 POLYAK = f"Measurement, Backward relative 1, {RESTORING_STEPS} polyak steps, to the end"
 FORWARD = "Forward relative {:g} until 70 %"
-IMAGE_TO_IMAGE = Settings(steps=RESTORING_SAMPLER_STEPS, denoise=0.4)
+IMAGE_TO_IMAGE = Settings(steps=RESTORING_SAMPLER_STEPS, denoise=0.3)
 
 
 def _restoration(name: str, asks: str, ask: Ask, settings: Settings = IMAGE_TO_IMAGE) -> Task:
@@ -292,13 +295,11 @@ TASKS = (
         "deblur",
         "a Gaussian blur of 3 pixels",
         _restoring(GaussianBlur(3.0)),
-        replace(IMAGE_TO_IMAGE, denoise=0.3),
     ),
     _restoration(
         "inpaint",
         "the middle quarter is missing",
         _restoring(Compose(), _centre()),
-        replace(IMAGE_TO_IMAGE, denoise=0.3),
     ),
     Task(
         "segmentation",
