@@ -13,12 +13,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou
 from tqdm import tqdm
 
-from guidance_core.networks import classifier, clip, segmenter, vit
+from guidance_core.networks import classifier, clip, detector, segmenter, vit
 from guidance_core.shapes import oracle, scenes
 from tools.demo import diffusers_host
-from tools.shapes import train_clip, train_segmenter
+from tools.shapes import train_clip, train_detector, train_segmenter
 
 BATCH = 32
 CARD = """# Shapes: model card
@@ -121,6 +122,19 @@ def overlap(path: Path, count: int) -> float:
     return float(torch.stack(shares).mean())
 
 
+def boxed(path: Path, count: int) -> float:
+    """Share of the objects of unseen scenes around which the detector puts the right box."""
+    some, network = drawn(count, 85_000_000), detector.load(path)
+    right = []
+    for scene, found in zip(some, network.found(scenes.render(some)), strict=True):
+        sure = found["scores"] > 0.5
+        target = train_detector.target(scene)
+        shares = box_iou(target["boxes"], found["boxes"][sure])
+        alike = target["labels"][:, None] == found["labels"][sure]
+        right += ((shares >= 0.5) & alike).any(1).tolist()
+    return sum(right) / len(right)
+
+
 def main() -> None:
     """Measure and write assets/shapes/README.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -131,8 +145,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     model = diffusers_host.load(args.weights, "cpu")
-    labels, sentences, areas, eyes = (
-        args.weights / f"{n}.safetensors" for n in ("classifier", "open_clip", "segmenter", "vit")
+    labels, sentences, areas, boxes, eyes = (
+        args.weights / f"{n}.safetensors"
+        for n in ("classifier", "open_clip", "segmenter", "detector", "vit")
     )
     captions = [scene.caption() for scene in drawn(args.samples, 95_000_000)]
     single = [c for c in captions if " and " not in c]
@@ -149,6 +164,7 @@ def main() -> None:
         "VAE round trip": f"{psnr:.1f} dB, {read:.1%} read right",
         "classifier, labels right on unseen scenes": f"{classified(labels, 256):.1%}",
         "segmenter, overlap (IoU) with shapes of unseen scenes": f"{overlap(areas, 64):.1%}",
+        "detector, objects of unseen scenes boxed right": f"{boxed(boxes, 64):.1%}",
         "open_clip, own caption before another's": f"{matched(sentences, 256):.1%}",
     }
     if args.trained_on:
@@ -160,6 +176,7 @@ def main() -> None:
         "classifier": (labels.name, classifier.load(labels)),
         "open_clip": (sentences.name, clip.load(sentences)),
         "segmenter": (areas.name, segmenter.load(areas)),
+        "detector": (boxes.name, detector.load(boxes)),
         "ViT": (eyes.name, vit.load(eyes)),
     }
     card = CARD.format(
