@@ -14,7 +14,10 @@ EDITS = (
     *("move-object", "resize-object", "edit-picture", "boxes"),
     *("swap-appearance", "keep-layout", "missing-object"),
 )
-GUIDES = ("segmentation-guided", "style-from-image", "several-guides")
+GUIDES = (
+    *("segmentation-guided", "style-from-image", "several-guides"),
+    *("super-resolution-x4", "deblurring"),
+)
 STEPS = 3
 QUICK = {"steps": STEPS, "batch_size": 1, "cutouts": 1}
 
