@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from bench import transfer
 from bench.quality import report, tasks
-from bench.quality.methods import METHODS, Method, steps_within
+from bench.quality.methods import METHODS, Method, denoised, steps_within
 from bench.quality.records import fingerprint, read, write
 from bench.quality.tasks import TASKS, Task
 from guidance_core.shapes import oracle, scenes
@@ -59,7 +59,11 @@ def drawn(
         recurrences=method.recurrences,
         end_percent=method.end_percent,
         eta=method.eta,
+        denoise=denoised(method, task),
     )
+    start = None
+    if settings.denoise < 1:
+        start = model.encoded(task.start(truth(batch["seed"], batch["batch"])))
     evaluations = 0
 
     def counted(module: object, args: object, output: Any) -> None:
@@ -69,7 +73,7 @@ def drawn(
     hook = model.unet.register_forward_hook(counted)
     began = time.perf_counter()
     try:
-        latents = diffusers_host.sample(model, rules, settings, positive=task.prompt)
+        latents = diffusers_host.sample(model, rules, settings, positive=task.prompt, start=start)
     finally:
         hook.remove()
     with torch.no_grad():
@@ -100,7 +104,7 @@ def tried(
         rules = method.rules(energy, task)
     except ValueError as error:
         return {**batch, "refused": str(error)}
-    batch = {**batch, "steps": steps_within(method, rules, batch["budget"])}
+    batch = {**batch, "steps": steps_within(method, task, rules, batch["budget"])}
     try:
         pictures, seconds, evaluations = drawn(model, task, method, rules, batch)
     except RuntimeError as error:

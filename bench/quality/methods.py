@@ -32,6 +32,8 @@ class Method:
         end_percent: where recurrence ends.
         eta: noise put back after each step, 1 is DDPM's.
         confidence: where labels rest, 1 is never.
+        started: whether restorations start from what the measurement shows.
+        most: steps of those at most.
         note: where the numbers come from.
     """
 
@@ -41,6 +43,8 @@ class Method:
     end_percent: float = 1.0
     eta: float = 0.0
     confidence: float = 1.0
+    started: bool = False
+    most: int = 10
     note: str = ""
 
 
@@ -84,11 +88,20 @@ def _tfg(energy: Energy, task: Task) -> list[Rule]:
 
 
 def _ours(energy: Energy, task: Task) -> list[Rule]:
+    """What the nodes do by default, and what the help pages say for measurements."""
+    if task.restores:
+        window = PercentWindow(0.0, 1.0)
+        return [Backward(energy, window, "absolute", steps=2, optimiser="polyak")]
     return [Forward(energy, PercentWindow(0.0, OURS_UNTIL, value=OURS_STRENGTH))]
 
 
+def denoised(method: Method, task: Task) -> float:
+    """Share of the noise schedule that a method runs for a task."""
+    return task.denoise if method.started else 1.0
+
+
 def cost(method: Method, rules: Sequence[Rule], steps: int) -> int:
-    """Evaluations of the model for one picture at CFG 1, a backward pass counted as one more."""
+    """Evaluations of the model for one picture from noise at CFG 1, a backward pass one more."""
     levels = NoiseLevels()
     own = [resolved(rule, levels.at_percent) for rule in rules]
     through = [rule for rule in own if getattr(rule, "through_model", True)]
@@ -99,9 +112,10 @@ def cost(method: Method, rules: Sequence[Rule], steps: int) -> int:
     return total
 
 
-def steps_within(method: Method, rules: Sequence[Rule], budget: int) -> int:
+def steps_within(method: Method, task: Task, rules: Sequence[Rule], budget: int) -> int:
     """The most steps that cost no more than a budget of evaluations, at least 1."""
-    for steps in range(budget, 1, -1):
+    most = min(budget, method.most) if denoised(method, task) < 1 else budget
+    for steps in range(most, 1, -1):
         if cost(method, rules, steps) <= budget:
             return steps
     return 1
@@ -139,5 +153,13 @@ METHODS = (
         eta=1.0,
         note="rho 2, mu 0.5, gamma 0.1, 4 iterations (ImageNet labels); its own for measurements",
     ),
-    Method("ours", _ours, confidence=0.9, note="Rule: Forward with its defaults"),
+    Method(
+        "ours",
+        _ours,
+        confidence=0.9,
+        started=True,
+        note=f"Rule: Forward, relative {OURS_STRENGTH:g} until {OURS_UNTIL:.0%}, labels at rest "
+        "from a confidence of 0.9; measurements: image to image from what they show, Rule: "
+        "Backward with 2 steps of Polyak's size",
+    ),
 )

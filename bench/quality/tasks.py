@@ -9,6 +9,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_text import ClipText
@@ -43,6 +44,8 @@ class Task:
             [-1, 1], which published step sizes count in; None for other energies.
         prompt: what the model is told.
         place: x and y of the object's centre that is asked for, in [0, 1]; None for any.
+        start: a first picture, made of true ones through the measurement alone; None elsewhere.
+        denoise: share of the noise schedule to run from there.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Task:
     norm: float | None = None
     prompt: str = ""
     place: tuple[float, float] | None = None
+    start: Callable[[Tensor], Tensor] | None = None
+    denoise: float = 1.0
 
     @property
     def restores(self) -> bool:
@@ -111,15 +116,26 @@ def _at(place: tuple[float, float]) -> Build:
     return lambda device, truth, confidence: Position(words, place)
 
 
-def _restored(name: str, operator: Operator, side: int) -> Task:
+def _restored(name: str, operator: Operator, side: int, denoise: float = 0.5) -> Task:
     """A measurement with noise of its own for each true picture, `side` pixels wide."""
 
-    def build(device: torch.device, truth: Tensor, confidence: float) -> Energy:
+    def measured(truth: Tensor) -> Tensor:
         seen = operator(truth)
-        seen = seen + NOISE * seeded_noise(seen, 81)
-        return Measurement(seen.to(device), operator, NOISE)
+        return seen + NOISE * seeded_noise(seen, 81)
 
-    return Task(name, "", build, norm=2 * math.sqrt(3) * side)
+    def build(device: torch.device, truth: Tensor, confidence: float) -> Energy:
+        return Measurement(measured(truth).to(device), operator, NOISE)
+
+    def start(truth: Tensor) -> Tensor:
+        shown = interpolate(measured(truth), (SIDE, SIDE), mode="bicubic").clamp(0, 1)
+        known = operator(torch.ones_like(truth))
+        if known.shape != truth.shape or known.min() > 0:
+            return shown
+        colour = (shown * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
+        return torch.lerp(colour, shown, known)
+
+    norm = 2 * math.sqrt(3) * side
+    return Task(name, "", build, norm, start=start, denoise=denoise)
 
 
 def _half() -> Tensor:
@@ -137,7 +153,7 @@ TASKS = (
     Task("CLIP text", "a big blue square", _text("a big blue square")),
     _restored("super-resolution x4", Shrink(4, "bicubic"), SIDE // 4),
     _restored("deblurring", GaussianBlur(3.0), SIDE),
-    _restored("inpainting", Hide(_half()), SIDE),
+    _restored("inpainting", Hide(_half()), SIDE, 0.8),
     Task(
         "position",
         "a big red circle",

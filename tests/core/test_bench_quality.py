@@ -12,7 +12,7 @@ from bench import transfer
 from bench.quality import __main__ as quality
 from bench.quality import records, report, trial, tune
 from bench.quality.methods import METHODS, FreedomText, cost, steps_within
-from bench.quality.tasks import TASKS, scenes_of
+from bench.quality.tasks import NOISE, TASKS, scenes_of
 from guidance_core.captures import Attention, Features
 from guidance_core.process import ancestral_noise
 from guidance_core.shapes import oracle, scenes
@@ -127,12 +127,30 @@ def test_every_method_spends_the_budget_and_no_more():
     for method in METHODS:
         for task in kinds.values():
             rules = method.rules(energy, task)
-            steps = steps_within(method, rules, 40)
-            assert cost(method, rules, steps) <= 40 < cost(method, rules, steps + 1)
-    unguided, dps = METHODS[0], METHODS[1]
-    assert steps_within(unguided, [], 40) == 40
-    assert steps_within(dps, dps.rules(energy, kinds[True]), 40) == 20
-    assert steps_within(dps, dps.rules(energy, kinds[True]), 1) == 1
+            steps = steps_within(method, task, rules, 40)
+            assert cost(method, rules, steps) <= 40
+            assert steps == method.most or cost(method, rules, steps + 1) > 40
+    unguided, dps, label = METHODS[0], METHODS[1], kinds[True]
+    assert steps_within(unguided, label, [], 40) == 40
+    assert steps_within(dps, label, dps.rules(energy, label), 40) == 20
+    assert steps_within(dps, label, dps.rules(energy, label), 1) == 1
+    assert (
+        steps_within(METHODS[-1], kinds[False], METHODS[-1].rules(energy, kinds[False]), 40) == 10
+    )
+
+
+@pytest.mark.parametrize("task", [t for t in TASKS if t.restores], ids=lambda task: task.name)
+def test_restorations_start_from_what_was_seen_alone(task):
+    pictures = scenes.render(scenes_of(0, 2))
+    start = task.start(pictures)
+    assert start.shape == pictures.shape
+    error = lambda shown: float((shown - pictures).square().mean())
+    flat = pictures.mean((2, 3), keepdim=True).expand_as(pictures)
+    assert error(start) < error(flat) + NOISE**2
+    if task.name == "inpainting":
+        hidden = pictures.clone()
+        hidden[..., scenes.SIDE // 2 :] = 0.5
+        torch.testing.assert_close(task.start(hidden), start)
 
 
 class Layer(torch.nn.Module):

@@ -22,7 +22,10 @@ def tuned() -> dict:
         "negative": link("CLIPTextEncode"),
         "latent_image": link("EmptyLatentImage"),
         "energy": link("EGEnergyClassifier"),
-        "scheduler": "normal", "decoder": "auto", **SEARCH, **RUN,
+        "scheduler": "normal",
+        "decoder": "auto",
+        **SEARCH,
+        **RUN,
     }
     prompt[id_of(prompt, "EGApplyGuidance")]["inputs"] |= {"rule_1": ["tuner", 0]}
     del prompt[id_of(prompt, "EGApplyGuidance")]["inputs"]["rule_2"]
