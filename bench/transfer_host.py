@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from bench import comfyui as host
+from bench import transfer_modes as modes
 
 ksampler = importlib.import_module(f"{host.PACK}.nodes.ksampler")
 energies = importlib.import_module(f"{host.PACK}.nodes.energies")
@@ -19,7 +20,7 @@ tokens = importlib.import_module(f"{host.PACK}.nodes.host.tokens")
 position = importlib.import_module(f"{host.PACK}.guidance_core.energies.position")
 oracle = importlib.import_module(f"{host.PACK}.guidance_core.shapes.oracle")
 
-POSITION, PROMPT, PLACE = "position", "a big red circle", (0.3, 0.7)
+MIXTURE, POSITION, PROMPT, PLACE = "mixture", "position", "a big red circle", (0.3, 0.7)
 NEAR = 12.0  # pixels
 
 
@@ -49,23 +50,39 @@ def _satisfied(verdict: Any, target: str) -> bool:
 
 def drawn(
     *, sampler: str, steps: int, guided: bool, target: str, seed: int, batch: int, **ignored: Any
-) -> dict[str, list[bool]]:
-    """Which pictures of a batch are satisfied, and which are clean."""
-    node = ksampler.GuidedKSampler
+) -> dict[str, int]:
+    """How many pictures of a batch are satisfied, and how many are clean."""
+    widgets = {"seed": seed, "steps": steps, "sampler_name": sampler, "cfg": 1.0}
+    widgets |= {} if guided else {"strength": 0.0}
     with torch.inference_mode():
-        model, clip, vae = _parts()
-        energy, prompt = _asked(target)
-        encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (prompt, "")]
-        widgets = {i.id: getattr(i, "default", None) for i in node.define_schema().inputs}
-        widgets |= {"model": model, "positive": encoded[0], "negative": encoded[1], "vae": vae}
-        widgets |= {"energy": energy, "cfg": 1.0, "sampler_name": sampler}
-        widgets |= {"latent_image": {"samples": torch.zeros(batch, 4, 16, 16)}}
-        widgets |= {"seed": seed, "steps": steps}
-        widgets |= {} if guided else {"strength": 0.0}
-        known = inspect.signature(node.execute).parameters
-        latent = node.execute(**{name: widgets[name] for name in known}).args[0]
-        pictures = vae.decode(latent["samples"]).movedim(-1, 1)
-    verdicts = oracle.judge(pictures)
+        found = _mixture(batch, widgets) if target == MIXTURE else _shapes(target, batch, widgets)
+    return {name: sum(flags) for name, flags in found.items()}
+
+
+def _sampled(widgets: dict[str, Any]) -> torch.Tensor:
+    """What the node makes of these widgets, and its defaults for the others."""
+    node = ksampler.GuidedKSampler
+    widgets = {i.id: getattr(i, "default", None) for i in node.define_schema().inputs} | widgets
+    known = inspect.signature(node.execute).parameters
+    return node.execute(**{name: widgets[name] for name in known}).args[0]["samples"]
+
+
+def _mixture(batch: int, widgets: dict[str, Any]) -> dict[str, list[bool]]:
+    model, empty = modes.model(), [[torch.zeros(1, 7, 32), {}]]
+    latent = {"samples": torch.zeros(batch, 4, modes.SIDE, modes.SIDE)}
+    parts = {"model": model, "positive": empty, "negative": empty, "latent_image": latent}
+    samples = _sampled({**widgets, **parts, "energy": modes.Label()})
+    return modes.judged(model.model.process_latent_in(samples))
+
+
+def _shapes(target: str, batch: int, widgets: dict[str, Any]) -> dict[str, list[bool]]:
+    model, clip, vae = _parts()
+    energy, prompt = _asked(target)
+    encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (prompt, "")]
+    parts = {"model": model, "positive": encoded[0], "negative": encoded[1], "vae": vae}
+    latent = {"samples": torch.zeros(batch, 4, 16, 16)}
+    samples = _sampled({**widgets, **parts, "energy": energy, "latent_image": latent})
+    verdicts = oracle.judge(vae.decode(samples).movedim(-1, 1))
     return {
         "satisfied": [_satisfied(verdict, target) for verdict in verdicts],
         "clean": [verdict.clean for verdict in verdicts],

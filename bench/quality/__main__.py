@@ -167,7 +167,7 @@ def main() -> int:
         run(options)
     weights = fingerprint()
     rows = [row for row in read(options.results) if row["weights"] == weights]
-    cells = report.cells([row for row in rows if row["budget"] == options.budget])
+    cells = report.cells(report.shared([row for row in rows if row["budget"] == options.budget]))
     others = [row for row in read(transfer.RESULTS) if row["weights"] == weights]
     more = transfer.section(others)
     options.page.write_text(report.page(cells, options.budget, weights, more), encoding="utf-8")

@@ -51,6 +51,16 @@ def cells(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, 
     }
 
 
+def shared(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The batches that every method of a task has by now, so that all are judged by equal seeds."""
+    seeds: dict[str, dict[str, set[tuple[int, int]]]] = {}
+    for row in rows:
+        own = seeds.setdefault(row["task"], {}).setdefault(row["method"], set())
+        own.add((row["seed"], row["batch"]))
+    common = {task: set.intersection(*methods.values()) for task, methods in seeds.items()}
+    return [row for row in rows if (row["seed"], row["batch"]) in common[row["task"]]]
+
+
 def _cell(batches: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     pictures = sum(batch["batch"] for batch in batches)
     whole = [batch for batch in batches if "diverged" not in batch]

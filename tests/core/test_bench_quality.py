@@ -51,6 +51,13 @@ def test_cells_are_means_over_pictures_and_what_diverged_counts_as_missed():
     assert "| MPGD | cannot use this energy |" in table
 
 
+def test_methods_are_compared_by_equal_seeds():
+    rows = [{**BATCH, "method": name, "seed": seed} for name in "ab" for seed in (0, 2)]
+    other = {**BATCH, "task": "deblurring", "seed": 8}
+    assert report.shared([*rows[:3], other]) == [rows[0], rows[2], other]
+    assert report.shared(rows) == rows
+
+
 def test_the_summary_sets_ours_against_the_best_of_each_task():
     shares = {"unguided": 0.9, "DPS": 0.25, "MPGD": 0.5, "ours": 0.75}
     found = {("colour label", name): {"both": share} for name, share in shares.items()}
@@ -63,8 +70,8 @@ def test_the_summary_sets_ours_against_the_best_of_each_task():
 def test_the_page_about_samplers_sets_guided_beside_unguided():
     row = {"sampler": "euler", "steps": transfer.AT, "target": "red", "batch": 2}
     rows = [
-        {**row, "guided": True, "satisfied": [True, True], "clean": [True, False]},
-        {**row, "guided": False, "satisfied": [False, True], "clean": [True, True]},
+        {**row, "guided": True, "satisfied": 2, "clean": 1},
+        {**row, "guided": False, "satisfied": 1, "clean": 2},
     ]
     lines = transfer.section(rows)
     assert f"| euler | {transfer.AT} | 1.00 | 0.50 | 2 | 0.50 | 1.00 |" in lines
