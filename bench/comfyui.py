@@ -54,9 +54,8 @@ guide = importlib.import_module(f"{PACK}.nodes.host.guide")
 shapes = importlib.import_module(f"{PACK}.nodes.host.shapes")
 decode = importlib.import_module(f"{PACK}.nodes.host.decode")
 core = importlib.import_module(f"{PACK}.guidance_core")
-for _part in (
-    "types schedules energies.color rules.forward rules.backward process shaping".split()  # noqa: SIM905
-):
+_PARTS = "types tokens schedules energies.box energies.color rules.forward rules.backward"
+for _part in [*_PARTS.split(), "process", "shaping"]:
     importlib.import_module(f"{PACK}.guidance_core.{_part}")
 
 NAME = f"comfyui {version(HOST)}"

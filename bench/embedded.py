@@ -10,10 +10,12 @@ import diffusers
 import torch
 from torch import Tensor
 
+import guidance_core.energies.box
 import guidance_core.energies.color
 import guidance_core.rules.backward
 import guidance_core.rules.forward
 from bench import rules
+from bench.editing import model as reading
 from guidance_core.compose import active, guided
 from guidance_core.types import Denoiser, Estimate, Rule, Run
 from tools.demo import diffusers_host
@@ -44,10 +46,12 @@ def steps(case: str) -> dict[str, Callable[[], float]]:
     side = config.sample_size
     positive, negative = torch.randn(2, 1, 77, config.cross_attention_dim).to(DEVICE, dtype)
     x = torch.randn(1, 4, side, side).to(DEVICE, dtype) * rules.SIGMA
-    plain = diffusers_host.denoiser(model, positive, negative, rules.CFG)
     sigmas = rules.sigmas(case).to(DEVICE)
     run = Run(alpha=torch.ones_like, sigmas=sigmas)
-    found = {kind: _step(own, plain, run, x) for kind, own in rules.kinds(guidance_core).items()}
+    found = {}
+    for kind, own in rules.kinds(guidance_core).items():
+        plain = reading.denoiser(model, positive, negative, rules.CFG, own)
+        found[kind] = _step(own, plain, run, x)
     return {**found, "reference": _reference(model, torch.cat([negative, positive]), run, x)}
 
 

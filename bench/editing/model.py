@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -23,14 +22,25 @@ from guidance_core.types import Denoiser, Estimate, Rule, Run
 from tools.demo import diffusers_host
 
 LEVELS = diffusers_host.NoiseLevels()
+# What "default" means to nodes/host/layouts.py, which needs ComfyUI: Stable Diffusion 1, Shapes.
+DEFAULTS = (
+    ("input.7.0", "input.8.0", "output.3.0", "output.4.0", "output.5.0"),
+    ("output.2.0",),
+)
 
 
 def layers(unet: UNet2DConditionModel) -> dict[str, nn.Module]:
     """Transformers of the U-Net by the names of ComfyUI's blocks, in the order they run."""
-    downs = [block.attentions[0] for block in unet.down_blocks]
-    ups = [attention for block in unet.up_blocks for attention in block.attentions]
-    names = ["input.1", "input.3", "middle.0", *(f"output.{i}" for i in range(len(ups)))]
-    return dict(zip(names, [*downs, unet.mid_block.attentions[0], *ups], strict=True))
+    span = unet.config.layers_per_block + 1  # blocks of a level, with the one that scales
+    found: dict[str, nn.Module] = {}
+    for i, block in enumerate(unet.down_blocks):
+        for j, attention in enumerate(getattr(block, "attentions", ())):
+            found[f"input.{1 + i * span + j}"] = attention
+    found["middle.0"] = unet.mid_block.attentions[0]
+    for i, block in enumerate(unet.up_blocks):
+        for j, attention in enumerate(getattr(block, "attentions", ())):
+            found[f"output.{i * span + j}"] = attention
+    return found
 
 
 class Reader:
@@ -39,8 +49,7 @@ class Reader:
     def __init__(self, unet: UNet2DConditionModel, requests: Iterable[Capture]) -> None:
         self.modules = layers(unet)
         self.requests = tuple(requests)
-        self._maps: dict[str, Tensor] = {}
-        self._features: dict[str, Tensor] = {}
+        self._found: dict[tuple[Capture, str], Tensor] = {}
 
     def names(self, request: Capture) -> tuple[str, ...]:
         """Layers that a request means."""
@@ -48,21 +57,14 @@ class Reader:
         if isinstance(request, Features):
             return chosen(request.layers, there[-1:], there)
         deep = tuple(f"{name}.0" for name in there)
-        decoder = tuple(name for name in deep if name.startswith("output"))
-        return chosen(request.layers, decoder, deep)
+        default = next(known for known in DEFAULTS if set(known) <= set(deep))
+        return chosen(request.layers, default, deep)
 
     @property
     def values(self) -> dict[Capture, tuple[Tensor, ...]]:
         """What was read at the last evaluation."""
-        return {request: tuple(self._value(request)) for request in self.requests}
-
-    def _value(self, request: Capture) -> Iterator[Tensor]:
-        for name in self.names(request):
-            if isinstance(request, Features):
-                yield self._features[name]
-            else:
-                whole = self._maps[name]
-                yield whole[:, list(request.positions)] if request.positions else whole
+        layers_of = lambda request: (self._found[request, name] for name in self.names(request))
+        return {request: tuple(layers_of(request)) for request in self.requests}
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -70,29 +72,27 @@ class Reader:
         with contextlib.ExitStack() as stack:
             for request in self.requests:
                 for name in self.names(request):
-                    for handle in self._hooks(name, request):
+                    for handle in self._hooks(request, name):
                         stack.callback(handle.remove)
             yield
 
-    def _hooks(self, name: str, request: Capture) -> Iterator[Any]:
+    def _hooks(self, request: Capture, name: str) -> Iterator[Any]:
         if isinstance(request, Features):
-            keep = lambda module, args, out: self._features.update({name: out[0]})
+            keep = lambda module, args, out: self._found.update({(request, name): out[0]})
             yield self.modules[name].register_forward_hook(keep)
             return
         attention = self.modules[name.removesuffix(".0")].transformer_blocks[0].attn2
         queries: list[Tensor] = []
-        yield attention.to_q.register_forward_hook(lambda module, args, out: queries.append(out))
-        yield attention.to_k.register_forward_hook(
-            partial(self._keys, name, attention.heads, queries)
-        )
 
-    def _keys(
-        self, name: str, heads: int, queries: list[Tensor], module: nn.Module, args: Any, k: Tensor
-    ) -> None:
-        q = queries.pop()
-        side = math.isqrt(q.shape[1])
-        flat = maps(heads_of(q, heads), heads_of(k, heads), tuple(range(k.shape[1])))
-        self._maps[name] = flat.unflatten(2, (side, side))
+        def on_keys(module: nn.Module, args: Any, keys: Tensor) -> None:
+            q = queries.pop()
+            side = math.isqrt(q.shape[1])
+            positions = request.positions or tuple(range(keys.shape[1]))
+            flat = maps(heads_of(q, attention.heads), heads_of(keys, attention.heads), positions)
+            self._found[request, name] = flat.unflatten(2, (side, side))
+
+        yield attention.to_q.register_forward_hook(lambda module, args, out: queries.append(out))
+        yield attention.to_k.register_forward_hook(on_keys)
 
 
 def denoiser(

@@ -117,12 +117,10 @@ def tokens(source: Source, number: int) -> tuple[Any, ...]:
     return (word(text, *object_words(text, number)),)
 
 
-def verdicts(
-    source: Source, energy: Energy, strength: float, end: float, **options: Any
-) -> list[Verdict]:
-    """What Forward with recurrences makes of a source."""
-    rule = Forward(energy, PercentWindow(0.0, end, value=strength))
-    return oracle.judge(source.painted([rule], end_percent=end, **options))
+def verdicts(source: Source, energy: Energy, strength: float, end: float) -> list[Verdict]:
+    """What Forward with a falling strength makes of a source."""
+    rule = Forward(energy, PercentWindow(0.0, end, "linear_down", strength))
+    return oracle.judge(source.painted([rule]))
 
 
 def rows_of(
@@ -152,7 +150,7 @@ def position(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         caption_kept = verdict.matches(source.captions[i])
         return {"error": distance(item, *targets[i]), "kept": caption_kept}
 
-    return rows_of(source, verdicts(source, energy, 1.0, 0.5), figures)
+    return rows_of(source, verdicts(source, energy, 3.0, 0.5), figures)
 
 
 def far_from(point: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
@@ -198,7 +196,7 @@ def two_objects(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
             "other": size_and_colour,
         }
 
-    return rows_of(source, verdicts(source, energy, 1.0, 0.5), figures, lambda i: whole[i])
+    return rows_of(source, verdicts(source, energy, 3.0, 0.5), figures, lambda i: whole[i])
 
 
 def resized(ratio: float) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
@@ -242,7 +240,7 @@ def boxes(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         kept = verdict.matches(source.captions[i])
         return {"inside": sum(share >= 0.8 for share in shares) / 2, "kept": kept}
 
-    return rows_of(source, verdicts(source, energy, 1.0, 0.5), figures)
+    return rows_of(source, verdicts(source, energy, 3.0, 0.5), figures)
 
 
 def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
@@ -365,11 +363,11 @@ def circle_to_square(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     return list(rows)
 
 
-FORWARD = "Forward, relative, strength"
+FORWARD = "Forward, relative, falling from strength"
 TASKS = (
     Task(
         "move one object",
-        f"Position on the whole phrase; {FORWARD} 1 to 0.5",
+        f"Position; {FORWARD} 3 to 0 at 0.5",
         (
             Figure("median centroid error", "error", "median", 0.07),
             Figure("shows its caption", "kept", "share"),
@@ -378,7 +376,7 @@ TASKS = (
     ),
     Task(
         "move one of two objects",
-        f"Position, and Position and Shape of the other by its reference; {FORWARD} 1 to 0.5",
+        f"Position, and Position and Shape of the other by its reference; {FORWARD} 3 to 0 at 0.5",
         (
             Figure("median centroid error", "error", "median", 0.07),
             Figure("median drift of the other", "drift", "median", 0.05),
@@ -400,7 +398,7 @@ TASKS = (
     ),
     Task(
         "boxes for two objects",
-        f"two of Box, layout; {FORWARD} 1 to 0.5",
+        f"two of Box, layout; {FORWARD} 3 to 0 at 0.5",
         (
             Figure("objects with 80 % of their area inside", "inside", "share", 0.8),
             Figure("shows its caption", "kept", "share"),
@@ -433,7 +431,7 @@ TASKS = (
     Task(
         "circle to square in drawn pictures",
         "Invert, Edit Direction of twelve sentences, Keep Attention; Forward, relative, "
-        "strength 0.1 to 0.3; CFG 1",
+        "strength 0.1 up to 0.3; CFG 1",
         (
             Figure("is a square", "square", "share", 0.75),
             Figure("colour kept", "colour", "share"),

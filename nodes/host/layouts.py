@@ -18,6 +18,8 @@ from ...guidance_core.captures import Attention, Capture, chosen
 # Self-Guidance read in SDXL.
 SD_LAYERS = ("input.7.0", "input.8.0", "output.3.0", "output.4.0", "output.5.0")
 SDXL_LAYERS = ("output.1.1", "output.1.2", "output.1.3")
+# Of Shapes, whose colours fill their objects there from the first steps on (bench/editing).
+SHAPES_LAYERS = ("output.2.0",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +84,8 @@ def _unet(network: UNetModel) -> Layout:
                 for j, part in enumerate(layer.transformer_blocks):
                     if part.attn2 is not None:
                         attention[f"{kind}.{i}.{j}"] = part
-    known = [
-        names for names in (SDXL_LAYERS, SD_LAYERS) if all(name in attention for name in names)
-    ]
+    choices = (SDXL_LAYERS, SD_LAYERS, SHAPES_LAYERS)
+    known = [names for names in choices if all(name in attention for name in names)]
     decoder = tuple(name for name in attention if name.startswith("output"))
     default = known[0] if known else decoder or tuple(attention)
     return Layout(attention, features, default, tuple(features)[-1:])

@@ -103,6 +103,22 @@ def test_an_object_moves_to_its_place(parts):
     assert painted(parts, update) < 0.8 * plain
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"size": 16}, "a latent of 8 x 8, this run has 16 x 16"),
+        ({"positive": [[torch.ones(1, 14, 32), {}]]}, "a prompt of 7 places, this run's has 14"),
+    ],
+)
+def test_a_reference_of_another_size_or_prompt_is_refused_before_sampling(changes, words):
+    model = tiny.unet()
+    rule = Forward(AttentionKeep(reference(model, {})), PercentWindow(0.9, 1.0))
+    records = []
+    with torch.inference_mode(), pytest.raises(ValueError, match=words):
+        tiny.sample(guide.apply(model, [rule], trace=records.append), **changes)
+    assert records == []
+
+
 def test_strength_zero_is_the_stock_run():
     model = tiny.unet()
     with torch.inference_mode():

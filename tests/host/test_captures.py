@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 import comfy.model_management
 import pytest
 import torch
+from energy_guidance.guidance_core.attention import centroid, thresholded
 from energy_guidance.guidance_core.captures import Attention, Features
 from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.schedules import Constant, PercentWindow
 from energy_guidance.nodes.host import guide, memory, networks, shapes
+from energy_guidance.nodes.host.layouts import layout
 from energy_guidance.tests.host import probe, tiny
 
 WORDS, WHOLE = Attention((1, 4), "all"), Attention((), "all")
@@ -271,6 +273,11 @@ def test_unknown_layers_are_refused_at_once(make, request_, words):
         guide.apply(make(), [Looking(frozenset({request_}))])
 
 
+def test_a_network_without_a_known_place_for_text_is_refused():
+    with pytest.raises(ValueError, match="Linear cannot be read: this works with U-Nets"):
+        layout(torch.nn.Linear(1, 1))
+
+
 def test_words_that_the_prompt_does_not_have_are_refused_before_sampling(model):
     with pytest.raises(ValueError, match="a word stands at position 7, the positive prompt has 7"):
         looked(model, Attention((7,)))
@@ -296,6 +303,27 @@ class Probabilities:
         if encoder_hidden_states is not None:
             self.kept.append(looks.unflatten(0, (-1, attn.heads)).mean(1))
         return attn.to_out[0](attn.batch_to_head_dim(looks @ v))
+
+
+def test_colours_fill_their_objects_in_the_default_layer_of_shapes():
+    request = Attention((3,))
+    with torch.inference_mode():
+        model, clip, vae = shapes.load()
+        cond, empty = (
+            clip.encode_from_tokens_scheduled(clip.tokenize(text))
+            for text in ("a big red circle", "")
+        )
+        seen = []
+        guided = guide.apply(model, [Looking(frozenset({request}), seen.append)])
+        options = {"positive": cond, "negative": empty, "size": 16}
+        latent = tiny.sample(guided, steps=6, cfg=4.0, **options)
+        picture = vae.decode(latent)[0]
+    layers = layout(model.get_model_object("diffusion_model")).layers(request)
+    assert layers == ("output.2.0",)
+    red = ((picture - torch.tensor([220, 50, 47]) / 255).square().sum(-1) < 0.1).float()
+    (maps,) = seen[3][request]
+    wanted = centroid(red[None, None])[0, 0]
+    assert (centroid(thresholded(maps.cpu()))[0, 0] - wanted).norm() < 0.06
 
 
 def test_maps_are_those_of_diffusers():
