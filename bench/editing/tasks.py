@@ -40,6 +40,7 @@ from guidance_core.rules.recording import Recording
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.oracle import Verdict
+from guidance_core.tokens import Word
 from guidance_core.types import Energy
 from tools.demo import diffusers_host
 
@@ -47,6 +48,10 @@ Row = Mapping[str, Mapping[str, float]]
 FULL, PLAIN, COLOURLESS = ("size", "colour", "shape"), ("colour", "shape"), ("size", "shape")
 # Where objects are moved to: none so near the edge that a big one would be cut.
 TARGETS = ((0.3, 0.35), (0.7, 0.35), (0.3, 0.7), (0.7, 0.7), (0.5, 0.4), (0.65, 0.5), (0.35, 0.5))
+# Places are decided first: a falling strength moves hard, then gently. Sizes and looks come after.
+PLACING = PercentWindow(0.0, 0.5, "linear_down", 3.0)
+RESIZING = PercentWindow(0.2, 0.9)
+LOOKS = PercentWindow(0.0, 0.8)
 LEFT, RIGHT = (0.02, 0.25, 0.48, 0.75), (0.52, 0.25, 0.98, 0.75)
 
 
@@ -111,16 +116,15 @@ class Desk:
         return self._sources[key]
 
 
-def tokens(source: Source, number: int) -> tuple[Any, ...]:
-    """An object's words as one; every caption of a source is built alike."""
+def tokens(source: Source, number: int, part: slice = slice(None)) -> tuple[Word, ...]:
+    """An object's words, or a part of them, as one; captions of a source are built alike."""
     text = source.captions[0]
-    return (word(text, *object_words(text, number)),)
+    return (word(text, *object_words(text, number)[part]),)
 
 
-def verdicts(source: Source, energy: Energy, strength: float, end: float) -> list[Verdict]:
-    """What Forward with a falling strength makes of a source."""
-    rule = Forward(energy, PercentWindow(0.0, end, "linear_down", strength))
-    return oracle.judge(source.painted([rule]))
+def verdicts(source: Source, energy: Energy, strength: PercentWindow) -> list[Verdict]:
+    """What Forward makes of a source."""
+    return oracle.judge(source.painted([Forward(energy, strength)]))
 
 
 def rows_of(
@@ -150,13 +154,13 @@ def position(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         caption_kept = verdict.matches(source.captions[i])
         return {"error": distance(item, *targets[i]), "kept": caption_kept}
 
-    return rows_of(source, verdicts(source, energy, 3.0, 0.5), figures)
+    return rows_of(source, verdicts(source, energy, PLACING), figures)
 
 
-def far_from(point: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    """A target that is away from where an object is, and from the other object."""
-    away = lambda t: min(1.5 * distance_of(t, other), distance_of(t, point) + 0.15)
-    return max(TARGETS, key=away)
+def away_from(point: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """A target at least a fifth of the side from where an object is, well away from the other."""
+    new = [target for target in TARGETS if distance_of(target, point) >= 0.2]
+    return max(new, key=lambda target: min(distance_of(target, other), 0.4))
 
 
 def distance_of(a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -175,14 +179,13 @@ def two_objects(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         for verdict, pair in zip(source.verdicts, names, strict=True)
     ]
     targets = [
-        far_from(*(place(item) for item in pair)) if ok else TARGETS[0]
+        away_from(*(place(item) for item in pair)) if ok else TARGETS[0]
         for pair, ok in zip(there, whole, strict=True)
     ]
     kept = source.reference
     energy = WeightedSum(
         (
-            (1.0, Each(tuple(Position(first, target) for target in targets))),
-            (1.0, Position(second, reference=kept)),
+            (2.0, Each(tuple(Position(first, target) for target in targets))),
             (1.0, Shape(second, reference=kept)),
         )
     )
@@ -196,7 +199,7 @@ def two_objects(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
             "other": size_and_colour,
         }
 
-    return rows_of(source, verdicts(source, energy, 3.0, 0.5), figures, lambda i: whole[i])
+    return rows_of(source, verdicts(source, energy, PLACING), figures, lambda i: whole[i])
 
 
 def resized(ratio: float) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
@@ -204,7 +207,7 @@ def resized(ratio: float) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
 
     def rows(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         source = desk.source(seeds, 1, PLAIN)
-        words, kept = tokens(source, 0), source.reference
+        words, kept = tokens(source, 0, slice(1)), source.reference  # colours fill their objects
         energy = WeightedSum(
             (
                 (1.0, Size(words, reference=kept, ratio=ratio)),
@@ -220,7 +223,7 @@ def resized(ratio: float) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
             error = 1.0 if item is None else abs(item.radius**2 / wanted - 1)
             return {"error": error, "drift": distance(item, *place(there[i]))}
 
-        guided = verdicts(source, energy, 1.0, 0.7)
+        guided = verdicts(source, energy, RESIZING)
         return rows_of(source, guided, figures, lambda i: there[i] is not None)
 
     return rows
@@ -240,14 +243,14 @@ def boxes(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         kept = verdict.matches(source.captions[i])
         return {"inside": sum(share >= 0.8 for share in shares) / 2, "kept": kept}
 
-    return rows_of(source, verdicts(source, energy, 3.0, 0.5), figures)
+    return rows_of(source, verdicts(source, energy, PLACING), figures)
 
 
 def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     """The look of another picture, the place and outline of the source."""
     source = desk.source(seeds, 1, COLOURLESS)
     look = desk.source(seeds, 1, COLOURLESS, other=1000)
-    words = tokens(source, 0)
+    words = tokens(source, 0, slice(1, 2))
     energy = WeightedSum(
         (
             (1.0, Appearance(words, look.reference)),
@@ -269,7 +272,7 @@ def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         }
 
     differ = lambda i: there[i] and looks[i] and there[i].colour != looks[i].colour
-    return rows_of(source, verdicts(source, energy, 1.0, 0.8), figures, lambda i: bool(differ(i)))
+    return rows_of(source, verdicts(source, energy, LOOKS), figures, lambda i: bool(differ(i)))
 
 
 def complete(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
@@ -376,7 +379,7 @@ TASKS = (
     ),
     Task(
         "move one of two objects",
-        f"Position, and Position and Shape of the other by its reference; {FORWARD} 3 to 0 at 0.5",
+        f"twice Position, and Shape of the other by its reference; {FORWARD} 3 to 0 at 0.5",
         (
             Figure("median centroid error", "error", "median", 0.07),
             Figure("median drift of the other", "drift", "median", 0.05),
@@ -387,7 +390,8 @@ TASKS = (
     *(
         Task(
             f"resize to {ratio} of the area",
-            f"Size ratio {ratio}, half of Position, by the reference; {FORWARD} 1 to 0.7",
+            f"Size ratio {ratio} and half of Position of the colour, by the reference; Forward, "
+            "relative, strength 1 from 0.2 to 0.9",
             (
                 Figure("median error of the area", "error", "median", 0.2),
                 Figure("median drift", "drift", "median"),
@@ -407,7 +411,8 @@ TASKS = (
     ),
     Task(
         "swap appearance",
-        f"Appearance of another picture, Shape of the source; {FORWARD} 1 to 0.8",
+        "Appearance of another picture, Shape of the source, both of the noun; Forward, relative, "
+        "strength 1 up to 0.8",
         (
             Figure("colour is the reference's", "colour", "share", 0.8),
             Figure("shape kept", "shape", "share", 0.8),
