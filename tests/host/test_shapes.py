@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 
 import comfy.sample
 import comfy.samplers
 import pytest
 import torch
+from energy_guidance.guidance_core.energies.color import MeanColor
+from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.shapes import scenes
-from energy_guidance.nodes.host import networks, shapes
+from energy_guidance.guidance_core.trace import Trace
+from energy_guidance.nodes.host import guide, monitor, networks, shapes
 
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
 
@@ -122,3 +127,51 @@ def sampling_scale(model):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(ValueError, match="unet"):
         shapes.load(tmp_path)
+
+
+class Clock:
+    """CPU seconds of this thread that pass in functions."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def around(self, function):
+        """The function, timed."""
+
+        def timed(*args, **kwargs):
+            began = time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds += time.thread_time() - began
+
+        return timed
+
+
+class Channel:
+    """A server with one browser, which sends at once instead of in its own thread."""
+
+    client_id, sockets = "me", {"me": None}
+    messages = 0
+
+    def send_sync(self, event: str, data: dict, client: str) -> None:
+        json.dumps({"type": event, "data": data})
+        self.messages += 1
+
+
+def test_the_monitor_takes_less_than_a_hundredth_of_sampling(parts, monkeypatch):
+    channel, whole, part = Channel(), Clock(), Clock()
+    context = type("Context", (), {"prompt_id": "p", "node_id": "7"})
+    monkeypatch.setattr(monitor, "_server", lambda: channel)
+    monkeypatch.setattr(monitor, "get_executing_context", lambda: context)
+    monkeypatch.setattr(monitor, "_folded", {"me": frozenset()})
+    monkeypatch.setattr(monitor, "SECONDS", 0.0)  # every step, not ten times a second
+    for name in ("begin", "__call__", "end"):
+        monkeypatch.setattr(monitor.Monitor, name, part.around(getattr(monitor.Monitor, name)))
+    # As cheap a guided step as there is.
+    trace, energy = Trace(), MeanColor(torch.tensor([1.0, 0.0, 0.0]))
+    rules = [Forward(energy, lambda sigma: 0.5)]
+    guided = guide.apply(parts[0], rules, vae=parts[2], trace=trace)
+    whole.around(host_latents)((guided, *parts[1:]), torch.randn(1, 4, 16, 16))
+    assert channel.messages >= len(trace.rows) > 10
+    assert part.seconds / whole.seconds < 0.01, part.seconds / whole.seconds
