@@ -48,10 +48,11 @@ def pictures(address: str, prompt: dict[str, Any]) -> list[Image.Image]:
 
 def sheet(images: list[Image.Image]) -> Image.Image:
     """Pictures in rows of two."""
-    rows = -(-len(images) // COLUMNS)
-    page = Image.new("RGB", (COLUMNS * SIDE, rows * SIDE))
+    columns = min(COLUMNS, len(images))
+    rows = -(-len(images) // columns)
+    page = Image.new("RGB", (columns * SIDE, rows * SIDE))
     for k, image in enumerate(images):
-        place = (k % COLUMNS * SIDE, k // COLUMNS * SIDE)
+        place = (k % columns * SIDE, k // columns * SIDE)
         page.paste(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS), place)
     return page
 

@@ -79,13 +79,14 @@ export function placeOf(maps, step, layer, word) {
 }
 
 /**
- * A grey map as colour that is the more opaque the more attention there is.
+ * A grey map as colour that is the more opaque the more attention there is. By the square: the
+ * little attention that a word has everywhere would hide the picture.
  * @param {Uint8ClampedArray} grey pixels of four bytes
  * @param {[number, number, number]} color
  * @returns {Uint8ClampedArray<ArrayBuffer>}
  */
 export function tinted(grey, [red, green, blue]) {
   const pixels = new Uint8ClampedArray(grey.length);
-  for (let i = 0; i < grey.length; i += 4) pixels.set([red, green, blue, grey[i]], i);
+  for (let i = 0; i < grey.length; i += 4) pixels.set([red, green, blue, (grey[i] * grey[i]) / 255], i);
   return pixels;
 }
