@@ -82,7 +82,9 @@ def opened(server, chromium):
     """One window for all tests: to load ComfyUI takes longer than most of them."""
     from tests.web.desk import Desk
 
-    return Desk(chromium.new_page(viewport={"width": 1366, "height": 768}), server)
+    desk = Desk(chromium.new_page(viewport={"width": 1366, "height": 768}), server)
+    assert not desk.complaints
+    return desk
 
 
 @pytest.fixture
