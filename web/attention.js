@@ -129,8 +129,10 @@ class Viewer {
       Object.assign(this.canvas.style, { width: `${size.width / SHARPNESS}px`, height: `${size.height / SHARPNESS}px` });
       if (this.maps) this.draw();
     }
-    const last = /** @type {HTMLElement | null} */ (this.element.lastElementChild);
-    const needed = last ? last.offsetTop + last.offsetHeight - this.element.offsetTop + 2 : 0;
+    const [whole, last] = [this.element, this.element.lastElementChild ?? this.element].map((one) => one.getBoundingClientRect());
+    // The canvas zooms what lies on it.
+    const zoom = whole.width / this.element.clientWidth || 1;
+    const needed = Math.round((last.bottom - whole.top) / zoom) + 2;
     if (Math.abs(needed - this.height) < 2 || needed <= 2) return;
     this.height = needed;
     refit(this.node);

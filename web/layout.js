@@ -11,6 +11,8 @@ import { colorIndex, phrases } from "./words_data.js";
 /** Pixels within which a handle is meant. */
 const REACH = 10;
 const TALLEST = 320;
+/** Milliseconds after the last change. */
+const PAUSE = 150;
 
 /** Nodes that put out pictures that are no pictures. */
 const DIAGRAMS = ["EGPlotTrace", "EGShowAttention"];
@@ -27,12 +29,13 @@ class Editor {
     this.node = node;
     this.kind = NODES[node.comfyClass];
     this.height = 200;
+    this.waiting = false;
     /** What is dragged, and from where in the window. @type {{handle: string, item: Item, x: number, y: number} | null} */
     this.held = null;
     this.stage = html("div", { class: "eg-stage", title: this.help() });
     this.element = html("div", { class: "eg-panel eg-layout" }, this.stage);
     addPanel(node, "layout_editor", this.element, () => this.height);
-    onWidgets(node, this.kind.widgets, () => drawAll());
+    onWidgets(node, this.kind.widgets, () => this.changed());
     this.stage.addEventListener("pointerdown", (event) => this.down(event));
     this.stage.addEventListener("pointermove", (event) => this.move(event));
     this.stage.addEventListener("pointerup", () => this.up());
@@ -41,6 +44,17 @@ class Editor {
     this.stage.addEventListener("mousedown", (event) => event.preventDefault());
     this.stage.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.draw()).observe(this.element);
+  }
+
+  /** Draw once in the next frame, however many numbers have changed; the others when it is over. */
+  changed() {
+    drawAllSoon();
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.draw();
+    });
   }
 
   help() {
@@ -144,7 +158,6 @@ class Editor {
    */
   write(item, handle, dx, dy, snap) {
     setWidgets(this.node, dragged(item, handle, dx, dy, snap));
-    drawAll();
     this.focus(handle);
   }
 
@@ -176,6 +189,15 @@ function connected(node) {
 function drawAll() {
   for (const [, node] of everyNode()) editors.get(node)?.draw();
 }
+
+/** Each editor shows the boxes of all: while one is dragged, the others wait. */
+const drawAllSoon = (() => {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(drawAll, PAUSE);
+  };
+})();
 
 /** @param {string} address */
 function lay(address) {
