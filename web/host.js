@@ -24,7 +24,7 @@ let languages = {};
 /** Fetch the translations once; without them everything is English. */
 export const translated = api
   .fetchApi("/i18n")
-  .then((response) => response.json())
+  .then((/** @type {Response} */ response) => response.json())
   .then((/** @type {any} */ all) => {
     languages = all;
   })
@@ -85,7 +85,7 @@ export function workflowKey() {
 
 /** @type {Map<string, string>} */
 const owners = new Map();
-api.addEventListener("execution_start", ({ detail }) => owners.set(detail.prompt_id, workflowKey()));
+api.addEventListener("execution_start", (/** @type {CustomEvent<{prompt_id: string}>} */ { detail }) => owners.set(detail.prompt_id, workflowKey()));
 
 /** The workflow that was open when a prompt began. @param {string} prompt */
 export const ownerOf = (prompt) => owners.get(prompt) ?? workflowKey();

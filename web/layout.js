@@ -177,7 +177,7 @@ function wordsOf(node) {
 /** The address of a picture that is loaded straight into a node, or "". @param {any} node */
 function connected(node) {
   const slots = (node.inputs ?? []).map((/** @type {any} */ input, /** @type {number} */ slot) => ({ input, slot }));
-  const found = slots.find(({ input }) => input.link != null && ["IMAGE", "MASK"].includes(input.type));
+  const found = slots.find((/** @type {any} */ { input }) => input.link != null && ["IMAGE", "MASK"].includes(input.type));
   const source = found && node.getInputNode?.(found.slot);
   const file = source && widgetOf(source, "image")?.value;
   if (typeof file !== "string") return "";

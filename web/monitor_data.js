@@ -160,7 +160,7 @@ export function curves(run) {
  * @param {Row[]} rows
  */
 function comparable(rows) {
-  const sum = (/** @type {Samples} */ values) => values.reduce((all, one) => all + (one ?? 0), 0);
+  const sum = (/** @type {Samples} */ values) => values.reduce((/** @type {number} */ all, one) => all + (one ?? 0), 0);
   const cfg = rows.reduce((all, row) => all + sum(row.cfg_push ?? []), 0);
   const push = rows.reduce((all, row) => all + sum(row.push), 0);
   return rows.length > 0 && rows.every((row) => row.cfg_push) && cfg > 0.01 * push;
