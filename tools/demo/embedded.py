@@ -49,6 +49,7 @@ class Embedded:
             steps=job.steps,
             recurrences=job.column.recurrences,
             end_percent=plan.END_PERCENT,
+            eta=1.0,  # euler_ancestral, as in the examples
         )
         latents = diffusers_host.sample(self.model, self._rules(job), settings, step=step)
         seconds = (time.perf_counter() - began) / (job.steps * job.batch)

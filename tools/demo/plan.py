@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from guidance_core.shapes.oracle import Verdict
 
-STRENGTH = 0.5
+STRENGTH = 1.0
 CONFIDENCE = 0.9  # the default of the node
-END_PERCENT = 0.7
+END_PERCENT = 0.8
 BACKWARD_STEPS = 4
 
 
