@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import comfy.k_diffusion.sampling
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
@@ -19,6 +20,8 @@ from ...guidance_core.schedules import PercentWindow
 from ...guidance_core.types import Run, mixed_seed
 from .run import signal_scale
 
+# In a run of one step UniPC does not move at all; its first order would be Euler's.
+UNMOVED_BY_ONE_STEP = ("sample_unipc", "sample_unipc_bh2")
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
 SCHEDULERS = comfy.samplers.KSampler.SCHEDULERS
 
@@ -199,7 +202,10 @@ class _Stretches:
         seed = mixed_seed(self.seed, self.calls) if self.calls else self.extra_args.get("seed")
         args = {**self.extra_args, "seed": seed}
         report = None if self.callback is None else self._report
-        x = self.plain(model, x, sigmas, extra_args=args, callback=report, disable=True, **options)
+        plain = self.plain
+        if len(sigmas) == 2 and getattr(plain, "__name__", "") in UNMOVED_BY_ONE_STEP:
+            plain, options = comfy.k_diffusion.sampling.sample_euler, {}
+        x = plain(model, x, sigmas, extra_args=args, callback=report, disable=True, **options)
         self.calls += 1
         self.done += len(sigmas) - 1
         bar.update(len(sigmas) - 1)

@@ -189,3 +189,23 @@ def test_a_push_is_as_strong_in_cfg_plus_plus_as_in_the_sampler_itself(models, s
                 )
             )
     assert far(*results) < 0.05 * far(results[0], run(models[False], "euler", 4, top=4.0))
+
+
+@pytest.mark.parametrize("name", ["uni_pc", "uni_pc_bh2", "dpmpp_2m", "res_multistep"])
+def test_samplers_with_a_memory_recur_step_by_step_as_euler_does(models, name):
+    """Their first step is Euler's, and a repeated step is always a first one."""
+    sigmas = torch.logspace(0, -1, 5) * 4.0
+    latent = tiny.latent(size=4)["samples"]
+    results = []
+    for one in (name, "euler"):
+        with torch.inference_mode():
+            sampler = sampling.recurrent_sampler(comfy.samplers.sampler_object(one), 2)
+            results.append(
+                comfy.sample.sample_custom(
+                    *(models[False], noise(), 1.0, sampler, sigmas, tiny.cond(1), tiny.cond(2)),
+                    latent,
+                    disable_pbar=True,
+                    seed=1,
+                )
+            )
+    torch.testing.assert_close(*results, rtol=1e-3, atol=1e-3)
