@@ -14,6 +14,7 @@ COLUMNS = (
     *("satisfied", "clean", "both", "PSNR", "diversity", "steps"),
     *("model evaluations", "s/picture", "pictures"),
 )
+ENOUGH = 32  # pictures of a cell, for a page without a caution
 OURS, UNGUIDED = "ours", "unguided"
 INTRODUCTION = """# Quality of guidance on Shapes
 
@@ -139,6 +140,18 @@ def summary(found: Cells) -> list[str]:
     ]
 
 
+def caution(found: Cells) -> list[str]:
+    """What has to be said of shares of few pictures."""
+    least = min((int(cell["pictures"]) for cell in found.values() if cell), default=ENOUGH)
+    if least >= ENOUGH:
+        return []
+    return [
+        f"**A first look**: some cells have {least} pictures, and shares of so few have a standard",
+        f"error of up to {0.5 / least**0.5:.2f}. `make bench-quality` goes on from here.",
+        "",
+    ]
+
+
 def page(found: Cells, budget: int, weights: str, more: Sequence[str] = ()) -> str:
     """The whole page in Markdown.
 
@@ -153,6 +166,7 @@ def page(found: Cells, budget: int, weights: str, more: Sequence[str] = ()) -> s
         [
             *INTRODUCTION.format(budget=budget, weights=weights).splitlines(),
             "",
+            *caution(found),
             *summary(found),
             table(found),
             "## Methods",

@@ -67,6 +67,13 @@ def test_the_summary_sets_ours_against_the_best_of_each_task():
     assert report.summary({("colour label", "DPS"): {"both": 1.0}}) == []
 
 
+def test_few_pictures_are_owned_up_to():
+    few, many = {("a", "b"): {"pictures": 4}}, {("a", "b"): {"pictures": 64}, ("a", "c"): {}}
+    assert "have 4 pictures" in "".join(report.caution(few))
+    assert "0.25" in "".join(report.caution(few))
+    assert report.caution(many) == report.caution({}) == []
+
+
 def test_the_page_about_samplers_sets_guided_beside_unguided():
     row = {"sampler": "euler", "steps": transfer.AT, "target": "red", "batch": 2}
     rows = [
