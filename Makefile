@@ -5,7 +5,7 @@ ARGS ?=
 TASK ?= colour label
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-quality bench-guides tune lint format environment clean
+.PHONY: help demo test bench bench-quality bench-guides bench-editing tune lint format environment clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -24,6 +24,9 @@ bench-quality: environment ## published methods and ours, judged from pixels (AR
 
 bench-guides: environment ## whether every guide does what it is asked, on Shapes (ARGS="--seeds 8")
 	$(VENV) -m bench.guides $(ARGS)
+
+bench-editing: environment ## moved, resized and swapped objects, judged from pixels (ARGS="--seeds 8")
+	$(VENV) -m bench.editing $(ARGS)
 
 tune: environment ## settings of the unified rule for a task (TASK="colour label" ARGS="--workers 2")
 	$(VENV) -m bench.quality.tune --task "$(TASK)" $(ARGS)

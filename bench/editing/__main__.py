@@ -1,6 +1,6 @@
 """Edit pictures of Shapes in every way, let the oracle judge them, and write the table.
 
-    python -m bench.editing
+    make bench-editing
     python -m bench.editing --task "move one object" --seeds 8
 
 Each finished batch of seeds is kept in bench/results/editing.json, so that a run that was stopped

@@ -53,7 +53,7 @@ TARGETS = ((0.3, 0.35), (0.7, 0.35), (0.3, 0.7), (0.7, 0.7), (0.5, 0.4), (0.65, 
 PLACING = PercentWindow(0.0, 0.5, "linear_down", 3.0)
 MOVING = PercentWindow(0.0, 0.9, "linear_down", 4.0)
 RESIZING = PercentWindow(0.2, 0.9)
-LOOKS = PercentWindow(0.0, 0.8)
+LOOKS = PercentWindow(0.15, 0.8)
 LEFT, RIGHT = (0.02, 0.25, 0.48, 0.75), (0.52, 0.25, 0.98, 0.75)
 
 
@@ -253,7 +253,7 @@ def boxes(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
 def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     """The look of another picture, the place and outline of the source."""
     source = desk.source(seeds, 1, COLOURLESS)
-    look = desk.source(seeds, 1, COLOURLESS, other=1000)
+    look = desk.source(seeds, 1, PLAIN, other=1000)
     words = tokens(source, 0, slice(1, 2))
     energy = WeightedSum(
         (
@@ -263,7 +263,7 @@ def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     )
     names = [object_words(text, 0) for text in source.captions]
     there = [found(v, own) for v, own in zip(source.verdicts, names, strict=True)]
-    looks = [found(v, own) for v, own in zip(look.verdicts, names, strict=True)]
+    looks = [found(v, own[1:]) for v, own in zip(look.verdicts, names, strict=True)]
 
     def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
         items = verdict.items
@@ -415,8 +415,8 @@ TASKS = (
     ),
     Task(
         "swap appearance",
-        "Appearance of another picture, Shape of the source, both of the noun; Forward, relative, "
-        "strength 1 up to 0.8",
+        "Appearance of another picture of another prompt, Shape of the source, both of the noun; "
+        "Forward, relative, strength 1 from 0.15 to 0.8",
         (
             Figure("colour is the reference's", "colour", "share", 0.8),
             Figure("shape kept", "shape", "share", 0.8),
