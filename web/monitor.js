@@ -165,7 +165,7 @@ app.registerExtension({
       function: () => app.extensionManager.setting.set(SETTING, !setting(SETTING, true)),
     },
   ],
-  keybindings: [{ commandId: "EnergyGuidance.ToggleMonitor", combo: { key: "g", alt: true, shift: true } }],
+  keybindings: [{ commandId: "EnergyGuidance.ToggleMonitor", combo: { key: "e", alt: true, shift: true } }],
   async setup() {
     ready = true;
     api.addEventListener(EVENT, received);
