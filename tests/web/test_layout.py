@@ -68,6 +68,20 @@ def test_edges_snap_to_the_middle_and_to_other_boxes(desk: Desk) -> None:
     desk.comes(lambda: numbers(desk, node, "right", "bottom"), [0.83, 0.5])
 
 
+def test_the_boxes_of_other_editors_follow_when_a_drag_is_over(desk: Desk) -> None:
+    added(desk, "EGEnergyBox", left=0.27, top=0.1, right=0.83, bottom=0.9)
+    node = desk.add("EGEnergyBox", at=(700, 80), **BOX)
+    drag(desk, "se", 0.2, 0.2)
+    desk.comes(lambda: numbers(desk, node, "right"), pytest.approx([0.7], abs=0.03))
+    (right,) = numbers(desk, node, "right")
+    there = """() => {
+        const [x, width] = ["x", "width"].map((name) =>
+            Number(document.querySelector(".eg-ghost .eg-box").getAttribute(name)));
+        return (x + width) / document.querySelector(".eg-layout-plot").getAttribute("width");
+    }"""
+    desk.comes(lambda: desk.run(there), pytest.approx(right))
+
+
 def test_a_drag_goes_by_the_pointer_even_where_the_node_moves_under_it(desk: Desk) -> None:
     node = added(desk, "EGEnergyBox", **BOX)
     grip, stage = desk.rest('.eg-layout [data-handle="se"]', PLOT)
