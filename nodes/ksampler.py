@@ -20,8 +20,11 @@ EXTRA_RULES = 2
 
 def energy_rules(energy: Any, window: PercentWindow, backward_steps: int) -> list[Any]:
     """Forward guidance by an energy, and refinement at the estimate if asked for."""
-    refine = [Backward(energy, window, steps=backward_steps)] if backward_steps else []
-    return [Forward(energy, window), *refine]
+    forward = Forward(energy, window)
+    if not backward_steps:
+        return [forward]
+    # Not the published Adam: its steps of one size in every direction disturb the rest of Shapes.
+    return [forward, Backward(energy, window, steps=backward_steps, optimiser="gd")]
 
 
 class GuidedKSampler(io.ComfyNode):

@@ -67,7 +67,7 @@ class Embedded:
         steps = job.column.backward_steps
         return [
             Forward(energy, window),
-            *([Backward(energy, window, steps=steps)] if steps else []),
+            *([Backward(energy, window, steps=steps, optimiser="gd")] if steps else []),
         ]
 
 

@@ -9,7 +9,7 @@ from guidance_core.shapes.oracle import Verdict
 STRENGTH = 1.0
 CONFIDENCE = 0.9  # the default of the node
 END_PERCENT = 0.8
-BACKWARD_STEPS = 4
+BACKWARD_STEPS = 2
 
 
 @dataclass(frozen=True)
