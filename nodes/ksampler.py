@@ -124,8 +124,8 @@ class GuidedKSampler(io.ComfyNode):
                 step=0.05,
                 tooltip="How hard to push, in units of the uncertainty left in the picture, so "
                 "that one number suits every energy and model; 0 is exactly the stock KSampler, "
-                "1 is a good start, 2 burns. The papers' raw weights run from 6 to 20000: for those see Rule: "
-                "Forward, scale absolute.",
+                "1 is a good start, 2 burns. The papers' raw weights run from 6 to 20000: for "
+                "those see Rule: Forward, scale absolute.",
             ),
             io.Int.Input(
                 "backward_steps",
