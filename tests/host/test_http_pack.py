@@ -26,6 +26,7 @@ IDS = {
     *("EGRuleManifold", "EGRulePosterior", "EGRuleUnified", "EGRuleLatentUpdate"),
     *("EGApplyGuidance", "EGGuidedKSampler", "EGRecurrentSampler", "EGPlotTrace"),
     *("EGTokens", "EGEditDirection", "EGInvert", "EGRecordReference", "EGShowAttention"),
+    *("EGSmoothEnergy", "EGTuneGuidance"),
 }
 LANGUAGES = ("en", "ko")
 EXAMPLES = sorted(file.stem for file in (CHECKOUT / "example_workflows" / "api").glob("*.json"))
