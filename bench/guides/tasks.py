@@ -23,7 +23,6 @@ from guidance_core.networks import clip, detector, segmenter, vit
 from guidance_core.operators import Compose, GaussianBlur, Operator, Shrink
 from guidance_core.process import per_sample
 from guidance_core.rules.backward import Backward
-from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import PALETTE, SIDE, Item, Scene
@@ -34,8 +33,8 @@ from tools.demo.diffusers_host import WEIGHTS, Settings, Shapes, sample
 NOISE = 0.002  # of a measurement, in [0, 1]
 FILLING_RECURRENCES = 2
 RESTORING_STEPS, RESTORING_SAMPLER_STEPS = 2, 6
-SEGMENTATION_STRENGTH, DETECTION_STRENGTH, STYLE_STRENGTH, COLOUR_STRENGTH = 0.5, 0.5, 0.5, 0.5
-TRANSLATION_STRENGTH, STRUCTURE_WEIGHT, COLOUR_WEIGHT = 0.5, 1.0, 1.0
+SEGMENTATION_STRENGTH, DETECTION_STRENGTH, STYLE_STRENGTH, COLOUR_STRENGTH = 2.0, 4.0, 1.0, 1.0
+TRANSLATION_STRENGTH, STRUCTURE_WEIGHT, COLOUR_WEIGHT = 1.0, 1.0, 1.0
 GUIDED = Settings(steps=20, recurrences=2, end_percent=0.7)
 Figures = dict[str, Tensor]  # one number a picture
 
@@ -189,9 +188,10 @@ def _centre() -> Tensor:
     return missing
 
 
-def _forward(energy: Energy, strength: float) -> list[Rule]:
-    """Rule: Forward over the first 70 % of the noise schedule."""
-    return [Forward(energy, PercentWindow(0.0, 0.7, value=strength))]
+def _pushed(energy: Energy, strength: float) -> list[Rule]:
+    """One step at the estimate, over the first 70 % of the noise schedule."""
+    window = PercentWindow(0.0, 0.7, value=strength)
+    return [Backward(energy, window, steps=1, optimiser="gd")]
 
 
 def _segmented(model: Shapes, seed: int, batch: int) -> Asked:
@@ -206,7 +206,7 @@ def _segmented(model: Shapes, seed: int, batch: int) -> Asked:
         return {"IoU": overlap(foreground(pictures), areas)}
 
     energy = LabelArea(network, shape, areas.float().to(model.device))
-    return Asked(_forward(energy, SEGMENTATION_STRENGTH), judged)
+    return Asked(_pushed(energy, SEGMENTATION_STRENGTH), judged)
 
 
 def _detected(model: Shapes, seed: int, batch: int) -> Asked:
@@ -220,7 +220,7 @@ def _detected(model: Shapes, seed: int, batch: int) -> Asked:
         return {"box IoU": torch.tensor(best)}
 
     energy = Detection(network, torch.tensor([item.box]) / SIDE, (item.shape,))
-    return Asked(_forward(energy, DETECTION_STRENGTH), judged)
+    return Asked(_pushed(energy, DETECTION_STRENGTH), judged)
 
 
 def box_overlap(one: Item, other: Item) -> float:
@@ -241,7 +241,7 @@ def _coloured(make: Callable[[Shapes, Tensor], Energy], strength: float) -> Ask:
         def judged(pictures: Tensor) -> Figures:
             return {"palette distance": palette_distance(pictures, reference)}
 
-        return Asked(_forward(make(model, reference.to(model.device)), strength), judged)
+        return Asked(_pushed(make(model, reference.to(model.device)), strength), judged)
 
     return asked
 
@@ -266,7 +266,7 @@ def _translated(model: Shapes, seed: int, batch: int) -> Asked:
             "palette distance": palette_distance(pictures, target),
         }
 
-    return Asked(_forward(energy, TRANSLATION_STRENGTH), judged, source, source)
+    return Asked(_pushed(energy, TRANSLATION_STRENGTH), judged, source, source)
 
 
 def _gained(before: Figures, after: Figures) -> bool:
@@ -281,7 +281,7 @@ def _halved(before: Figures, after: Figures) -> bool:
 
 RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
 POLYAK = f"Measurement, Backward relative 1, {RESTORING_STEPS} polyak steps, to the end"
-FORWARD = "Forward relative {:g} until 70 %"
+PUSH = "Backward relative {:g}, 1 gd step, until 70 %"
 IMAGE_TO_IMAGE = Settings(steps=RESTORING_SAMPLER_STEPS, denoise=0.3)
 
 
@@ -304,7 +304,7 @@ TASKS = (
     Task(
         "segmentation",
         "one object in an area",
-        "Segmentation by area, " + FORWARD.format(SEGMENTATION_STRENGTH),
+        "Segmentation by area, " + PUSH.format(SEGMENTATION_STRENGTH),
         "IoU with the area 0.7 (median)",
         lambda before, after: bool(after["IoU"].median() >= 0.7),
         _segmented,
@@ -313,7 +313,7 @@ TASKS = (
     Task(
         "detection",
         "one object, by a box",
-        "Detection, " + FORWARD.format(DETECTION_STRENGTH),
+        "Detection, " + PUSH.format(DETECTION_STRENGTH),
         "75 % hold an object of the shape with IoU 0.5",
         lambda before, after: bool((after["box IoU"] >= 0.5).float().mean() >= 0.75),
         _detected,
@@ -322,7 +322,7 @@ TASKS = (
     Task(
         "style",
         "the style of a scene",
-        "Style of CLIP block 2, " + FORWARD.format(STYLE_STRENGTH),
+        "Style of CLIP block 2, " + PUSH.format(STYLE_STRENGTH),
         "palette distance halved (mean)",
         _halved,
         _coloured(_style, STYLE_STRENGTH),
@@ -331,7 +331,7 @@ TASKS = (
     Task(
         "colour",
         "the palette of a scene",
-        "Palette with a reference, " + FORWARD.format(COLOUR_STRENGTH),
+        "Palette with a reference, " + PUSH.format(COLOUR_STRENGTH),
         "palette distance halved (mean)",
         _halved,
         _coloured(lambda model, reference: ColorHistogram(reference), COLOUR_STRENGTH),
@@ -341,7 +341,7 @@ TASKS = (
         "translation",
         "structure of one scene, palette of another",
         f"{STRUCTURE_WEIGHT:g} Structure (ViT) and {COLOUR_WEIGHT:g} Palette, "
-        + FORWARD.format(TRANSLATION_STRENGTH),
+        + PUSH.format(TRANSLATION_STRENGTH),
         "contour IoU 0.75 (median), palette distance halved (mean)",
         lambda before, after: (
             _halved(before, after) and bool(after["contour IoU"].median() >= 0.75)
