@@ -308,7 +308,7 @@ TASKS = (
         "IoU with the area 0.7 (median)",
         lambda before, after: bool(after["IoU"].median() >= 0.7),
         _segmented,
-        GUIDED,
+        replace(GUIDED, recurrences=3),
     ),
     Task(
         "detection",
@@ -317,7 +317,7 @@ TASKS = (
         "75 % hold an object of the shape with IoU 0.5",
         lambda before, after: bool((after["box IoU"] >= 0.5).float().mean() >= 0.75),
         _detected,
-        GUIDED,
+        replace(GUIDED, recurrences=3),
     ),
     Task(
         "style",
