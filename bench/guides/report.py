@@ -17,6 +17,7 @@ HEAD = (
 
 def page(rows: Sequence[Mapping[str, Any]], weights: str) -> str:
     """The whole page in Markdown."""
+    missing = [task.name for task in TASKS if all(row["task"] != task.name for row in rows)]
     found = [(task, [row for row in rows if row["task"] == task.name]) for task in TASKS]
     lines = [
         "# What the guides do on Shapes",
@@ -30,6 +31,7 @@ def page(rows: Sequence[Mapping[str, Any]], weights: str) -> str:
         HEAD,
         *(line for task, own in found if own for line in _lines(task, own)),
         "",
+        *([f"Not measured with these weights yet: {', '.join(missing)}.", ""] if missing else []),
         "## Settings",
         "",
         *(f"* {task.name}: {task.recipe}; {_sampler(task)}" for task, own in found if own),

@@ -76,4 +76,5 @@ def test_page_shows_every_measured_task():
     assert "| PSNR | 31.0 / 30.0 | 35.5 / 35.0 | yes | 2 | 2.0 |" in page
     assert "| consistency | 21.0 / 20.0 | 46.0 / 45.0 |" in page
     assert "denoise 0.3" in page
-    assert "segmentation" not in page
+    assert "Not measured with these weights yet: deblur, inpaint, segmentation" in page
+    assert "* segmentation" not in page
