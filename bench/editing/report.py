@@ -33,7 +33,9 @@ def met(figure: Figure, rows: Sequence[Row]) -> bool | None:
     reached = plain if guided is None else guided
     if figure.bound is None or reached is None:
         return None
-    bound = figure.bound * (plain or 0.0) if figure.relative else figure.bound
+    if figure.relative:
+        return reached > 0 and reached >= figure.bound * (plain or 0.0)
+    bound = figure.bound
     return reached >= bound if UP[figure.kind] else reached <= bound
 
 
