@@ -42,7 +42,7 @@ def sizes(reference: Reference, words: tuple[Word, ...]) -> list[tuple[int, int]
     """Height and width of the maps of each layer, as the model has them."""
     first = next(iter(reference.captures))
     request = Attention(positions_of(words), _named(reference))
-    return [tuple(value.shape[-2:]) for value in reference.at(first, request)]
+    return [(value.shape[-2], value.shape[-1]) for value in reference.at(first, request)]
 
 
 def _stretched(maps: Tensor) -> Tensor:
