@@ -46,6 +46,8 @@ SOURCES = {
     "positive": ["CLIPTextEncode", 0, {}],
     "negative": ["CLIPTextEncode", 0, {}],
     "latent_image": ["EmptyLatentImage", 0, PICTURE],
+    "image": ["EmptyImage", 0, PICTURE],
+    "mask": ["SolidMask", 0, {"value": 0.0, "width": 64, "height": 64}],
 }
 
 
@@ -113,4 +115,15 @@ def test_move_object(desk: Desk, server: Server) -> None:
     shared = {"PrimitiveStringMultiline": [text], "PrimitiveInt": [5, STEPS], "PrimitiveFloat": [2]}
     for kind, there in shared.items():
         assert [node["value"] for node in of(prompt, kind)] == there
+    assert ran(server, prompt) == 2
+
+
+def test_inpaint(desk: Desk, server: Server) -> None:
+    taken(desk, "Inpaint")
+    values = {"strength": 0.5, "seed": 5, "steps": STEPS, "cfg": 2}
+    desk.run(SET, values)
+    prompt = queued(desk)
+    (rule,), (sampler,) = of(prompt, "EGRuleBackward"), of(prompt, "KSampler")
+    assert rule["strength"] == 0.5
+    assert [sampler[name] for name in ("seed", "steps", "cfg")] == [5, STEPS, 2]
     assert ran(server, prompt) == 2
