@@ -109,7 +109,7 @@ def table(found: Cells) -> str:
 
 
 def summary(found: Cells) -> list[str]:
-    """The best published method and ours in each task, in Markdown; empty without ours."""
+    """The best published method and ours in each task that all have done, in Markdown."""
     rows, errors = [], []
     for task in TASKS:
         own = {
@@ -118,7 +118,8 @@ def summary(found: Cells) -> list[str]:
             if found.get((task.name, m.name))
         }
         ours, published = own.pop(OURS, None), {k: v for k, v in own.items() if k != UNGUIDED}
-        if ours is None or not published:
+        whole = all((task.name, method.name) in found for method in METHODS)
+        if ours is None or not published or not whole:
             continue
         best = max(published, key=lambda name: published[name])
         errors.append((1 - ours, 1 - published[best]))
@@ -134,8 +135,8 @@ def summary(found: Cells) -> list[str]:
         "|---|---|---|---|",
         *rows,
         "",
-        f"Mean error of the best published method of each task {theirs:.3f}, of ours {ours:.3f}: "
-        f"{100 * fewer:.0f} % fewer.",
+        f"Of the {len(rows)} tasks that every method has done: mean error of the best published "
+        f"method {theirs:.3f}, of ours {ours:.3f}: {100 * fewer:.0f} % fewer.",
         "",
     ]
 
