@@ -124,7 +124,7 @@ def summary(found: Cells) -> list[str]:
         best = max(published, key=lambda name: published[name])
         errors.append((1 - ours, 1 - published[best]))
         rows.append(f"| {task.name} | {best} | {published[best]:.2f} | {ours:.2f} |")
-    if not rows:
+    if not rows or caution(found):  # so few pictures rank no method
         return []
     ours, theirs = (sum(column) / len(errors) for column in zip(*errors, strict=True))
     fewer = 1 - ours / theirs if theirs else 0.0
@@ -148,7 +148,8 @@ def caution(found: Cells) -> list[str]:
         return []
     return [
         f"**A first look**: some cells have {least} pictures, and shares of so few have a standard",
-        f"error of up to {0.5 / least**0.5:.2f}. `make bench-quality` goes on from here.",
+        f"error of up to {0.5 / least**0.5:.2f}: they rank no method. `make bench-quality` goes on",
+        "from here.",
         "",
     ]
 

@@ -61,10 +61,14 @@ def test_methods_are_compared_by_equal_seeds():
 def test_the_summary_sets_ours_against_the_best_of_each_task():
     shares = {"unguided": 0.9, "DPS": 0.25, "MPGD": 0.5, "ours": 0.75}
     found = {("colour label", method.name): {} for method in METHODS}
-    found |= {("colour label", name): {"both": share} for name, share in shares.items()}
+    found |= {
+        ("colour label", name): {"both": share, "pictures": 32} for name, share in shares.items()
+    }
     lines = "\n".join(report.summary(found))
     assert "| colour label | MPGD | 0.50 | 0.75 |" in lines
     assert "0.500, of ours 0.250: 50 % fewer" in lines
+    few = {key: {**cell, "pictures": 4} if cell else cell for key, cell in found.items()}
+    assert report.summary(few) == []
     del found["colour label", "TFG"]
     assert report.summary(found) == []
 
