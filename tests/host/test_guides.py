@@ -119,7 +119,10 @@ def test_a_sum_of_guides_goes_through_the_model(parts) -> None:
             ),
             "reference_mask is empty",
         ),
-        (lambda: networks.load_detector("shapes"), "expected a weights file under models/guidance"),
+        (
+            lambda: networks.load_face_encoder("shapes"),
+            "expected a weights file under models/guidance",
+        ),
     ],
 )
 def test_what_nodes_refuse(make, words) -> None:
