@@ -118,13 +118,13 @@ class GuidedKSampler(io.ComfyNode):
             Energy.Input("energy", tooltip="What the picture should be."),
             io.Float.Input(
                 "strength",
-                default=1.0,
+                default=0.5,
                 min=0.0,
                 max=100.0,
                 step=0.05,
                 tooltip="How hard to push, in units of the uncertainty left in the picture, so "
                 "that one number suits every energy and model; 0 is exactly the stock KSampler, "
-                "1 is a good start, 2 burns. The papers' raw weights run from 6 to 20000: for "
+                "0.5 is a good start, 2 burns. The papers' raw weights run from 6 to 20000: for "
                 "those see Rule: Forward, scale absolute.",
             ),
             io.Int.Input(

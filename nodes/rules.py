@@ -28,14 +28,12 @@ SCHEDULE_TIP = (
 )
 
 
-def shared_inputs(
-    strength_tip: str, scales: list[str], scale_tip: str, strength: float = 0.5
-) -> list[io.Input]:
+def shared_inputs(strength_tip: str, scales: list[str], scale_tip: str) -> list[io.Input]:
     """What every rule begins with."""
     return [
         Energy.Input("energy", tooltip="What the picture should be."),
         io.Float.Input(
-            "strength", default=strength, min=0.0, max=100000.0, step=0.05, tooltip=strength_tip
+            "strength", default=0.5, min=0.0, max=100000.0, step=0.05, tooltip=strength_tip
         ),
         io.Combo.Input("scale", options=scales, default="relative", tooltip=scale_tip),
     ]
@@ -83,15 +81,14 @@ class RuleForward(io.ComfyNode):
             search_aliases=("universal guidance", "classifier guidance", "freedom", "dps"),
             inputs=[
                 *shared_inputs(
-                    "How hard to push; 0 is exactly no guidance. Relative: 1 is a good start for "
-                    "classifiers and CLIP, 0.5 for the rest; 2 burns. Absolute: the paper's "
-                    "weight, 6 to 20000 in Universal Guidance. Cfg: 0.2 in FreeDoM.",
+                    "How hard to push; 0 is exactly no guidance. Relative: 0.5 is a good start, "
+                    "above 2 burns. Absolute: the paper's weight, 6 to 20000 in Universal "
+                    "Guidance. Cfg: 0.2 in FreeDoM.",
                     ["relative", "cfg", "absolute"],
                     "What strength 1 means. relative: a push as large as the uncertainty left in "
                     "the clean estimate, so the number transfers between energies and models. "
                     "cfg: as large as CFG's own push (FreeDoM, MPGD; needs CFG above 1). "
                     "absolute: the plain gradient (Universal Guidance).",
-                    strength=1.0,
                 ),
                 stop_input(),
                 schedule_input(),

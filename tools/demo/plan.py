@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from guidance_core.shapes.oracle import Verdict
 
-STRENGTH = 1.0
+STRENGTH = 0.5
 CONFIDENCE = 0.9  # the default of the node
-END_PERCENT = 0.8
+END_PERCENT = 1.0
 BACKWARD_STEPS = 2
 
 
