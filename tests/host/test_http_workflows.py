@@ -12,7 +12,7 @@ WORKFLOWS = CHECKOUT / "example_workflows"
 NAMES = ("text-guided", "classifier-guided", "recurrent")
 EDITS = (
     *("move-object", "resize-object", "edit-picture", "boxes"),
-    *("swap-appearance", "keep-layout", "missing-object"),
+    *("keep-layout", "missing-object"),
 )
 GUIDES = (
     *("segmentation-guided", "style-from-image", "several-guides"),
