@@ -303,7 +303,7 @@ class EnergyMeasurement(io.ComfyNode):
             "inpainting, uncropping and denoising, also several at once (blur first, then shrink, "
             "then grey). With none of them it asks for the reference itself. Its rule is Rule: "
             "Backward with optimiser polyak and strength 1; start from the enlarged "
-            "reference (VAE Encode) at denoise 0.3 to 0.5.",
+            "reference (VAE Encode) at denoise 0.3.",
             search_aliases=(
                 "inverse problem",
                 "inpainting",
