@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.quality.records import fingerprint, read, write
+from bench.records import fingerprint, read, write
 from tools import environment, hosts
 
 RESULTS = hosts.CHECKOUT / "bench" / "results" / "transfer.json"

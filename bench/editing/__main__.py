@@ -10,7 +10,6 @@ goes on where it was. Batches of other weights of Shapes, or of other settings, 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,21 +20,14 @@ from tqdm import tqdm
 
 from bench.editing import report
 from bench.editing.tasks import TASKS, Desk, Row, Task
+from bench.records import fingerprint
 from tools.demo import diffusers_host
 
 ROOT = Path(__file__).resolve().parents[2]
-WEIGHTS = diffusers_host.WEIGHTS
+PAINT = ("text_encoder", "unet", "vae")  # guides do not take part
 BATCH = 8
 
 Batches = dict[str, dict[str, Any]]
-
-
-def fingerprint() -> str:
-    """Eight characters that change with the weights that paint: not with those of guides."""
-    parts = ("text_encoder", "unet", "vae")
-    files = [file for part in parts for file in (WEIGHTS / part).glob("*.safetensors")]
-    digests = (hashlib.sha256(file.read_bytes()).digest() for file in sorted(files))
-    return hashlib.sha256(b"".join(digests)).hexdigest()[:8]
 
 
 def read(path: Path, weights: str) -> Batches:
@@ -111,7 +103,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Run, then render."""
     options = _options()
-    weights = fingerprint()
+    weights = fingerprint(*PAINT)
     batches = read(options.results, weights) if options.render else run(options, weights)
     rows = rows_of(batches)
     options.page.write_text(report.page(rows, weights), encoding="utf-8")

@@ -10,7 +10,6 @@ where it was. Batches of other weights of Shapes are dropped.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -22,9 +21,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from bench import records
 from bench.guides import report
 from bench.guides.tasks import TASKS, Figures, Task
-from bench.quality.__main__ import fingerprint
+from bench.records import fingerprint, write
 from tools.demo import diffusers_host
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,17 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def read(path: Path, weights: str) -> list[dict[str, Any]]:
     """Finished batches of these weights."""
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    return [row for row in rows if row["weights"] == weights]
-
-
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Replace the file once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    lines = ",\n".join(json.dumps(row) for row in rows)
-    part.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    part.replace(path)
+    return [row for row in records.read(path) if row["weights"] == weights]
 
 
 def measured(model: diffusers_host.Shapes, task: Task, seed: int, batch: int) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from tqdm import tqdm
 from bench import transfer
 from bench.quality import report, tasks
 from bench.quality.methods import METHODS, Method, denoised, steps_within
-from bench.quality.records import fingerprint, read, write
 from bench.quality.tasks import TASKS, Task
+from bench.records import fingerprint, read, write
 from guidance_core.shapes import oracle, scenes
 from guidance_core.types import Rule
 from tools.demo import diffusers_host

@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 from bench.quality import __main__ as quality
 from bench.quality.methods import OURS_UNTIL
-from bench.quality.records import fingerprint
 from bench.quality.tasks import TASKS
 from bench.quality.trial import value_of
 from bench.quality.workers import spread
+from bench.records import fingerprint
 from guidance_core import searches
 from guidance_core.needs import needs
 from guidance_core.tuning import Point, Search, Trial, Trials

@@ -8,9 +8,9 @@ import torch
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-from bench import transfer
+from bench import records, transfer
 from bench.quality import __main__ as quality
-from bench.quality import records, report, trial, tune
+from bench.quality import report, trial, tune
 from bench.quality.methods import METHODS, FreedomText, cost, steps_within
 from bench.quality.tasks import NOISE, TASKS, scenes_of
 from guidance_core.captures import Attention, Features

@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 
 import pytest
+import torch
 from energy_guidance.guidance_core.captures import Attention
 from energy_guidance.guidance_core.presets import PRESETS
+from energy_guidance.guidance_core.rules.backward import Backward
+from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.unified import Unified
 from energy_guidance.guidance_core.schedules import PercentWindow
-from energy_guidance.nodes import rules_published, rules_unified
+from energy_guidance.nodes import energies, ksampler, rules_published, rules_unified
 from energy_guidance.tests.host import probe
 
 ENERGY = probe.Nearness()
@@ -65,3 +68,24 @@ def test_what_cannot_work_is_refused():
     with pytest.raises(ValueError, match="reads attention or features"):
         built(rules_published.RuleManifold, energy=Maps())
     assert built(rules_unified.RuleUnified, energy=Maps(), preset="DPS").through_model
+
+
+class Labelled(torch.nn.Module):
+    """A classifier by name only."""
+
+    labels, multi_label = ("red",), True
+
+
+def test_a_label_that_is_pushed_away_never_rests():
+    node, network = energies.EnergyClassifier, Labelled()
+    assert node.execute(network, "red", 1.0).args[0].confidence == 0.9
+    ((weight, away),) = node.execute(network, "red", -2.0, confidence=0.5).args[0].parts
+    assert (weight, away.confidence) == (-2.0, 1.0)
+
+
+def test_the_guided_sampler_refines_by_descent_only_where_asked():
+    window = PercentWindow()
+    (alone,) = ksampler.energy_rules(ENERGY, window, 0)
+    forward, refine = ksampler.energy_rules(ENERGY, window, 3)
+    assert alone == forward == Forward(ENERGY, window)
+    assert refine == Backward(ENERGY, window, steps=3, optimiser="gd")

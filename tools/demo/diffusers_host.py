@@ -2,7 +2,7 @@
 
 All the pack needs of a host is a denoiser. This one is written out in full, so it also shows how to
 use guidance_core in a sampler of your own. Noise levels, noise and the Euler step are ComfyUI's, so
-that both hosts give the same latents.
+that both hosts give the same latents; noise put back after a step (eta) is drawn otherwise.
 """
 
 from __future__ import annotations

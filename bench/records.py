@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "shapes"
+WEIGHTS = Path(__file__).resolve().parents[1] / "assets" / "shapes"
 
 
-def fingerprint() -> str:
-    """Eight characters that change with the weights of Shapes."""
-    files = sorted(WEIGHTS.rglob("*.safetensors"))
+def fingerprint(*parts: str) -> str:
+    """Eight characters that change with the weights of these folders of Shapes, or with any."""
+    folders = [WEIGHTS / part for part in parts] or [WEIGHTS]
+    files = sorted(file for folder in folders for file in folder.rglob("*.safetensors"))
     digest = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files))
     return digest.hexdigest()[:8]
 
