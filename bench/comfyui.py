@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ import comfy.model_patcher  # noqa: E402
 import comfy.sample  # noqa: E402
 import comfy.samplers  # noqa: E402
 import comfy.supported_models  # noqa: E402
+from comfy.ldm.modules.attention import BasicTransformerBlock  # noqa: E402
+from comfy.ldm.modules.diffusionmodules.openaimodel import ResBlock  # noqa: E402
+from comfy.ldm.modules.diffusionmodules.util import checkpoint  # noqa: E402
 
 guide = importlib.import_module(f"{PACK}.nodes.host.guide")
 shapes = importlib.import_module(f"{PACK}.nodes.host.shapes")
@@ -95,7 +99,8 @@ def steps(case: str) -> dict[str, Callable[[], float]]:
     for kind, own in rules.kinds(core).items():
         guided = guide.apply(model, own, decoder="rgb") if own else model
         found[kind] = _step(guided, conds, noise, rules.sigmas(case))
-    return {**found, "reference": _reference(model, conds, noise, rules.sigmas(case))}
+    reference = _reference(model, conds, noise, rules.sigmas(case))
+    return {**found, "reference": reference, "released": _released(model.model, reference)}
 
 
 def sd15() -> Any:
@@ -178,6 +183,36 @@ def _reference(model: Any, conds: list, noise: Tensor, sigmas: Tensor) -> Callab
             return (time.perf_counter() - began) / (len(levels) - 1)
 
     return run
+
+
+def _released(model: nn.Module, reference: Callable[[], float]) -> Callable[[], float]:
+    """The reference with the checkpoints that the released code of universal guidance has.
+
+    Its configuration sets use_checkpoint: residual and transformer blocks run again in the backward
+    pass, and there the gradients of their weights are computed too, since nobody froze them.
+    """
+
+    def run() -> float:
+        with contextlib.ExitStack() as stack, warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # ComfyUI's checkpoint is of old times
+            for block in model.modules():
+                if isinstance(block, ResBlock):
+                    stack.callback(setattr, block, "use_checkpoint", block.use_checkpoint)
+                    block.use_checkpoint = True
+                elif isinstance(block, BasicTransformerBlock):
+                    stack.callback(delattr, block, "forward")
+                    block.forward = _again(block, block.forward)
+            return reference()
+
+    return run
+
+
+def _again(block: nn.Module, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def checkpointed(x: Tensor, context: Tensor, transformer_options: dict) -> Tensor:
+        whole = lambda x, context: forward(x, context, transformer_options)
+        return checkpoint(whole, (x, context), block.parameters(), True)
+
+    return checkpointed
 
 
 def _sdpa(attention: Any, *arguments: Any, **options: Any) -> Tensor:

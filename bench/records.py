@@ -10,11 +10,16 @@ from typing import Any
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "assets" / "shapes"
 
+MODEL = ("text_encoder", "unet", "vae")
+# What labels and sentences are guided by; other guides may change.
+GUIDED = (*MODEL, "classifier.safetensors", "open_clip.safetensors")
+
 
 def fingerprint(*parts: str) -> str:
-    """Eight characters that change with the weights of these folders of Shapes, or with any."""
-    folders = [WEIGHTS / part for part in parts] or [WEIGHTS]
-    files = sorted(file for folder in folders for file in folder.rglob("*.safetensors"))
+    """Eight characters that change with these weights (folders, files) of Shapes, or with any."""
+    paths = [WEIGHTS / part for part in parts] or [WEIGHTS]
+    found = {file for path in paths for file in path.rglob("*.safetensors")}
+    files = sorted(found | {path for path in paths if path.is_file()})
     digest = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files))
     return digest.hexdigest()[:8]
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.records import fingerprint, read, write
+from bench.records import GUIDED, fingerprint, read, write
 from tools import environment, hosts
 
 RESULTS = hosts.CHECKOUT / "bench" / "results" / "transfer.json"
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     """Sample what is missing, inside ComfyUI's python."""
     from bench import transfer_host
 
-    rows, weights = read(options.results), fingerprint()
+    rows, weights = read(options.results), fingerprint(*GUIDED)
     done = {key(row) for row in rows}
     jobs = [
         (target, seed)

@@ -26,7 +26,7 @@ from bench import transfer
 from bench.quality import report, tasks
 from bench.quality.methods import METHODS, Method, denoised, steps_within
 from bench.quality.tasks import TASKS, Task
-from bench.records import fingerprint, read, write
+from bench.records import GUIDED, fingerprint, read, write
 from guidance_core.shapes import oracle, scenes
 from guidance_core.types import Rule
 from tools.demo import diffusers_host
@@ -117,7 +117,7 @@ def tried(
 
 def run(options: argparse.Namespace) -> None:
     """Sample what is missing, and note each batch."""
-    weights, rows = fingerprint(), read(options.results)
+    weights, rows = fingerprint(*GUIDED), read(options.results)
     done = {key(row) for row in rows}
     jobs = [
         (task, method, seed)
@@ -165,7 +165,7 @@ def main() -> int:
     options = _options()
     if not options.render:
         run(options)
-    weights = fingerprint()
+    weights = fingerprint(*GUIDED)
     rows = [row for row in read(options.results) if row["weights"] == weights]
     cells = report.cells(report.shared([row for row in rows if row["budget"] == options.budget]))
     others = [row for row in read(transfer.RESULTS) if row["weights"] == weights]
