@@ -20,7 +20,8 @@ def through_model(
 
     Where an outer rule tracks x already, its graph is shared and the estimate keeps it, so that a
     stack of rules evaluates the model once. The energy's own graph (decoder, guide network) is
-    freed before the model's is entered, and what enters the model is scaled by a power of two per
+    freed before the model's is entered, which is not done where no sample has a slope (an energy at
+    rest, such as a label that is seen); what enters the model is scaled by a power of two per
     sample, so that half precision neither overflows nor loses small gradients.
 
     Arguments:
@@ -44,6 +45,8 @@ def through_model(
     pairs = [(part, slope) for part, slope in slopes if part.requires_grad and slope is not None]
     if not pairs:
         raise RuntimeError(_place(rule, energy, estimate) + "no gradient reaches the model's input")
+    if not any(slope.any() for _, slope in pairs):  # at rest: the model has nothing to add
+        return estimate if shared else estimate.detached(), value, torch.zeros_like(x)
     grad = _pulled_back(pairs, tracked, keep_graph=shared)
     _check_finite(grad, "gradient", rule, energy, estimate)
     return estimate if shared else estimate.detached(), value, grad

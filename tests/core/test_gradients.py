@@ -59,6 +59,21 @@ def test_the_graph_of_the_model_is_freed_where_nobody_else_needs_it():
         torch.autograd.grad(kept[1].x0.sum(), kept[0])
 
 
+@pytest.mark.parametrize("resting", [(True, False), (True, True)])
+def test_the_model_is_not_entered_backwards_where_every_sample_rests(resting):
+    entered = []
+
+    def model(x, sigma):
+        x.register_hook(lambda grad: entered.append(True))
+        return Model()(x, sigma)
+
+    awake = ~torch.tensor(resting)
+    energy = lambda e: toward()(e) * awake
+    _, values, grad = through_model(energy, model, latent(2), levels(1.0, 2))
+    assert bool(entered) == awake.any()
+    assert grad.flatten(1).any(1).tolist() == awake.tolist() == values.bool().tolist()
+
+
 def test_gradient_at_the_estimate_is_autograds():
     estimate = Model()(latent(), levels(2.0))
     energy, grad = at_estimate(toward(), estimate)
