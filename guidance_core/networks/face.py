@@ -85,7 +85,7 @@ def load(path: str | Path, architecture: str = "auto") -> FaceNetwork:
 
 
 def build(architecture: str, state: dict[str, Tensor], **options: Any) -> nn.Module:
-    """An untrained timm network whose last layer and picture size are those of `state`.
+    """An untrained timm network whose last layer, picture size and patches are those of `state`.
 
     Raises:
         ValueError: unknown architecture.
@@ -96,5 +96,15 @@ def build(architecture: str, state: dict[str, Tensor], **options: Any) -> nn.Mod
         raise ValueError(f"timm knows no architecture {architecture!r}: see timm.list_models()")
     sizes = [len(state[f"{head}.weight"]) for head in HEADS if f"{head}.weight" in state]
     if architecture.startswith("vit"):
-        options = {"img_size": SIDE, **options}
+        options = {"img_size": SIDE, **_cut(state), **options}
     return timm.create_model(architecture, num_classes=sizes[0] if sizes else 0, **options)
+
+
+def _cut(state: dict[str, Tensor]) -> dict[str, Any]:
+    """How a vision transformer of these weights cuts its picture, and what it makes of the parts.
+
+    Recognisers have smaller patches than their namesakes, and often no class token.
+    """
+    patches = state.get("patch_embed.proj.weight")
+    cut = {} if patches is None else {"patch_size": patches.shape[-1]}
+    return cut if "cls_token" in state else {**cut, "class_token": False, "global_pool": "avg"}

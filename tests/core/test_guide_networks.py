@@ -184,6 +184,16 @@ def test_face_encoders_are_recognised_with_their_embedding(tmp_path: Path) -> No
     torch.testing.assert_close(network.encode_face(pictures()).norm(), torch.tensor(1.0))
 
 
+@pytest.mark.parametrize("pooled", [{}, {"class_token": False, "global_pool": "avg"}])
+def test_published_face_transformers_load_by_themselves(tmp_path: Path, pooled: dict) -> None:
+    options = {"patch_size": 8, "img_size": 112, "num_classes": 64, **pooled}
+    plain = timm.create_model("vit_tiny_patch16_224", **options).eval()
+    network = face.load(saved(tmp_path / "vit.safetensors", plain))
+    faces = torch.rand(1, 3, 112, 112)
+    expected = torch.nn.functional.normalize(plain(2 * faces - 1), dim=1)
+    torch.testing.assert_close(network.encode_face(faces), expected)
+
+
 @pytest.mark.parametrize(
     ("load", "name", "words"),
     [
