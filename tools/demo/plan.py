@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from guidance_core.shapes.oracle import Verdict
 
-STRENGTH = 0.5
+STRENGTH = 0.6
 CONFIDENCE = 0.9  # the default of the node
 END_PERCENT = 1.0
 BACKWARD_STEPS = 2
