@@ -26,7 +26,7 @@ IDS = {
     *("EGRuleManifold", "EGRulePosterior", "EGRuleUnified", "EGRuleLatentUpdate"),
     *("EGApplyGuidance", "EGGuidedKSampler", "EGRecurrentSampler", "EGPlotTrace"),
     *("EGTokens", "EGEditDirection", "EGInvert", "EGRecordReference", "EGShowAttention"),
-    *("EGSmoothEnergy", "EGTuneGuidance"),
+    *("EGSmoothEnergy", "EGTuneGuidance", "EGGuideFromCLIPVision"),
 }
 LANGUAGES = ("en", "ko")
 EXAMPLES = sorted(file.stem for file in (CHECKOUT / "example_workflows" / "api").glob("*.json"))

@@ -1,0 +1,89 @@
+"""ComfyUI's own CLIP vision models as guide networks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize
+
+from ...guidance_core.features import Look
+from ...guidance_core.process import full_precision
+from .networks import PATCHER
+
+KIND = "clip_vision_model"
+
+
+class VisionNetwork(nn.Module):
+    """The host's CLIP vision model, asked with a gradient. It has no text encoder.
+
+    The host goes on loading and offloading it by its own patcher.
+
+    Arguments:
+        vision: a CLIP_VISION.
+
+    Raises:
+        ValueError: another kind of vision model, such as SigLIP or DINO.
+    """
+
+    def __init__(self, vision: Any) -> None:
+        super().__init__()
+        kind = getattr(vision, "model_type", KIND)
+        projection = getattr(vision.model, "visual_projection", None)
+        if kind != KIND or not isinstance(projection, nn.Module):
+            raise ValueError(
+                f"expected a CLIP vision model with a projection (ViT-L, ViT-H, bigG), got {kind}: "
+                "choose a file such as CLIP-ViT-H-14-laion2B-s32B-b79K in Load CLIP Vision"
+            )
+        self.network, self.name = vision.model, "the CLIP vision model"
+        self.input_size: int = vision.image_size
+        # Clones: what is made in inference mode cannot be saved for a gradient.
+        with torch.inference_mode(False):
+            self.register_buffer("mean", _channels(vision.image_mean), persistent=False)
+            self.register_buffer("std", _channels(vision.image_std), persistent=False)
+        setattr(self, PATCHER, vision.patcher)
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Unit embeddings (B, D) of pictures (B, 3, H, W) in [0, 1], squeezed to a square."""
+        return self.look(image).embedding
+
+    def blocks(self, image: Tensor) -> list[Tensor]:
+        """Feature maps (B, D, h, w) of every block (the class token left out)."""
+        return self.look(image).blocks
+
+    def look(self, image: Tensor) -> Look:
+        """Embedding and feature maps of pictures (B, 3, H, W) in [0, 1], in one forward pass."""
+        size = (self.input_size, self.input_size)
+        pixels = interpolate(
+            full_precision(image), size, mode="bicubic", antialias=True, align_corners=False
+        )
+        pixels = (pixels - self.mean.to(pixels)) / self.std.to(pixels)
+        with _kept_inputs(self.network):
+            _, hidden, embedding, _ = self.network(pixel_values=pixels, intermediate_output="all")
+        return Look(normalize(full_precision(embedding), dim=-1), _maps(hidden))
+
+
+def _channels(values: list[float]) -> Tensor:
+    return torch.tensor(values).view(3, 1, 1)
+
+
+def _maps(hidden: Tensor) -> list[Tensor]:
+    """Hidden states (B, L, 1 + h w, D), the class token first, as L maps (B, D, h, w)."""
+    side = round((hidden.shape[2] - 1) ** 0.5)
+    return list(hidden[:, :, 1:].transpose(2, 3).unflatten(3, (side, side)).unbind(1))
+
+
+@contextlib.contextmanager
+def _kept_inputs(network: nn.Module) -> Iterator[None]:
+    """Give each normalisation a copy: the host's layers add in place to what it has to save."""
+    norms = [part for part in network.modules() if isinstance(part, nn.LayerNorm)]
+    copied = lambda module, inputs: (inputs[0].clone(),)
+    hooks = [norm.register_forward_pre_hook(copied) for norm in norms]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

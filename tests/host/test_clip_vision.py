@@ -1,0 +1,96 @@
+"""ComfyUI's own CLIP vision models as guides: what they say, its gradient, what is left behind."""
+
+from __future__ import annotations
+
+import json
+
+import comfy.clip_vision
+import pytest
+import torch
+from energy_guidance.guidance_core.energies.clip_image import ClipImage
+from energy_guidance.guidance_core.energies.style import Style
+from energy_guidance.guidance_core.rules.backward import Backward
+from energy_guidance.guidance_core.schedules import Constant
+from energy_guidance.guidance_core.trace import Trace
+from energy_guidance.nodes.guide_loaders import GuideFromCLIPVision
+from energy_guidance.nodes.host import networks
+from energy_guidance.nodes.host.weights import Loan
+
+from .test_guides import parts, sampled  # noqa: F401
+from .tiny import _filled
+
+CONFIG = {
+    "model_type": "clip_vision_model",
+    "num_hidden_layers": 3,
+    "hidden_size": 32,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "hidden_act": "quick_gelu",
+    "num_channels": 3,
+    "patch_size": 8,
+    "image_size": 32,
+    "projection_dim": 16,
+}
+
+
+@pytest.fixture
+def vision(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(CONFIG), encoding="utf-8")
+    with torch.inference_mode():
+        model = comfy.clip_vision.ClipVisionModel(str(file))
+        _filled(model.model)
+    return model
+
+
+def guide_of(vision):
+    with torch.inference_mode():
+        return GuideFromCLIPVision.execute(vision).args[0]
+
+
+def pictures(count: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 3, 32, 32), generator=generator) / 255
+
+
+def test_it_says_what_the_host_says(vision) -> None:
+    with torch.inference_mode():
+        seen = vision.encode_image(pictures(2).movedim(1, -1))
+        ours = guide_of(vision).look(pictures(2))
+    expected = torch.nn.functional.normalize(seen["image_embeds"].float(), dim=1)
+    torch.testing.assert_close(ours.embedding, expected, atol=2e-3, rtol=0)
+    tokens = ours.blocks[-2].flatten(2).mT
+    torch.testing.assert_close(tokens, seen["penultimate_hidden_states"][:, 1:], atol=2e-2, rtol=0)
+    assert [block.shape for block in ours.blocks] == [(2, 32, 4, 4)] * 3
+
+
+def test_its_gradient_is_that_of_finite_differences(vision) -> None:
+    network, image = guide_of(vision), pictures().requires_grad_()
+    direction = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    value = lambda picture: network.look(picture).embedding[0, :4].sum()
+    with Loan(network)():
+        (grad,) = torch.autograd.grad(value(image), image)
+        with torch.no_grad():
+            step = 1e-3 * direction
+            slope = (value(image + step) - value(image - step)) / 2e-3
+    assert float((grad * direction).sum()) == pytest.approx(float(slope), rel=2e-2, abs=1e-3)
+
+
+def test_it_guides_and_is_left_as_it_was(parts, vision) -> None:  # noqa: F811
+    network, before = guide_of(vision), dict(vision.model.named_parameters())
+    energies = [ClipImage(network, pictures()), Style(network, pictures(), (1, -1))]
+    trace = Trace()
+    sampled(parts, [Backward(energy, Constant(0.5), steps=1) for energy in energies], trace)
+    assert all(row["grad_norm"][0] > 0 for row in trace.rows)
+    assert networks.managed(network) is vision.patcher
+    after = dict(vision.model.named_parameters())
+    assert all(after[name] is weight for name, weight in before.items())
+    assert not any(part._forward_pre_hooks for part in vision.model.modules())
+
+
+def test_other_vision_models_are_refused(vision) -> None:
+    vision.model_type = "siglip_vision_model"
+    with pytest.raises(
+        ValueError, match=r"expected a CLIP vision model .* got siglip_vision_model"
+    ):
+        guide_of(vision)
