@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .attention import layers_of
+from .attention_inputs import layers_of
 from .host import invert, record, sampling
 from .host.note import note
 from .inversion import schedule_inputs

@@ -5,7 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
-    attention,
+    attention_keep,
+    attention_looks,
+    attention_places,
+    attention_words,
     combinators,
     diagnostics,
     editing,
@@ -27,7 +30,10 @@ from . import (
 from .host import routes
 
 MODULES = (
-    attention,
+    attention_keep,
+    attention_looks,
+    attention_places,
+    attention_words,
     combinators,
     diagnostics,
     editing,

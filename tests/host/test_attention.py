@@ -20,7 +20,7 @@ from energy_guidance.guidance_core.rules.latent_update import LatentUpdate
 from energy_guidance.guidance_core.schedules import PercentWindow
 from energy_guidance.guidance_core.shapes.scenes import BACKGROUND
 from energy_guidance.guidance_core.tokens import Word
-from energy_guidance.nodes import attention, rules
+from energy_guidance.nodes import attention_places, attention_words, rules
 from energy_guidance.nodes.host import guide, sampling, shapes
 from energy_guidance.tests.host import probe, tiny
 from energy_guidance.tests.host.test_captures import FAMILIES, Looking
@@ -155,18 +155,24 @@ def built(node, **inputs):
 
 def test_nodes_build_what_they_say():
     common = {"weight": 1.0, "layers": "default"}
-    at = built(attention.EnergyPosition, tokens=WORDS, x=0.3, y=0.7, shift_x=0, shift_y=0, **common)
+    at = built(
+        attention_places.EnergyPosition, tokens=WORDS, x=0.3, y=0.7, shift_x=0, shift_y=0, **common
+    )
     assert at == Position(WORDS, TARGET, None, (0, 0))
     box = dict(zip(("left", "top", "right", "bottom"), (0.1, 0.2, 0.5, 0.6), strict=True))
-    half = built(attention.EnergyBox, tokens=WORDS, **box, loss="boxdiff", weight=0.5, layers="all")
+    half = built(
+        attention_places.EnergyBox, tokens=WORDS, **box, loss="boxdiff", weight=0.5, layers="all"
+    )
     assert half.parts == ((0.5, Box(WORDS, (0.1, 0.2, 0.5, 0.6), "boxdiff", "all")),)
     named = {"weight": 1.0, "layers": "output.3.0, output.4.0"}
-    assert built(attention.EnergyPresence, tokens=WORDS, **named).layers == (
+    assert built(attention_words.EnergyPresence, tokens=WORDS, **named).layers == (
         "output.3.0",
         "output.4.0",
     )
-    assert attention.EnergyBox.validate_inputs(left=0.5, right=0.2).startswith("the box is empty")
-    assert attention.EnergyBox.validate_inputs(**box) is True
+    assert attention_places.EnergyBox.validate_inputs(left=0.5, right=0.2).startswith(
+        "the box is empty"
+    )
+    assert attention_places.EnergyBox.validate_inputs(**box) is True
     rule = built(
         rules.RuleLatentUpdate,
         energy=at,

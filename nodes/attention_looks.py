@@ -1,0 +1,113 @@
+"""Nodes that say what words should look like: their outline, and their look in another run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..guidance_core.energies.appearance import Appearance
+from ..guidance_core.energies.shape import Shape
+from .attention_inputs import (
+    CATEGORY,
+    HOW,
+    ending_inputs,
+    layers_of,
+    opening_inputs,
+    outputs,
+    share,
+)
+from .sockets import Reference, schema
+from .weighting import finished, normal
+
+
+class EnergyShape(io.ComfyNode):
+    """The outline of words."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGEnergyShape",
+            display_name="Energy: Shape",
+            category=CATEGORY,
+            description="Low where the words fill an outline: a painted mask, or theirs in another "
+            "run. " + HOW,
+            search_aliases=("self guidance", "silhouette", "outline"),
+            inputs=[
+                *opening_inputs(),
+                share("shift_x", 0.0, "How far to move the outline to the right.", -1.0),
+                share("shift_y", 0.0, "How far to move the outline down.", -1.0),
+                io.Float.Input(
+                    "scale",
+                    default=1.0,
+                    min=0.05,
+                    max=20.0,
+                    step=0.05,
+                    tooltip="Factor of the outline's width and height, about its centre; 1 keeps "
+                    "it, as Self-Guidance does when it copies shapes.",
+                ),
+                *ending_inputs(),
+                io.Mask.Input(
+                    "outline", optional=True, tooltip="White is where the words should be."
+                ),
+                Reference.Input(
+                    "reference",
+                    optional=True,
+                    tooltip="Another run: the words should have their outline there "
+                    "(Self-Guidance). Connect this or a mask.",
+                ),
+            ],
+            outputs=outputs(),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        tokens: Any,
+        shift_x: float,
+        shift_y: float,
+        scale: float,
+        weight: float,
+        layers: str,
+        outline: torch.Tensor | None = None,
+        reference: Any = None,
+    ) -> io.NodeOutput:
+        """Build the energy."""
+        mask = None if outline is None else normal(outline)
+        energy = Shape(tokens, mask, reference, (shift_x, shift_y), scale, layers_of(layers))
+        return finished(energy, weight, None)
+
+
+class EnergyAppearance(io.ComfyNode):
+    """How words look."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGEnergyAppearance",
+            display_name="Energy: Appearance",
+            category=CATEGORY,
+            description="Low where the words look as they did in another run, wherever they are. "
+            + HOW,
+            search_aliases=("self guidance", "keep look", "identity"),
+            inputs=[
+                *opening_inputs(),
+                Reference.Input(
+                    "reference",
+                    tooltip="Another run, with the words and features recorded (Self-Guidance).",
+                ),
+                *ending_inputs(),
+            ],
+            outputs=outputs(),
+        )
+
+    @classmethod
+    def execute(cls, tokens: Any, reference: Any, weight: float, layers: str) -> io.NodeOutput:
+        """Build the energy."""
+        return finished(Appearance(tokens, reference, layers_of(layers)), weight, None)
+
+
+NODES = [EnergyShape, EnergyAppearance]
