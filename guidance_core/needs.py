@@ -20,11 +20,13 @@ class Needs:
         captures: attention maps and features that they read.
         networks: guide networks to load, each once.
         reads_image: whether the latent must be decoded.
+        captures_only: whether they read nothing else, so that the negative branch may rest.
     """
 
     captures: frozenset[Capture]
     networks: tuple[nn.Module, ...]
     reads_image: bool
+    captures_only: bool = False
 
 
 def needs(energies: Iterable[Any]) -> Needs:
@@ -35,6 +37,7 @@ def needs(energies: Iterable[Any]) -> Needs:
         captures=frozenset().union(*(getattr(part, "captures", ()) for part in parts)),
         networks=tuple(networks.values()),
         reads_image=any(getattr(part, "reads_image", False) for part in parts),
+        captures_only=all(getattr(part, "captures_only", False) for part in parts),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -137,8 +137,8 @@ class Energy(Protocol):
     """How far an estimate is from what was asked: (B,), lower is better, row by row.
 
     Besides being called, an energy may declare `captures: frozenset[Capture]`,
-    `networks: tuple[nn.Module, ...]`, `reads_image: bool`, `active(sigma: float) -> bool` and
-    `within(mask) -> Energy`. A plain function declares nothing.
+    `networks: tuple[nn.Module, ...]`, `reads_image: bool`, `captures_only: bool`,
+    `active(sigma: float) -> bool` and `within(mask) -> Energy`. A plain function declares nothing.
     """
 
     def __call__(self, estimate: Estimate, /) -> Tensor:
@@ -209,6 +209,8 @@ class Run:
         share: `share(sigma, next_sigma)`, how much of a change of x0 one step of the sampler
             carries into the next latent; None where a step is more than one evaluation and its own
             latent: samplers that remember or look ahead, noise levels that rise.
+        positive_alone: inside of it a host that can leaves out the negative branch, for energies
+            that read captures only; x0 is then that of the positive branch.
     """
 
     alpha: Callable[[Tensor], Tensor]
@@ -216,6 +218,7 @@ class Run:
     record: Callable[[Record], None] = _forget
     seed: int = 0
     share: Callable[[float, float], float] | None = euler_share
+    positive_alone: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def next_sigma(self, sigma: float) -> float:
         """The next lower noise level of the run, 0 if there is none.

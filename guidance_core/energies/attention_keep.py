@@ -39,6 +39,7 @@ class AttentionKeep:
     layers: Layers = DEFAULT
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = False
+    captures_only: ClassVar[bool] = True
 
     @property
     def request(self) -> Attention:

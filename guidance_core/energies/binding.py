@@ -46,6 +46,7 @@ class Binding:
     layers: Layers = DEFAULT
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = False
+    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if len(self.words) < 2:

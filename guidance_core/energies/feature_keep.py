@@ -43,6 +43,7 @@ class FeatureKeep:
     layers: Layers = DEFAULT
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = False
+    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.mask is not None and not (self.mask.flatten(-2).amax(-1) > 0).all():

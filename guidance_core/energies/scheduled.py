@@ -51,3 +51,8 @@ class Scheduled:
     def reads_image(self) -> bool:
         """Whether the energy looks at the picture."""
         return needs([self.energy]).reads_image
+
+    @property
+    def captures_only(self) -> bool:
+        """Whether the energy reads nothing but captures."""
+        return needs([self.energy]).captures_only

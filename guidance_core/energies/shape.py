@@ -52,6 +52,7 @@ class Shape:
     layers: Layers = DEFAULT
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = False
+    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positions_of(self.words)

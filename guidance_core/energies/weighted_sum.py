@@ -66,3 +66,8 @@ class WeightedSum:
     def reads_image(self) -> bool:
         """Whether any part looks at the picture."""
         return needs(energy for _, energy in self.parts).reads_image
+
+    @property
+    def captures_only(self) -> bool:
+        """Whether no part reads anything but captures."""
+        return needs(energy for _, energy in self.parts).captures_only

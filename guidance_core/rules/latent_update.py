@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..gradients import through_model
-from ..needs import is_active
+from ..needs import is_active, needs
 from ..process import per_sample, posterior_std
 from ..shaping import cfg_push, fade, norm, rms, unit_rms
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule, euler_share
@@ -36,6 +37,9 @@ class LatentUpdate:
 
     The sampler takes an estimate and keeps its own x, so what the change of x leaves behind the
     sampler's next step is added to the estimate.
+
+    While x is on its way the negative branch rests, if the energy reads captures only: those are of
+    the positive branch. The push that is recorded is then the change of that branch.
 
     Arguments:
         energy: what is asked.
@@ -76,9 +80,20 @@ class LatentUpdate:
         step, before, after, energy, grad_norm = self._descended(denoise, x, sigma, run, strength)
         estimate = after or denoise(x + step, sigma)
         estimate = estimate.moved(step * _left(level, run))
-        push = rms(estimate.x0 - before.x0).detach()
-        run.record(Record("LatentUpdate", level, energy, grad_norm, push, cfg_push(before)))
+        push, cfg = self._pushes(before, estimate)
+        run.record(Record("LatentUpdate", level, energy, grad_norm, push, cfg))
         return estimate
+
+    @property
+    def _alone(self) -> bool:
+        """Whether the positive branch is all that the energy needs."""
+        return needs([self.energy]).captures_only
+
+    def _pushes(self, before: Estimate, after: Estimate) -> tuple[Tensor, Tensor | None]:
+        """RMS of the change of x0 and of the push of CFG, (B,)."""
+        if self._alone and before.cond is not None and after.cond is not None:
+            return rms(after.cond - before.cond).detach(), cfg_push(after)
+        return rms(after.x0 - before.x0).detach(), cfg_push(before)
 
     def _rests(self, level: float, run: Run) -> bool:
         """Whether this noise level is one of those that are left out."""
@@ -94,13 +109,15 @@ class LatentUpdate:
         """
         step, first = torch.zeros_like(x), None
         for _ in range(self.iterations):
-            estimate, energy, grad = through_model(
-                self.energy, denoise, x + step, sigma, rule="LatentUpdate"
-            )
+            with run.positive_alone() if self._alone else nullcontext():
+                estimate, energy, grad = through_model(
+                    self.energy, denoise, x + step, sigma, rule="LatentUpdate"
+                )
             first = first or (estimate, energy, norm(grad))
             size = strength * fade(energy, self.stop).to(sigma)
             if not size.any():
-                return step, first[0], estimate, first[1], first[2]
+                whole = None if self._alone else estimate
+                return step, first[0], whole, first[1], first[2]
             step = step - self._scaled(grad, sigma, run.alpha(sigma)) * per_sample(size, grad)
         assert first is not None
         return step, first[0], None, first[1], first[2]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import comfy.model_management
@@ -76,6 +78,7 @@ class GuidedRun:
         self.guidance, self.guider = guidance, guider
         self.model_sampling = guider.model_patcher.get_model_object("model_sampling")
         self.stepping = False
+        self._alone = False
         self._moves_uncond = steps.noise_from_uncond(sampler)
         self._loans: dict[tuple[int, ...], Loan] = {}
         self._twice: dict[torch.Size, list[nn.Module]] = {}
@@ -87,7 +90,7 @@ class GuidedRun:
             share = steps.share_of(sampler, sigmas, flow)
             steps.check(rules, sampler, share)
             alpha = signal_scale(self.model_sampling)
-            run = Run(alpha, normal(sigmas), self._record, seed or 0, share)
+            run = Run(alpha, normal(sigmas), self._record, seed or 0, share, self._positive_alone)
             self.rules = rules
             self.reading = Reading(rules, guider.conds.get("positive"))
             self._guided = guided(rules, self._denoise, run)
@@ -95,6 +98,15 @@ class GuidedRun:
     def _record(self, record: Any) -> None:
         for trace in self.guidance.traces:
             trace(record)
+
+    @contextmanager
+    def _positive_alone(self) -> Iterator[None]:
+        """Leave out the negative branches inside; they take the value of the positive one."""
+        self._alone = True
+        try:
+            yield
+        finally:
+            self._alone = False
 
     def active(self, sigma: Tensor) -> bool:
         """Whether any rule has work at this noise level."""
@@ -164,7 +176,8 @@ class GuidedRun:
             options = self.reading.options(options)
             return self._noted(executor(model, conds, x, sigma, options), conds, negative)
         without = [None] * len(conds)
-        if any(negative):
+        alone = self._alone and not all(negative)
+        if any(negative) and not alone:
             with torch.no_grad():
                 without = executor(model, _only(conds, negative), x.detach(), sigma, options)
         positive = normal_conds(_only(conds, [not flag for flag in negative]))
@@ -172,6 +185,8 @@ class GuidedRun:
         options = self.reading.options(self._graph_options(options, bool(controls)))
         with self._loan(*_networks(controls))():
             kept = executor(model, positive, x, sigma, options)
+        if alone:
+            without = [kept[negative.index(False)].detach()] * len(conds)
         out = [without[i] if flag else kept[i] for i, flag in enumerate(negative)]
         out = self._with_borrowed_slopes(out, negative)
         return self._noted(out, conds, negative)

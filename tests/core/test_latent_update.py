@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 import torch
 
 from guidance_core.compose import guided
+from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.process import per_sample, posterior_std
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.latent_update import LatentUpdate
@@ -118,6 +120,34 @@ def test_costs_one_evaluation_more_than_iterations():
         model = Model()
         steered(replace(CASES["relative"], iterations=iterations), model=model)
         assert model.calls == iterations + 1
+
+
+def watching(energy, strength=0.5, model=None):
+    """What a rule makes of x, how often a host was asked for one branch, and what it recorded."""
+    times, trace = [], Trace()
+
+    @contextmanager
+    def alone():
+        times.append(1)
+        yield
+
+    run = replace(run_with(trace), positive_alone=alone)
+    rule = LatentUpdate(energy, Constant(strength), iterations=2)
+    x0 = guided([rule], model or Model(), run)(latent(), levels(2.0)).x0
+    return x0, len(times), trace.rows[0]
+
+
+def test_a_host_may_leave_out_the_negative_branch_for_energies_of_captures_alone():
+    def attention(estimate):
+        return toward()(estimate)
+
+    attention.captures_only = True
+    (x0, times, row), (same, never, _) = watching(attention), watching(toward())
+    assert (times, never) == (2, 0)
+    assert torch.equal(x0, same)
+    assert min(row["push"]) > 0
+    mixed = WeightedSum(((1.0, attention), (1.0, toward())))
+    assert watching(mixed)[1] == 0
 
 
 def test_refinement_ends_where_every_sample_is_done():

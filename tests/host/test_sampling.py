@@ -8,9 +8,12 @@ import comfy.samplers
 import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
+from energy_guidance.guidance_core.energies.position import Position
 from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.rules.forward import Forward
+from energy_guidance.guidance_core.rules.latent_update import LatentUpdate
 from energy_guidance.guidance_core.schedules import PercentWindow
+from energy_guidance.guidance_core.tokens import Word
 from energy_guidance.nodes.host import guide, sampling
 from energy_guidance.tests.host import probe, tiny
 
@@ -109,6 +112,14 @@ def test_at_cfg_1_there_is_one_evaluation(model):
 def test_rules_at_the_estimate_evaluate_as_the_host_does(model):
     rule = Backward(probe.Nearness(), PercentWindow(value=1.0), steps=2)
     assert calls_of(apply(model, rule), steps=1) == [(2, False, (1, 0))]
+
+
+def test_while_the_latent_moves_for_attention_the_negative_branch_rests(model):
+    update = lambda energy: LatentUpdate(energy, PercentWindow(value=0.5), iterations=2)
+    rest = calls_of(apply(model, update(Position((Word("red", (2,)),), (0.3, 0.7)))), steps=1)
+    assert rest == [(1, True, (0,))] * 2 + [(2, False, (1, 0))]
+    work = calls_of(apply(model, update(probe.Nearness())), steps=1)
+    assert work == [(1, False, (1,)), (1, True, (0,))] * 2 + [(2, False, (1, 0))]
 
 
 def test_rules_joined_by_applying_twice_share_one_evaluation(model):
