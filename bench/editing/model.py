@@ -27,6 +27,7 @@ DEFAULTS = (
     ("input.7.0", "input.8.0", "output.3.0", "output.4.0", "output.5.0"),
     ("output.2.0",),
 )
+FEATURES = ("output.2",)
 
 
 def layers(unet: UNet2DConditionModel) -> dict[str, nn.Module]:
@@ -55,7 +56,7 @@ class Reader:
         """Layers that a request means."""
         there = tuple(self.modules)
         if isinstance(request, Features):
-            return chosen(request.layers, there[-1:], there)
+            return chosen(request.layers, FEATURES, there)
         deep = tuple(f"{name}.0" for name in there)
         default = next(known for known in DEFAULTS if set(known) <= set(deep))
         return chosen(request.layers, default, deep)

@@ -3,7 +3,9 @@
 References:
     Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,
     arXiv:2306.00986, section 3.2 (object appearance).
-    Deviates: the mask is taken from the mean of the layers read, not from one of them.
+    Deviates: the mask is taken from the mean of the layers read, not from one of them; and the
+    difference is squared, not absolute: the slope of an absolute one is as steep in a channel of
+    noise as in the few that tell one look from another.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from ..types import Estimate
 class Appearance:
     """Difference between the mean activations inside the words' masks and those of a reference.
 
-    energy = mean over words, layers and channels of |sum m F / sum m - (the same there)|, where m
+    energy = mean over words, layers and channels of (sum m F / sum m - (the same there))^2, where m
     is the word's hard mask, a constant.
 
     Arguments:
@@ -70,7 +72,7 @@ class Appearance:
         there_values = self.reference.like(values, level, features)
         here = _means(values, maps_in(estimate, attention, self.words))
         there = _means(there_values, word_maps(there_looks, attention, self.words))
-        gaps = [(a - b).abs().flatten(1).mean(1) for a, b in zip(here, there, strict=True)]
+        gaps = [(a - b).square().flatten(1).mean(1) for a, b in zip(here, there, strict=True)]
         return torch.stack(gaps).mean(0)
 
 

@@ -20,6 +20,8 @@ SD_LAYERS = ("input.7.0", "input.8.0", "output.3.0", "output.4.0", "output.5.0")
 SDXL_LAYERS = ("output.1.1", "output.1.2", "output.1.3")
 # Of Shapes, whose colours fill their objects there from the first steps on (bench/editing).
 SHAPES_LAYERS = ("output.2.0",)
+# Activations that tell the colours of Shapes apart; the last block tells little but the noise.
+SHAPES_FEATURES = ("output.2",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,8 @@ def _unet(network: UNetModel) -> Layout:
     known = [names for names in choices if all(name in attention for name in names)]
     decoder = tuple(name for name in attention if name.startswith("output"))
     default = known[0] if known else decoder or tuple(attention)
-    return Layout(attention, features, default, tuple(features)[-1:])
+    looks = SHAPES_FEATURES if default == SHAPES_LAYERS else tuple(features)[-1:]
+    return Layout(attention, features, default, looks)
 
 
 def _joint(blocks: dict[str, nn.Module], usual: tuple[str, ...], patch: int) -> Layout:

@@ -262,6 +262,17 @@ def test_keeping_attention_is_the_published_sum_over_tokens_as_a_mean_over_place
     assert_close(value(CASES["attention keep"], x)[0], torch.stack(parts).mean())
 
 
+def test_appearance_is_the_mean_square_of_the_difference_inside_the_mask():
+    request, features = Attention((0,)), Features()
+    there = torch.stack([torch.full((8, 8), 2.0), torch.full((8, 8), 4.0)])[None].double()
+    kept = Reference({1.0: {request: (square(1, 1),), features: (there,)}}, (8, 8))
+    here = torch.full((1, 2, 8, 8), 99.0, dtype=DOUBLE)
+    here[:, 0, 5:7, 5:7], here[:, 1, 5:7, 5:7] = 2.5, 3.0
+    captures = {request: (square(5, 5),), features: (here,)}
+    estimate = Estimate(here, levels(1.0, 1), captures=captures)
+    assert_close(Appearance(ONE, kept)(estimate), torch.tensor([1.25 / 2], dtype=DOUBLE))
+
+
 def test_a_mask_keeps_features_inside_it_only():
     energy = FeatureKeep(OTHER, OUTLINE, ("fine",))
     kept = Reference({1.0: {Features(("fine",)): OTHER.at(1.0, Features())[:1]}}, (5, 6))
