@@ -50,6 +50,20 @@ def share(name: str, default: float, tooltip: str, least: float = 0.0) -> io.Inp
     )
 
 
+def angle_input(what: str) -> io.Input:
+    """How far something is turned; workflows of earlier versions do without."""
+    return io.Float.Input(
+        "angle",
+        default=0.0,
+        min=-180.0,
+        max=180.0,
+        step=1.0,
+        optional=True,
+        tooltip=f"Degrees by which the {what} is turned about its centre, clockwise; the papers "
+        "have 0.",
+    )
+
+
 def layers_of(text: str) -> str | tuple[str, ...]:
     """What the layers widget means."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())

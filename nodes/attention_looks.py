@@ -12,6 +12,7 @@ from ..guidance_core.energies.shape import Shape
 from .attention_inputs import (
     CATEGORY,
     HOW,
+    angle_input,
     ending_inputs,
     layers_of,
     opening_inputs,
@@ -49,6 +50,7 @@ class EnergyShape(io.ComfyNode):
                     "it, as Self-Guidance does when it copies shapes.",
                 ),
                 *ending_inputs(),
+                angle_input("outline"),
                 io.Mask.Input(
                     "outline", optional=True, tooltip="White is where the words should be."
                 ),
@@ -71,12 +73,13 @@ class EnergyShape(io.ComfyNode):
         scale: float,
         weight: float,
         layers: str,
+        angle: float = 0.0,
         outline: torch.Tensor | None = None,
         reference: Any = None,
     ) -> io.NodeOutput:
         """Build the energy."""
-        mask = None if outline is None else normal(outline)
-        energy = Shape(tokens, mask, reference, (shift_x, shift_y), scale, layers_of(layers))
+        mask, shift = None if outline is None else normal(outline), (shift_x, shift_y)
+        energy = Shape(tokens, mask, reference, shift, scale, layers_of(layers), angle)
         return finished(energy, weight, None)
 
 

@@ -12,6 +12,7 @@ from ..guidance_core.energies.size import Size
 from .attention_inputs import (
     CATEGORY,
     HOW,
+    angle_input,
     ending_inputs,
     layers_of,
     opening_inputs,
@@ -163,6 +164,7 @@ class EnergyBox(io.ComfyNode):
                     "boxdiff: strongest cells in, none out, edges at the corners (BoxDiff).",
                 ),
                 *ending_inputs(),
+                angle_input("box"),
             ],
             outputs=outputs(),
         )
@@ -192,9 +194,10 @@ class EnergyBox(io.ComfyNode):
         loss: str,
         weight: float,
         layers: str,
+        angle: float = 0.0,
     ) -> io.NodeOutput:
         """Build the energy."""
-        energy = Box(tokens, (left, top, right, bottom), loss, layers_of(layers))
+        energy = Box(tokens, (left, top, right, bottom), loss, layers_of(layers), angle)
         return finished(energy, weight, None)
 
 

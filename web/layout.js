@@ -2,11 +2,12 @@
 /** Boxes, points and outlines to drag over the picture. Their values are the nodes' plain numbers. */
 import { html } from "./dom.js";
 import { addPanel, api, app, edited, everyNode, onWidgets, refit, setWidgets, t, widgetOf } from "./host.js";
-import { GRID, HANDLES, NODES, dragged, anchor, hit, snapper } from "./layout_data.js";
+import { GRID, HANDLES, NODES, dragged, anchor, hit, snapper, spun } from "./layout_data.js";
 import { drawn } from "./layout_view.js";
 import { colorIndex, phrases } from "./words_data.js";
 
 /** @typedef {import("./layout_data.js").Item} Item */
+/** @typedef {import("./layout_data.js").Snap} Snap */
 
 /** Pixels within which a handle is meant. */
 const REACH = 10;
@@ -60,19 +61,22 @@ class Editor {
   help() {
     return t(
       "layout.help",
-      "Drag to move, drag a corner to resize; Alt moves freely, without snapping. Arrow keys move by 0.01, with Shift by 0.1.",
+      "Drag to move, drag a corner to resize, the dot on the upper edge to turn; Alt moves freely, without snapping. Arrow keys move by 0.01 or 1°, with Shift by ten times that.",
     );
   }
 
-  get width() {
-    return Math.max(this.element.clientWidth, 120);
+  /** Width and height of the picture on the node: as wide as that, unless it were too tall then. */
+  get size() {
+    const wide = Math.min(Math.max(this.element.clientWidth, 120), TALLEST * backdrop.aspect);
+    return { width: Math.round(wide), height: Math.round(wide / backdrop.aspect) };
   }
 
   /** What the node's numbers and words say. @param {boolean} own @returns {Item} */
   item(own) {
     const values = Object.fromEntries(this.kind.widgets.map((name) => [name, Number(widgetOf(this.node, name)?.value)]));
     const words = wordsOf(this.node);
-    return { kind: this.kind.kind, values, label: words.join(", "), color: colorIndex(words[0] ?? ""), own };
+    const look = { label: words.join(", "), color: colorIndex(words[0] ?? "") };
+    return { kind: this.kind.kind, values, ...look, own, aspect: backdrop.aspect };
   }
 
   others() {
@@ -82,12 +86,12 @@ class Editor {
   }
 
   draw() {
-    const width = this.width;
-    const height = Math.round(Math.min(width / backdrop.aspect, TALLEST));
+    const { width, height } = this.size;
     const name = t("layout.title", "layout");
     const picture = connected(this.node) || backdrop.address;
     const focused = this.stage.querySelector(":focus")?.getAttribute("data-handle");
     this.stage.replaceChildren(drawn([...this.others(), this.item(true)], picture, width, height, name));
+    this.stage.style.width = `${width}px`;
     if (focused) this.focus(focused);
     if (Math.abs(height - this.height) < 2) return;
     this.height = height;
@@ -104,8 +108,9 @@ class Editor {
   down(event) {
     if (event.button !== 0) return;
     const [x, y] = this.place(event);
+    const { width, height } = this.size;
     const near = (/** @type {number} */ px, /** @type {number} */ py, /** @type {[number, number]} */ at) =>
-      Math.hypot((px - at[0]) * this.width, (py - at[1]) * this.height) <= REACH;
+      Math.hypot((px - at[0]) * width, (py - at[1]) * height) <= REACH;
     const item = this.item(true);
     const handle = hit(item, x, y, near);
     if (!handle) return;
@@ -127,8 +132,7 @@ class Editor {
     // By how far the pointer went: the node itself may move under it.
     const box = this.stage.getBoundingClientRect();
     const [dx, dy] = [(event.clientX - x) / box.width, (event.clientY - y) / box.height];
-    const free = (/** @type {string} */ axis, /** @type {number} */ value) => value;
-    this.write(item, handle, dx, dy, event.altKey ? free : snapper(this.others()));
+    this.write(dragged(item, handle, dx, dy, event.altKey ? freely : snapper(this.others())), handle);
   }
 
   up() {
@@ -143,21 +147,18 @@ class Editor {
     const ways = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-size, 0], ArrowRight: [size, 0], ArrowUp: [0, -size], ArrowDown: [0, size] });
     const way = ways[event.key];
     if (!way || !(handle in HANDLES[this.kind.kind])) return;
-    this.write(this.item(true), handle, way[0], way[1], (axis, value) => value);
+    const item = this.item(true);
+    // A hundredth of the picture is a degree of a turn.
+    const turn = spun(item, 100 * (way[0] + way[1]));
+    this.write(handle === "turn" ? turn : dragged(item, handle, way[0], way[1], freely), handle);
     edited();
     event.preventDefault();
     event.stopPropagation();
   }
 
-  /**
-   * @param {Item} item
-   * @param {string} handle
-   * @param {number} dx
-   * @param {number} dy
-   * @param {(axis: "x" | "y", value: number) => number} snap
-   */
-  write(item, handle, dx, dy, snap) {
-    setWidgets(this.node, dragged(item, handle, dx, dy, snap));
+  /** @param {Record<string, number>} values @param {string} handle that has the focus */
+  write(values, handle) {
+    setWidgets(this.node, values);
     this.focus(handle);
   }
 
@@ -166,6 +167,9 @@ class Editor {
     /** @type {SVGElement | null} */ (this.stage.querySelector(`[data-handle="${handle}"]`))?.focus({ preventScroll: true });
   }
 }
+
+/** Without snapping. @type {Snap} */
+const freely = (axis, value) => value;
 
 /** The words that a node is about, from the node that its tokens come from. @param {any} node */
 function wordsOf(node) {

@@ -50,7 +50,7 @@ function own(item, width, height) {
   const handles = Object.keys(HANDLES[item.kind]).map((name) => {
     const [x, y] = anchor(item, name);
     return svg("circle", {
-      class: "eg-grip",
+      class: name === "turn" ? "eg-grip eg-turn" : "eg-grip",
       "data-handle": name,
       cx: x * width,
       cy: y * height,
@@ -73,9 +73,10 @@ function own(item, width, height) {
  */
 function body(item, width, height) {
   const { left, top, right, bottom } = rect(item);
+  const [x, y] = [(left + right) / 2, (top + bottom) / 2];
   if (item.kind === "point") {
-    const [x, y] = [left * width, top * height];
-    return svg("path", { class: "eg-cross", d: `M${x - 12} ${y}H${x + 12}M${x} ${y - 12}V${y + 12}` });
+    const [px, py] = [x * width, y * height];
+    return svg("path", { class: "eg-cross", d: `M${px - 12} ${py}H${px + 12}M${px} ${py - 12}V${py + 12}` });
   }
   return svg("rect", {
     class: item.kind === "shift" ? "eg-box eg-outline" : "eg-box",
@@ -83,6 +84,7 @@ function body(item, width, height) {
     y: top * height,
     width: Math.max(0, right - left) * width,
     height: Math.max(0, bottom - top) * height,
+    transform: item.values.angle ? `rotate(${item.values.angle} ${x * width} ${y * height})` : undefined,
   });
 }
 

@@ -1,11 +1,12 @@
 // @ts-check
 /** The prompt's words as chips to choose from. The choice is the node's plain text `words`. */
-import { arrowKeys, html } from "./dom.js";
+import { arrowKeys, html, short } from "./dom.js";
 import { addPanel, api, app, edited, everyNode, onWidgets, post, refit, setWidgets, t, widgetOf } from "./host.js";
 import { colorOf } from "./monitor_view.js";
 import { chosenBy, colorIndex, guessed, phraseAround, phrases, places, toggled } from "./words_data.js";
 
 /** @typedef {import("./words_data.js").Place} Place */
+/** @typedef {import("./words_data.js").Spelt} Spelt */
 
 const NODE = "EGTokens";
 const PAUSE = 300;
@@ -60,7 +61,7 @@ class Picker {
   }
 
   /**
-   * @param {string[]} words
+   * @param {Spelt[]} words
    * @param {string} said
    */
   show(words, said) {
@@ -91,8 +92,8 @@ class Picker {
     const by = chosenBy(place, chosen);
     const phrase = by < 0 ? phraseAround(this.places, index, chosen) : chosen[by];
     chip.className = phrase && by < 0 ? "eg-word eg-in-phrase" : "eg-word";
-    chip.title = phrase;
-    chip.textContent = place.word;
+    chip.title = [phrase, ...about(place)].filter(Boolean).join("\n");
+    chip.replaceChildren(...face(place));
     chip.setAttribute("aria-pressed", String(by >= 0));
     chip.style.setProperty("--eg-word", phrase ? colorOf(colorIndex(phrase)) : "");
   }
@@ -112,6 +113,18 @@ class Picker {
     edited();
   }
 }
+
+/** What a chip shows: the word, cut where its tokens meet, and its weight. @param {Place} place */
+const face = ({ pieces, weight }) => [
+  ...pieces.map((piece) => html("span", { class: "eg-piece" }, piece)),
+  ...(weight === 1 ? [] : [html("span", { class: "eg-weight" }, `×${short(weight)}`)]),
+];
+
+/** The same in words. @param {Place} place */
+const about = ({ pieces, weight }) => [
+  ...(pieces.length > 1 ? [t("words.pieces", "{count} tokens: {pieces}", { count: pieces.length, pieces: pieces.join(" · ") })] : []),
+  ...(weight === 1 ? [] : [t("words.weight", "weight {weight}", { weight: short(weight) })]),
+];
 
 function askAll() {
   for (const [, node] of everyNode()) pickers.get(node)?.ask();

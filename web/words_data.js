@@ -2,24 +2,29 @@
 /**
  * Words of a prompt and the choice among them. No host, no drawing.
  *
- * @typedef {{word: string, number: number, of: number}} Place the number-th of `of` occurrences
+ * @typedef {{text: string, pieces: string[], weight: number}} Spelt as the text encoder reads it
+ * @typedef {{word: string, pieces: string[], weight: number, number: number, of: number}} Place
+ *   the number-th of `of` occurrences
  */
 
 /**
- * @param {string[]} words in the order of the prompt
+ * @param {Spelt[]} words in the order of the prompt
  * @returns {Place[]}
  */
 export function places(words) {
   const seen = new Map();
-  const all = words.map((word) => {
+  const all = words.map(({ text: word, pieces, weight }) => {
     seen.set(word, (seen.get(word) ?? 0) + 1);
-    return { word, number: seen.get(word) };
+    return { word, pieces, weight, number: seen.get(word) };
   });
   return all.map((place) => ({ ...place, of: seen.get(place.word) }));
 }
 
 /** Words of a text before a tokenizer has seen it. @param {string} prompt */
-export const guessed = (prompt) => prompt.toLowerCase().match(/[\p{L}\p{N}_]+(?:['-][\p{L}\p{N}_]+)*/gu) ?? [];
+const split = (prompt) => prompt.toLowerCase().match(/[\p{L}\p{N}_]+(?:['-][\p{L}\p{N}_]+)*/gu) ?? [];
+
+/** They stand for themselves, in one piece and without a weight. @param {string} prompt @returns {Spelt[]} */
+export const guessed = (prompt) => split(prompt).map((text) => ({ text, pieces: [text], weight: 1 }));
 
 /** Phrases of the node's text: one a line, or parted by commas. @param {string} text */
 export const phrases = (text) => text.split(/[\n,]/).map((part) => part.trim()).filter(Boolean);
@@ -43,7 +48,7 @@ export function chosenBy({ word, number }, chosen) {
  * @param {string[]} chosen
  */
 export function phraseAround(all, index, chosen) {
-  const long = chosen.map((phrase) => ({ phrase, words: guessed(phrase.replace(/#.*/, "")) }));
+  const long = chosen.map((phrase) => ({ phrase, words: split(phrase.replace(/#.*/, "")) }));
   const found = long.find(({ words }) =>
     words.length > 1 &&
     words.some((_, back) => words.every((word, i) => all[index - back + i]?.word === word)),

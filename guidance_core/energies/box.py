@@ -3,11 +3,13 @@
 References:
     layout: Training-Free Layout Control with Cross-Attention Guidance, Chen et al. 2023,
     arXiv:2304.03373, eq. (1).  boxdiff: BoxDiff, Xie et al. 2023, arXiv:2307.10816, eqs. (3)-(6).
-    Deviates: cells count by the part of them that the box covers, so that no box is ever empty.
+    Deviates: cells count by the part of them that the box covers, so that no box is ever empty;
+    a box may be turned.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,15 +40,19 @@ class Box:
         box: left, top, right, bottom in [0, 1] of the picture.
         loss: layout or boxdiff.
         layers: layers of attention to read.
+        angle: degrees by which the box is turned about its centre, clockwise, in [-180, 180]; the
+            box may reach out of the picture then.
 
     Raises:
-        ValueError: no words, an empty box, one outside the picture, or an unknown loss.
+        ValueError: no words, an empty box, one outside the picture, an angle outside its range, or
+            an unknown loss.
     """
 
     words: tuple[Word, ...]
     box: tuple[float, float, float, float]
     loss: str = "layout"
     layers: Layers = DEFAULT
+    angle: float = 0.0
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = False
     captures_only: ClassVar[bool] = True
@@ -60,6 +66,8 @@ class Box:
             raise ValueError(
                 f"the box is empty: need left < right and top < bottom, got {self.box}"
             )
+        if not abs(self.angle) <= 180:
+            raise ValueError(f"need an angle in [-180, 180] degrees, got {self.angle}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
 
@@ -86,13 +94,25 @@ class Box:
     def covered(self, maps: Tensor) -> Tensor:
         """Part of each cell of maps (..., h, w) that the box covers, shape (h, w)."""
         left, top, right, bottom = self.box
-        rows, columns = _overlap(top, bottom, maps.shape[-2]), _overlap(left, right, maps.shape[-1])
-        return maps.new_tensor(rows)[:, None] * maps.new_tensor(columns)
+        height, width = maps.shape[-2:]
+        sine, cosine = math.sin(math.radians(self.angle)), math.cos(math.radians(self.angle))
+        # From the centre of the box, in cells, which are square.
+        x = _centres(width) - (left + right) / 2 * width
+        y = _centres(height)[:, None] - (top + bottom) / 2 * height
+        cell = abs(sine) + abs(cosine)
+        wide = _overlap(cosine * x + sine * y, cell, (right - left) * width)
+        tall = _overlap(cosine * y - sine * x, cell, (bottom - top) * height)
+        return (wide * tall).to(maps)
 
 
-def _overlap(start: float, end: float, count: int) -> list[float]:
-    """Part of each of `count` cells of [0, 1] between start and end."""
-    return [max(0.0, min(end * count, i + 1) - max(start * count, float(i))) for i in range(count)]
+def _centres(count: int) -> Tensor:
+    return torch.arange(count, dtype=torch.float64) + 0.5
+
+
+def _overlap(centres: Tensor, cell: float, length: float) -> Tensor:
+    """Part of cells about these centres that lies within a length about 0."""
+    ends = (centres + cell / 2).clamp(max=length / 2) - (centres - cell / 2).clamp(min=-length / 2)
+    return ends.clamp(min=0) / cell
 
 
 def _layout(maps: Tensor, covered: Tensor) -> Tensor:

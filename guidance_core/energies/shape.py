@@ -3,12 +3,13 @@
 References:
     Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,
     arXiv:2306.00986, section 3.2 (object shape).
-    Deviates: the outline may also be a mask that somebody painted, and it is moved and scaled about
-    its own centre.
+    Deviates: the outline may also be a mask that somebody painted, and it is moved, scaled and
+    turned about its own centre.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,6 +39,7 @@ class Shape:
         shift: x and y by which the outline moves, in [-1, 1] of the picture.
         scale: factor of the outline's width and height, > 0.
         layers: layers of attention to read.
+        angle: degrees by which the outline is turned, clockwise, in [-180, 180].
 
     Raises:
         ValueError: no words, an empty outline, an argument outside its range, or not just one of
@@ -50,6 +52,7 @@ class Shape:
     shift: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
     layers: Layers = DEFAULT
+    angle: float = 0.0
     networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = False
     captures_only: ClassVar[bool] = True
@@ -64,6 +67,8 @@ class Shape:
             raise ValueError(
                 f"need a shift in [-1, 1] and a scale > 0, got {self.shift} and {self.scale}"
             )
+        if not abs(self.angle) <= 180:
+            raise ValueError(f"need an angle in [-180, 180] degrees, got {self.angle}")
 
     @property
     def request(self) -> Attention:
@@ -97,16 +102,24 @@ class Shape:
         return [(thresholded(maps) > 0.5).to(maps) for maps in recorded]
 
     def _moved(self, outline: Tensor) -> Tensor:
-        """Outlines (B, W, h, w) scaled about their centres and shifted."""
-        if self.shift == (0.0, 0.0) and self.scale == 1.0:
+        """Outlines (B, W, h, w) scaled and turned about their centres, and shifted."""
+        if self.shift == (0.0, 0.0) and self.scale == 1.0 and self.angle == 0.0:
             return outline
         masks = outline.flatten(0, 1)[:, None]
-        # Pixel p shows what was at c + (p - shift - c) / scale, in coordinates of [-1, 1].
+        # Pixel p shows what was at c + back (p - shift - c), in coordinates of [-1, 1].
+        back = masks.new_tensor(self._back(masks.shape[-2] / masks.shape[-1]))
         centre = 2 * centroid(masks)[:, 0] - 1
-        offset = centre - (centre + 2 * masks.new_tensor(self.shift)) / self.scale
-        turn = torch.eye(2).to(masks).expand(len(masks), 2, 2) / self.scale
+        offset = centre - (centre + 2 * masks.new_tensor(self.shift)) @ back.T
         grid = F.affine_grid(
-            torch.cat([turn, offset[:, :, None]], 2), list(masks.shape), align_corners=False
+            torch.cat([back.expand(len(masks), 2, 2), offset[:, :, None]], 2),
+            list(masks.shape),
+            align_corners=False,
         )
         moved = F.grid_sample(masks, grid, align_corners=False)
         return (moved >= 0.5).to(outline).reshape(outline.shape)
+
+    def _back(self, tall: float) -> list[list[float]]:
+        """Turns back and scales back x and y of pictures that are `tall` times as high as wide."""
+        sine, cosine = math.sin(math.radians(self.angle)), math.cos(math.radians(self.angle))
+        turn = [[cosine, tall * sine], [-sine / tall, cosine]]
+        return [[part / self.scale for part in row] for row in turn]

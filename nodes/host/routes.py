@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -32,7 +33,10 @@ async def watch(request: web.Request) -> web.Response:
 
 
 async def prompt_words(request: web.Request) -> web.Response:
-    """{"node": id, "prompt": text or null} to {"words": [...]}, by the node's text encoder."""
+    """{"node": id, "prompt": text or null} to {"words": [{"text", "pieces", "weight"}, ...]}.
+
+    The words are those of the text encoder that last ran through the node.
+    """
     body = await _body(request)
     node, prompt = body.get("node"), body.get("prompt")
     if not (isinstance(node, str) and isinstance(prompt, str | None)):
@@ -40,7 +44,8 @@ async def prompt_words(request: web.Request) -> web.Response:
     if prompt is not None and len(prompt) > LONGEST:
         raise _refused(f"the prompt has {len(prompt)} characters, at most {LONGEST} are taken")
     try:
-        return web.json_response({"words": words.of_node(node, prompt)})
+        found = words.of_node(node, prompt)
+        return web.json_response({"words": [asdict(word) for word in found]})
     except LookupError as fault:
         raise web.HTTPNotFound(text=str(fault.args[0])) from None
     except ValueError as fault:

@@ -6,8 +6,10 @@ prompts of several chunks are theirs.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.sd1_clip
@@ -22,8 +24,18 @@ OCCURRENCE = re.compile(r"^(?P<phrase>.*\S)\s*#(?P<number>[1-9]\d*)$")
 # How vocabularies mark where a word ends (CLIP) or begins (T5, byte-level ones).
 BLANKS = ("</w>", "▁", "Ġ")
 EMBEDDING = "\ufffc"
+WORD = re.compile(r"\w+(?:['-]\w+)*")
 
 Pieces = list[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Spelt:
+    """A word of a prompt as the text encoder reads it: in which pieces, and how strongly."""
+
+    text: str
+    pieces: tuple[str, ...]
+    weight: float
 
 
 def resolved(clip: Any, prompt: str, words: str) -> tuple[Word, ...]:
@@ -61,17 +73,38 @@ def _positions(parts: list[tuple[Any, Pieces]], phrase: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def words_of(clip: Any, prompt: str) -> list[str]:
+def words_of(clip: Any, prompt: str) -> list[Spelt]:
     """Return every word of a prompt, in order, as the host's CLIP spells it.
 
     Raises:
         ValueError: the text encoder is of a kind whose context is not known.
     """
-    return _words(_parts(clip, prompt))
+    tokenizer, pieces = _parts(clip, prompt)[0]
+    weights = [weight for chunk in _tokenized(tokenizer, prompt) for _, weight, *_ in chunk]
+    text, owner = _joined(pieces)
+    found = []
+    for match in WORD.finditer(text):
+        owners = owner[match.start() : match.end()]
+        weight = float(weights[pieces[owners[0]][1]])
+        found.append(Spelt(match.group(), tuple(_runs(match.group(), owners)), weight))
+    return found
+
+
+def _joined(pieces: Pieces) -> tuple[str, list[int]]:
+    """Their text, and for each of its characters the piece that it is from."""
+    owner = [index for index, (piece, _) in enumerate(pieces) for _ in piece]
+    return "".join(piece for piece, _ in pieces), owner
+
+
+def _runs(text: str, owners: list[int]) -> Iterator[str]:
+    """A text cut where the owner of its characters changes."""
+    together = zip(text, owners, strict=True)
+    for _, run in itertools.groupby(together, key=lambda pair: pair[1]):
+        yield "".join(letter for letter, _ in run)
 
 
 def _words(parts: list[tuple[Any, Pieces]]) -> list[str]:
-    return re.findall(r"\w+(?:['-]\w+)*", "".join(piece for piece, _ in parts[0][1]))
+    return WORD.findall(_joined(parts[0][1])[0])
 
 
 def _absence(parts: list[tuple[Any, Pieces]], phrase: str) -> str:
@@ -86,14 +119,13 @@ def _spans(tokenizer: Any, pieces: Pieces, phrase: str) -> Iterator[list[int]]:
     """Positions of each occurrence of a phrase, as this tokenizer spells both."""
     wanted = "".join(piece for piece, _ in _spoken(tokenizer, _tokenized(tokenizer, phrase)))
     wanted = wanted.strip()
-    text = "".join(piece for piece, _ in pieces)
-    owner = [position for piece, position in pieces for _ in piece]
+    text, owner = _joined(pieces)
     if not wanted:
         return
     before = r"(?<!\w)" if wanted[0].isalnum() else ""
     after = r"(?!\w)" if wanted[-1].isalnum() else ""
     for match in re.finditer(before + re.escape(wanted) + after, text):
-        yield owner[match.start() : match.end()]
+        yield [pieces[index][1] for index in owner[match.start() : match.end()]]
 
 
 def _tokenized(tokenizer: Any, text: str) -> list[list[tuple[Any, float]]]:

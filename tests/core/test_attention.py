@@ -71,10 +71,11 @@ CASES = {
     "size": Size(WORDS, 0.02),
     "size, reference": Size(WORDS, reference=OTHER, ratio=3.0),
     "shape": Shape(WORDS, OUTLINE),
-    "shape, reference": Shape(WORDS, reference=OTHER, shift=(0.2, 0.0), scale=1.3),
+    "shape, reference": Shape(WORDS, reference=OTHER, shift=(0.2, 0.0), scale=1.3, angle=-40.0),
     "appearance": Appearance(WORDS, OTHER),
     "box": Box(WORDS, BOX),
     "box, boxdiff": Box(WORDS, BOX, "boxdiff"),
+    "box, turned": Box(WORDS, BOX, angle=30.0),
     "presence": Presence(WORDS),
     "binding": Binding(WORDS),
     "binding, others": Binding(WORDS, (SMALL,)),
@@ -200,6 +201,39 @@ def test_layout_is_the_squared_share_outside_the_box():
     assert_close(
         Box(ONE, (0, 0, 0.01, 0.01)).covered(alone).sum(), torch.tensor(0.0064, dtype=DOUBLE)
     )
+
+
+def test_a_turned_box_covers_the_same_area_elsewhere():
+    maps = torch.zeros(1, 1, 32, 64, dtype=DOUBLE)
+    flat = (0.4, 0.3, 0.6, 0.7)
+    turned = lambda angle, box=flat: Box(ONE, box, angle=angle).covered(maps)
+    # 12.8 cells each way: a quarter turn is the box itself.
+    assert_close(turned(90.0), turned(0.0))
+    area = float(turned(0.0).sum())
+    assert area == pytest.approx(0.2 * 64 * 0.4 * 32)
+    assert float(turned(45.0).sum()) == pytest.approx(area, rel=0.02)
+    # A corner stands where a side was.
+    half, middle = 6.4 * 2**0.5, 16
+    above = math.floor(middle - half + 1)
+    assert float(turned(45.0)[above, 32]) > 0.1 > float(turned(0.0)[above, 32])
+    # Clockwise: the right end of a long box goes down.
+    long = turned(30.0, (0.3, 0.45, 0.7, 0.55))
+    assert float(long[16 + 5, 32 + 9]) > 0.9
+    assert float(long[16 - 5, 32 + 9]) == 0
+    # However thin, never empty.
+    assert float(turned(45.0, (0.5, 0.5, 0.501, 0.501)).max()) > 0
+
+
+def test_an_outline_is_turned_clockwise_whatever_the_shape_of_the_picture():
+    outline = torch.zeros(1, 1, 32, 64, dtype=DOUBLE)
+    outline[..., 15:17, 24:40] = 1
+    moved = lambda angle: Shape(ONE, outline[0, 0], angle=angle)._moved(outline)[0, 0]
+    upright = torch.zeros(32, 64, dtype=DOUBLE)
+    upright[8:24, 31:33] = 1
+    assert_close(moved(90.0), upright)
+    assert moved(30.0)[16 + 3, 32 + 5] == 1
+    assert moved(30.0)[16 - 3, 32 + 5] == 0
+    assert_close(moved(180.0), outline[0, 0])
 
 
 def context(*maps: Tensor) -> Estimate:
@@ -328,6 +362,8 @@ def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
         (lambda: Box(WORDS, (0.5, 0.1, 0.5, 0.9)), "the box is empty"),
         (lambda: Box(WORDS, (0.5, 0.1, 1.1, 0.9)), "must lie in the picture"),
         (lambda: Box(WORDS, BOX, "iou"), "loss must be one of"),
+        (lambda: Box(WORDS, BOX, angle=181.0), "an angle in"),
+        (lambda: Shape(WORDS, OUTLINE, angle=float("nan")), "an angle in"),
         (lambda: Binding((RED,)), "at least two words that belong together, got 1"),
         (lambda: Binding(WORDS, (RED,)), "red cannot be both bound and kept apart"),
         (lambda: Presence(()), "no words were chosen"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.web.desk import Desk
+from tests.web.test_monitor import tell
 
 BOX = {"left": 0.1, "top": 0.1, "right": 0.5, "bottom": 0.5}
 PLOT = ".eg-layout-plot"
@@ -38,6 +41,12 @@ def added(desk: Desk, kind: str, **values: float) -> int:
     node = desk.add(kind, **values)
     desk.rest(PLOT)
     return node
+
+
+def ran(desk: Desk, node: int, name: str) -> None:
+    """Let a node have put out a picture."""
+    image = {"filename": name, "subfolder": "", "type": "output"}
+    tell(desk, "executed", {"node": str(node), "output": {"images": [image]}})
 
 
 def test_a_box_is_moved_as_it_is_and_stays_in_the_picture(desk: Desk) -> None:
@@ -116,6 +125,50 @@ def test_an_outline_is_moved_and_scaled(desk: Desk) -> None:
     desk.comes(lambda: numbers(desk, node, "scale"), pytest.approx([1.4], abs=0.06))
 
 
+def test_the_dot_on_the_upper_edge_turns_and_a_turned_box_is_resized_at_its_corner(
+    desk: Desk,
+) -> None:
+    node = added(desk, "EGEnergyBox", **BOX)
+    drag(desk, "turn", 0.21, 0.2)
+    desk.comes(lambda: numbers(desk, node, "angle", *BOX), [90, *BOX.values()])
+    press(desk, "ArrowRight", "Shift+ArrowLeft")
+    desk.comes(lambda: numbers(desk, node, "angle"), [81])
+    expect(desk.find(".eg-box")).to_have_attribute("transform", re.compile(r"rotate\(81 "))
+    desk.set("EGEnergyBox", left=0.4, top=0.4, right=0.6, bottom=0.6, angle=45.0)
+    desk.run("id => app.graph.getNodeById(id).widgets[1].callback()", node)
+    # Its upper left corner is straight above the middle now, and moves along its own sides.
+    drag(desk, "se", 0, 0.1, "Alt")
+    left, top, right, bottom = numbers(desk, node, *BOX)
+    side = (0.2 * 2**0.5 + 0.1) / 2**0.5
+    assert (right - left, bottom - top) == pytest.approx((side, side), abs=0.02)
+    assert (left + right, top + bottom) == pytest.approx((1.0, 1.1), abs=0.02)
+
+
+def test_an_outline_is_turned_too(desk: Desk) -> None:
+    node = added(desk, "EGEnergyShape")
+    drag(desk, "turn", 0.25, 0.01)
+    desk.comes(lambda: numbers(desk, node, "angle", "shift_x", "scale"), [45, 0, 1])
+
+
+def test_a_tall_picture_keeps_its_shape_under_the_boxes(desk: Desk) -> None:
+    tall = io.BytesIO()
+    Image.new("RGB", (10, 30), "white").save(tall, "PNG")
+    body = tall.getvalue()
+    desk.page.route("**/view?filename=tall.png*", lambda route: route.fulfill(body=body))
+    added(desk, "EGEnergyBox", **BOX)
+    save = desk.add("SaveImage")
+    try:
+        ran(desk, save, "tall.png")
+        shape = """() => { const { width, height } =
+            document.querySelector(".eg-layout .eg-stage").getBoundingClientRect();
+            return width / height; }"""
+        desk.comes(lambda: desk.run(shape), pytest.approx(1 / 3, abs=0.02))
+    finally:
+        desk.page.route("**/view?filename=flat.png*", lambda route: route.fulfill(body=PIXEL))
+        ran(desk, save, "flat.png")
+        desk.comes(lambda: desk.run(shape), pytest.approx(1, abs=0.02))
+
+
 def test_numbers_typed_into_the_node_move_the_box(desk: Desk) -> None:
     node = added(desk, "EGEnergyBox", **BOX)
     desk.run(
@@ -171,10 +224,6 @@ def test_the_picture_of_a_run_lies_below_and_a_diagram_does_not(desk: Desk) -> N
     added(desk, "EGEnergyBox", **BOX)
     plot, save = desk.add("EGPlotTrace"), desk.add("SaveImage")
     for node, name in ((save, "here.png"), (plot, "plot.png")):
-        image = {"filename": name, "subfolder": "", "type": "output"}
         desk.page.route(f"**/view?filename={name}*", lambda route: route.fulfill(body=PIXEL))
-        desk.run(
-            "(detail) => comfyAPI.api.api.dispatchEvent(new CustomEvent('executed', {detail}))",
-            {"node": str(node), "output": {"images": [image]}},
-        )
+        ran(desk, node, name)
     expect(desk.find(f"{PLOT} image")).to_have_attribute("href", re.compile("here.png"))
