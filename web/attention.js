@@ -32,7 +32,7 @@ class Viewer {
     this.images = {};
     this.canvas = /** @type {HTMLCanvasElement} */ (html("canvas", { class: "eg-maps", role: "img" }));
     this.element = html("div", { class: "eg-panel eg-attention" });
-    addPanel(node, "attention_viewer", this.element, () => this.height);
+    addPanel(node, "attention_viewer", this.element, () => this.height, true);
     new ResizeObserver(() => this.fit()).observe(this.element);
     this.build();
   }

@@ -92,15 +92,19 @@ export const ownerOf = (prompt) => owners.get(prompt) ?? workflowKey();
 
 /**
  * Put an element below the widgets of a node. It has no value of its own and is not saved.
+ *
+ * The frontend moves each panel in sight in every frame. So what cannot be used from afar hides
+ * there, as the frontend's own text fields do; what is looked at stays.
  * @param {any} node
  * @param {string} name
  * @param {HTMLElement} element
  * @param {() => number} height in pixels
+ * @param {boolean} [afar] stays where the canvas shows no text
  */
-export function addPanel(node, name, element, height) {
+export function addPanel(node, name, element, height, afar = false) {
   const widget = node.addDOMWidget(name, `eg_${name}`, element, {
     serialize: false,
-    hideOnZoom: false,
+    hideOnZoom: !afar,
     margin: MARGIN,
     getMinHeight: () => height() + 2 * MARGIN,
     getMaxHeight: () => height() + 2 * MARGIN,
@@ -168,7 +172,8 @@ export function setWidgets(node, values) {
     widget.value = value;
     widget.callback?.(value, app.canvas, node);
   }
-  node.graph?.setDirtyCanvas?.(true, true);
+  // Links and the grid stay as they are.
+  node.graph?.setDirtyCanvas?.(true, false);
 }
 
 /** Let the frontend note a finished edit, so that its undo takes back this one and no more. */

@@ -31,7 +31,7 @@ class Panel {
     this.button = html("button", { class: "eg-fold", type: "button", onclick: () => this.fold() });
     this.body = html("div", { class: "eg-body" });
     this.element = html("div", { class: "eg-panel eg-monitor" }, this.button, this.body);
-    this.widget = addPanel(node, "monitor", this.element, () => this.height);
+    this.widget = addPanel(node, "monitor", this.element, () => this.height, true);
     new ResizeObserver(() => this.draw()).observe(this.element);
     this.draw();
   }

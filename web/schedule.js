@@ -66,7 +66,6 @@ class Editor {
   button(name, values) {
     const press = () => {
       setWidgets(this.node, values());
-      this.draw();
       edited();
     };
     return html("button", { type: "button", class: "eg-chip", onclick: press }, t(`schedule.${name}`, name));
@@ -173,7 +172,6 @@ class Editor {
       const other = Number(this.value(index === 0 ? "end_percent" : "start_percent"));
       const limit = index === 0 ? Math.min(to[0], other - GRID) : Math.max(to[0], other + GRID);
       setWidgets(this.node, { [name]: snapped(limit, GRID) });
-      this.draw();
     }
     this.focus(index);
   }
@@ -199,10 +197,9 @@ class Editor {
     /** @type {SVGElement | null} */ (this.stage.querySelector(`[data-index="${index}"]`))?.focus({ preventScroll: true });
   }
 
-  /** @param {Pair[]} points */
+  /** Set the text, which draws it. @param {Pair[]} points */
   write(points) {
     setWidgets(this.node, { points: written(points) });
-    this.draw();
   }
 }
 

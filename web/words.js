@@ -109,7 +109,6 @@ class Picker {
   toggle(index) {
     const text = String(widgetOf(this.node, "words")?.value ?? "");
     setWidgets(this.node, { words: toggled(this.places, index, text) });
-    this.draw();
     edited();
   }
 }
