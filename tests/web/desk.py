@@ -66,6 +66,22 @@ REST = """async ([selectors, frames, patience]) => {
     return selectors.map((selector) => rect(last(selector)));
 }"""
 FRAMES = 4
+# Queues what is open; gives the files that come out once it has run.
+QUEUE = """() => new Promise((done, fail) => {
+    const files = [];
+    const heard = {
+        executed: ({ detail }) => files.push(...(detail.output?.images ?? [])),
+        execution_success: () => end(() => done(files)),
+        execution_error: ({ detail }) => end(() => fail(new Error(detail.exception_message))),
+    };
+    const { api } = comfyAPI.api;
+    const end = (then) => {
+        for (const [name, hear] of Object.entries(heard)) api.removeEventListener(name, hear);
+        then();
+    };
+    for (const [name, hear] of Object.entries(heard)) api.addEventListener(name, hear);
+    app.queuePrompt(0).then((queued) => queued || end(() => fail(new Error("refused"))));
+})"""
 
 expect.set_options(timeout=1000 * SECONDS)
 
@@ -160,6 +176,10 @@ class Desk:
                 content, true, false, app.extensionManager.workflow.activeWorkflow)""",
             content,
         )
+
+    def pictures(self) -> list[bytes]:
+        """Queue what is open, and wait for the pictures that it puts out."""
+        return [self.server.view(file) for file in self.run(QUEUE)]
 
     def saved(self) -> dict[str, Any]:
         """The open workflow as it would be saved."""

@@ -120,10 +120,10 @@ def test_move_object(desk: Desk, server: Server) -> None:
 
 def test_inpaint(desk: Desk, server: Server) -> None:
     taken(desk, "Inpaint")
-    values = {"strength": 0.5, "seed": 5, "steps": STEPS, "cfg": 2}
+    values = {"strength": 0.5, "recurrences": 1, "seed": 5, "steps": STEPS, "cfg": 2}
     desk.run(SET, values)
     prompt = queued(desk)
-    (rule,), (sampler,) = of(prompt, "EGRuleBackward"), of(prompt, "KSampler")
-    assert rule["strength"] == 0.5
-    assert [sampler[name] for name in ("seed", "steps", "cfg")] == [5, STEPS, 2]
+    (energy,), (sampler,) = of(prompt, "EGEnergyMeasurement"), of(prompt, "EGGuidedKSampler")
+    assert {name: sampler[name] for name in values} == values
+    assert energy["missing"] and energy["reference"]
     assert ran(server, prompt) == 2

@@ -22,6 +22,13 @@ def kept(saved: dict) -> dict:
     return {node["id"]: (node["type"], node.get("widgets_values")) for node in saved["nodes"]}
 
 
+# Lets the frontend note what was done, so that its undo stops here.
+NOTED = """() => {
+    const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
+    (tracker.captureCanvasState ?? tracker.checkState).call(tracker);
+}"""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_opens_whole_and_saves_the_same_values(desk: Desk, name: str) -> None:
     content = workflow(name)
@@ -121,6 +128,72 @@ def test_in_nodes_2_every_panel_is_there_and_the_curve_can_be_dragged(desk: Desk
         desk.comes(lambda: desk.values(node)["end_percent"], 0.6)
     finally:
         desk.setting("Comfy.VueNodes.Enabled", False)
+
+
+def test_a_copy_of_a_node_has_its_values_and_undo_takes_it_away(desk: Desk) -> None:
+    desk.open({"nodes": [], "links": [], "groups": [], "version": 0.4})
+    box = {"left": 0.2, "top": 0.3, "right": 0.6, "bottom": 0.9, "angle": 15.0}
+    first = [
+        desk.add("EGEnergyBox", **box),
+        desk.add("EGSchedule", at=(620, 80), end_percent=0.6, points="0:0, 0.5:1"),
+        desk.add("EGTokens", at=(940, 80), prompt="a red circle", words="red\ncircle#1"),
+    ]
+    desk.rest()
+    desk.run("() => { app.canvas.selectItems(); app.canvas.copyToClipboard(); }")
+    desk.run("() => { app.canvas.pasteFromClipboard(); }")
+    desk.run(NOTED)
+    again = [node["id"] for node in desk.saved()["nodes"] if node["id"] not in first]
+    assert [desk.values(node) for node in again] == [desk.values(node) for node in first]
+    assert desk.values(again[0])["angle"] == 15.0
+    expect(desk.find(".eg-panel")).to_have_count(6)
+    desk.run("() => app.extensionManager.command.execute('Comfy.Undo')")
+    desk.until("() => app.graph.nodes.length === 3")
+    assert desk.values(first[0]) == {**desk.values(first[0]), **box}
+    assert desk.values(first[2])["words"] == "red\ncircle#1"
+
+
+def look_at_last(desk: Desk, kind: str) -> int:
+    """Bring the last node of a kind into sight, at its natural size."""
+    node = desk.run("kind => app.graph.nodes.filter((n) => n.type === kind).at(-1).id", kind)
+    desk.run(
+        """id => {
+            app.canvas.ds.reset();
+            app.canvas.centerOnNode(app.graph.getNodeById(id));
+            app.canvas.setDirty(true, true);
+        }""",
+        node,
+    )
+    return node
+
+
+def test_what_is_dragged_and_clicked_changes_the_picture(desk: Desk) -> None:
+    desk.open(workflow("boxes"))
+    desk.set("EmptyLatentImage", width=64, height=64, batch_size=1)
+    desk.set("KSampler", steps=2)
+    (before,) = desk.pictures()
+    box = look_at_last(desk, "EGEnergyBox")
+    saved = desk.values(box)
+    desk.drag('.eg-layout [data-handle="move"]', -0.3, 0.1, of=".eg-layout-plot")
+    desk.until("([id, left]) => app.graph.getNodeById(id).widgets[0].value !== left", [box, 0.55])
+    (dragged,) = desk.pictures()
+    assert dragged != before
+    tokens = look_at_last(desk, "EGTokens")
+    desk.rest(".eg-words .eg-word")
+    desk.find(".eg-words").last.locator(".eg-word", has_text="small").click()
+    desk.comes(lambda: desk.values(tokens)["words"], "small white square\nsmall")
+    (clicked,) = desk.pictures()
+    assert clicked != dragged
+    # Nothing else had a part in it.
+    desk.run(
+        """([box, values, tokens]) => {
+            for (const widget of app.graph.getNodeById(box).widgets)
+                if (widget.name in values) widget.value = values[widget.name];
+            const words = app.graph.getNodeById(tokens).widgets.find((w) => w.name === "words");
+            words.value = "small white square";
+        }""",
+        [box, saved, tokens],
+    )
+    assert desk.pictures() == [before]
 
 
 def test_new_nodes_begin_with_the_decoder_of_the_settings_and_old_ones_keep_theirs(

@@ -1,0 +1,309 @@
+"""Draw the pictures of the help pages in web/docs/ on a ComfyUI: without guidance and with it.
+
+    python -m tools.help_pictures http://127.0.0.1:8188 [EGEnergyColor ...]
+
+The ComfyUI must have this pack. Pages of nodes that an example uses show that example's thumbnail;
+the others show two pictures of the same seeds without guidance (left) and with it (right).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .thumbnails import EXAMPLES, QUALITY, pictures
+
+PAGES = Path(__file__).resolve().parents[1] / "web" / "docs"
+SIDE, GAP = 192, 6
+# Which example shows what a node does; none of it is drawn here.
+OF_EXAMPLES = {
+    "boxes": ("EGCombineEnergies", "EGEnergyBox", "EGSchedule"),
+    "classifier-guided": ("EGApplyGuidance", "EGEnergyClassifier", "EGLoadClassifier"),
+    "deblurring": ("EGEnergyMeasurement", "EGRuleBackward"),
+    "edit-picture": ("EGEditDirection", "EGInvert"),
+    "keep-layout": ("EGEnergyAttentionKeep",),
+    "missing-object": ("EGEnergyPresence", "EGRuleLatentUpdate"),
+    "move-object": ("EGEnergyPosition", "EGRecordReference", "EGTokens", "EGRuleForward"),
+    "recurrent": ("EGRecurrentSampler",),
+    "resize-object": ("EGEnergySize",),
+    "segmentation-guided": ("EGEnergySegmentation", "EGLoadSegmenter"),
+    "several-guides": ("EGEnergySmoothness",),
+    "style-from-image": ("EGEnergyPalette", "EGEnergyStyle", "EGLoadViT"),
+    "text-guided": ("EGEnergyCLIPText", "EGGuidedKSampler", "EGLoadOpenCLIP", "EGLoadShapes"),
+}
+
+# What the others are drawn with: the energy or rule, and the prompt of the sampled picture.
+EMPTY, SCENE = "", "a big red circle and a small white square"
+
+Prompt = dict[str, dict[str, Any]]
+
+
+def node(kind: str, **inputs: Any) -> dict[str, Any]:
+    """One node of a prompt in API form."""
+    return {"class_type": kind, "inputs": inputs}
+
+
+def network(kind: str) -> dict[str, Any]:
+    """A network of the pack's own."""
+    return node(f"EGLoad{kind}", file="shapes", architecture="auto")
+
+
+def sampled(prefix: str, model: str, text: str, seed: int, batch: int) -> Prompt:
+    """A prompt, its sampler and its pictures; names begin with the prefix."""
+    name = lambda part: [prefix + part, 0]
+    widgets = {"seed": seed, "steps": 20, "cfg": 4.0 if text else 1.0, "denoise": 1.0}
+    return {
+        prefix + "text": node("CLIPTextEncode", clip=["shapes", 1], text=text),
+        prefix + "empty": node("EmptyLatentImage", width=128, height=128, batch_size=batch),
+        prefix + "latent": node(
+            "KSampler",
+            model=[model, 0],
+            positive=name("text"),
+            negative=["negative", 0],
+            latent_image=name("empty"),
+            sampler_name="euler",
+            scheduler="normal",
+            **widgets,
+        ),
+        prefix + "image": node("VAEDecode", samples=name("latent"), vae=["shapes", 2]),
+    }
+
+
+def comparison(parts: Prompt, text: str, seed: int = 7) -> Prompt:
+    """Two pictures without guidance and with the rule of these parts."""
+    shared = {
+        "shapes": node("EGLoadShapes"),
+        "negative": node("CLIPTextEncode", clip=["shapes", 1], text=""),
+        "guided": node(
+            "EGApplyGuidance",
+            model=["shapes", 0],
+            rule_1=["rule", 0],
+            decoder="auto",
+            vae=["shapes", 2],
+        ),
+    }
+    before = sampled("before ", "shapes", text, seed, 2)
+    after = sampled("after ", "guided", text, seed, 2)
+    both = node("ImageBatch", image1=["before image", 0], image2=["after image", 0])
+    save = node("SaveImage", images=["both", 0], filename_prefix="help")
+    return {**shared, **before, **after, **parts, "both": both, "save": save}
+
+
+def energy(kind: str, **inputs: Any) -> dict[str, Any]:
+    """The energy that a rule follows."""
+    return node(f"EGEnergy{kind}", weight=1.0, **inputs)
+
+
+def rule(kind: str, strength: float, **inputs: Any) -> dict[str, Any]:
+    """The rule that a model is given."""
+    widgets = {"strength": strength, "scale": "relative", "stop": 0.0}
+    return node(f"EGRule{kind}", energy=["energy", 0], **widgets, **inputs)
+
+
+def drawn() -> dict[str, Prompt]:
+    """A comparison for each page that no example illustrates."""
+    backward = rule("Backward", 1.0, steps=1, optimiser="gd", learning_rate=0.01)
+    forward = rule("Forward", 1.0)
+    triangle = sampled("other ", "shapes", "a big yellow triangle", 3, 1)
+    like = {"reference": ["other image", 0]}
+    record = node(
+        "EGRecordReference",
+        model=["shapes", 0],
+        positive=["other text", 0],
+        negative=["negative", 0],
+        latent_image=["other empty", 0],
+        seed=7,
+        steps=20,
+        cfg=4.0,
+        scheduler="normal",
+        denoise=1.0,
+        sampler_name="euler",
+        maps=True,
+        features=True,
+        layers="default",
+    )
+    kept = {**sampled("other ", "shapes", "a big green circle", 7, 2), "record": record}
+    inside = {"layers": "default", "reference": ["record", 0]}
+    tokens = lambda text, chosen: node("EGTokens", clip=["shapes", 1], prompt=text, words=chosen)
+    red = "a big red circle"
+    class_of = {
+        "net": network("Classifier"),
+        "energy": energy("Classifier", network=["net", 0], label="circle", confidence=1.0),
+    }
+    outline = {
+        "white": node("SolidMask", value=1.0, width=40, height=96),
+        "black": node("SolidMask", value=0.0, width=128, height=128),
+        "mask": node(
+            "MaskComposite",
+            destination=["black", 0],
+            source=["white", 0],
+            x=20,
+            y=16,
+            operation="add",
+        ),
+    }
+    wide = {"schedule": ["when", 0]}
+    when = node("EGSchedule", start_percent=0.0, end_percent=0.4, curve="constant", points="")
+    return {
+        "EGEnergyColor": comparison(
+            {"energy": energy("Color", red=0.2, green=0.4, blue=0.9, share=0.2), "rule": backward},
+            EMPTY,
+        ),
+        "EGEnergyImage": comparison(
+            {**triangle, "energy": energy("Image", distance="l2", **like), "rule": backward}, EMPTY
+        ),
+        "EGEnergyCLIPImage": comparison(
+            {
+                **triangle,
+                "net": network("OpenCLIP"),
+                "energy": energy(
+                    "CLIPImage",
+                    **like,
+                    network=["net", 0],
+                    distance="spherical",
+                    cutouts=0,
+                    augment=False,
+                    seed=0,
+                ),
+                "rule": forward,
+            },
+            EMPTY,
+        ),
+        "EGEnergyStructure": comparison(
+            {
+                **triangle,
+                "net": network("ViT"),
+                "energy": energy(
+                    "Structure",
+                    **like,
+                    network=["net", 0],
+                    compare="self-similarity",
+                    temperature=0.07,
+                ),
+                "rule": forward,
+            },
+            EMPTY,
+        ),
+        "EGEnergyDetection": comparison(
+            {
+                "net": network("Detector"),
+                "energy": energy(
+                    "Detection", network=["net", 0], boxes="circle: 0.1 0.1 0.5 0.5", seed=0
+                ),
+                "rule": rule("Forward", 0.5),
+            },
+            "a big red circle",
+        ),
+        "EGEnergyShape": comparison(
+            {
+                **outline,
+                "words": tokens(red, red),
+                "energy": energy(
+                    "Shape",
+                    tokens=["words", 0],
+                    outline=["mask", 0],
+                    shift_x=0.0,
+                    shift_y=0.0,
+                    scale=1.0,
+                    layers="default",
+                ),
+                "rule": rule("Forward", 1.5),
+            },
+            red,
+        ),
+        "EGEnergyAppearance": comparison(
+            {
+                **kept,
+                "words": tokens(red, "circle"),
+                "energy": energy("Appearance", tokens=["words", 0], **inside),
+                "rule": forward,
+            },
+            red,
+        ),
+        "EGEnergyFeatureKeep": comparison(
+            {**kept, "energy": energy("FeatureKeep", **inside), "rule": forward}, red
+        ),
+        "EGEnergyBinding": comparison(
+            {
+                "words": tokens(SCENE, "red\ncircle"),
+                "rest": tokens(SCENE, "white\nsquare"),
+                "energy": energy(
+                    "Binding", tokens=["words", 0], others=["rest", 0], layers="default"
+                ),
+                "rule": rule("LatentUpdate", 0.25, iterations=1, every=1),
+            },
+            SCENE,
+        ),
+        "EGRuleManifold": comparison(
+            {**class_of, "rule": rule("Manifold", 1.0, projected=False)}, EMPTY
+        ),
+        "EGRulePosterior": comparison(
+            {**class_of, "rule": rule("Posterior", 1.0, residual_norm=False)}, EMPTY
+        ),
+        "EGRuleUnified": comparison(
+            {
+                **class_of,
+                "rule": rule(
+                    "Unified",
+                    1.0,
+                    preset="custom",
+                    rho=1.0,
+                    mu=0.5,
+                    iterations=4,
+                    gamma=0.0,
+                    samples=0,
+                    course="constant",
+                    residual_norm=False,
+                ),
+            },
+            EMPTY,
+        ),
+        "EGScheduleEnergy": comparison(
+            {
+                "net": class_of["net"],
+                "plain": class_of["energy"],
+                "when": when,
+                "energy": node("EGScheduleEnergy", energy=["plain", 0], **wide),
+                "rule": forward,
+            },
+            EMPTY,
+        ),
+        "EGSmoothEnergy": comparison(
+            {
+                "net": class_of["net"],
+                "plain": class_of["energy"],
+                "energy": node("EGSmoothEnergy", energy=["plain", 0], gamma=0.5, samples=2, seed=0),
+                "rule": forward,
+            },
+            EMPTY,
+        ),
+    }
+
+
+def side_by_side(images: list[Image.Image]) -> Image.Image:
+    """Pictures in a row, those without guidance apart from those with it."""
+    half = len(images) // 2
+    page = Image.new("RGB", (len(images) * SIDE + GAP, SIDE), "white")
+    for k, image in enumerate(images):
+        place = (k * SIDE + (GAP if k >= half else 0), 0)
+        page.paste(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS), place)
+    return page
+
+
+def main(address: str, *names: str) -> None:
+    """Copy the thumbnails, draw the rest (or the pages that are named)."""
+    for example in OF_EXAMPLES:
+        shutil.copyfile(EXAMPLES / f"{example}.jpg", PAGES / f"{example}.jpg")
+    prompts = drawn()
+    for name in names or prompts:
+        row = side_by_side(pictures(address, prompts[name]))
+        row.save(PAGES / f"{name}.jpg", quality=QUALITY)
+        print(name, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
