@@ -1,4 +1,4 @@
-"""Measure how fluently the page draws the pack's widgets: 50 nodes, panned and dragged.
+"""Measure how fluently the page draws the pack's widgets: 50 nodes, panned, and a box dragged.
 
     python -m bench.page --address 127.0.0.1:8188
 
@@ -22,9 +22,22 @@ from tests.web.conftest import OPTIONS, _chromium
 from tests.web.desk import Desk
 
 NODES, FRAMES, COLUMNS = 50, 120, 10
-OURS = ("EGEnergyBox", "EGSchedule", "EGTokens", "EGEnergyPosition", "EGGuidedKSampler")
+OURS = ("EGEnergyPosition", "EGSchedule", "EGTokens", "EGEnergyBox", "EGGuidedKSampler")
 STOCK = ("KSampler", "CLIPTextEncode", "EmptyLatentImage", "VAEDecode", "ImageScale")
-MIXED = (*OURS, *4 * STOCK)
+MIXES = {
+    "50 stock": STOCK,
+    "10 of ours, 40 stock": (*OURS, *4 * STOCK),
+    "50 of ours": OURS,
+}
+# From afar the frontend hides text fields, and the pack its editors.
+ZOOMS = {"afar": 0.36, "near": 0.7}
+PACK = "/extensions/energy-guidance/"
+# The last editor, in the middle of the window.
+IN_SIGHT = """() => {
+    const editor = app.graph.nodes.filter((node) => node.type === "EGEnergyBox").at(-1);
+    app.canvas.centerOnNode(editor);
+    app.canvas.setDirty(true, true);
+}"""
 # Each calls `move` once a frame, and gives the frames a second that the page had.
 FRAME = """async ([frames, kind]) => {
     const stage = [...document.querySelectorAll(".eg-layout .eg-stage")].at(-1);
@@ -51,30 +64,58 @@ FRAME = """async ([frames, kind]) => {
 }"""
 
 
-def laid_out(desk: Desk, kinds: tuple[str, ...]) -> None:
-    """Fifty nodes, all in sight."""
+def laid_out(desk: Desk, kinds: tuple[str, ...], zoom: float) -> None:
+    """Fifty nodes; those in sight are all of them from afar, and fewer from near."""
     desk.clear()
     for index in range(NODES):
         at = (360 * (index % COLUMNS), 620 * (index // COLUMNS))
         desk.add(kinds[index % len(kinds)], at=at)
-    desk.run("() => { app.canvas.ds.scale = 0.36; app.canvas.ds.offset = [150, 60]; }")
+    where = "zoom => { app.canvas.ds.scale = zoom; app.canvas.ds.offset = [150, 60]; }"
+    desk.run(where, zoom)
     desk.rest()
 
 
-def cost(desk: Desk, session: CDPSession, kind: str) -> tuple[float, float]:
-    """CPU milliseconds of the page's thread for one frame, and frames a second."""
+def cost(desk: Desk, session: CDPSession, kind: str) -> dict[str, float]:
+    """CPU milliseconds of a frame: the page's thread, its layout, the pack's own code; frames."""
     before = _busy(session)
     rate = desk.run(FRAME, [FRAMES, kind])
-    return 1000 * (_busy(session) - before) / FRAMES, rate
+    after = _busy(session)
+    # Once more: to be watched costs time.
+    session.send("Profiler.start")
+    desk.run(FRAME, [FRAMES, kind])
+    own = _own(session.send("Profiler.stop")["profile"])
+    spent = {name: 1000 * (after[name] - before[name]) / FRAMES for name in before}
+    return {**spent, "own": own / FRAMES, "fps": rate}
 
 
-def _busy(session: CDPSession) -> float:
+def _busy(session: CDPSession) -> dict[str, float]:
+    """Seconds that the page's thread has worked, and that of them it has laid out and styled."""
     metrics = session.send("Performance.getMetrics")["metrics"]
-    return next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+    value = {one["name"]: one["value"] for one in metrics}
+    return {
+        "ms": value["TaskDuration"],
+        "script": value["ScriptDuration"],
+        "layout": value["LayoutDuration"] + value["RecalcStyleDuration"],
+    }
 
 
-def dragged(desk: Desk, session: CDPSession) -> tuple[float, float]:
+def _own(profile: dict[str, Any]) -> float:
+    """Milliseconds in functions of the pack, and in what they called of the browser."""
+    parent = {child: node["id"] for node in profile["nodes"] for child in node.get("children", ())}
+    address = {node["id"]: node["callFrame"]["url"] for node in profile["nodes"]}
+
+    def ours(node: int) -> bool:
+        while not address[node] and node in parent:
+            node = parent[node]
+        return PACK in address[node]
+
+    pairs = zip(profile["samples"], profile["timeDeltas"], strict=True)
+    return sum(delta for node, delta in pairs if ours(node)) / 1000
+
+
+def dragged(desk: Desk, session: CDPSession) -> dict[str, float]:
     """A frame while a box is dragged over the picture."""
+    desk.run(IN_SIGHT)
     (grip,) = desk.rest('.eg-layout [data-handle="move"]')
     mouse = desk.page.mouse
     mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
@@ -86,21 +127,17 @@ def dragged(desk: Desk, session: CDPSession) -> tuple[float, float]:
 
 def measure(desk: Desk, session: CDPSession, repeats: int) -> dict[str, dict[str, float]]:
     """Medians by what is done to which nodes."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[dict[str, float]]] = {}
     note = lambda name, seen: found.setdefault(name, []).append(seen)
     for _ in range(repeats):
-        laid_out(desk, STOCK)
-        note("50 stock nodes, panned", cost(desk, session, "pan"))
-        for name, kinds in (("10 of ours, 40 stock", MIXED), ("50 of ours", OURS)):
-            laid_out(desk, kinds)
-            note(f"{name}, panned", cost(desk, session, "pan"))
-            note(f"{name}, box dragged", dragged(desk, session))
-            note(f"{name}, nothing moves", cost(desk, session, "rest"))
-    median = lambda values: round(statistics.median(values), 2)
-    return {
-        name: {"ms": median([ms for ms, _ in runs]), "fps": median([fps for _, fps in runs])}
-        for name, runs in found.items()
-    }
+        for name, kinds in MIXES.items():
+            for where, zoom in ZOOMS.items():
+                laid_out(desk, kinds, zoom)
+                note(f"{name}, {where}, panned", cost(desk, session, "pan"))
+                if zoom == ZOOMS["near"] and kinds is not STOCK:
+                    note(f"{name}, {where}, box dragged", dragged(desk, session))
+    middle = lambda runs, key: round(statistics.median(run[key] for run in runs), 2)
+    return {name: {key: middle(runs, key) for key in runs[0]} for name, runs in found.items()}
 
 
 def main() -> None:
@@ -115,6 +152,8 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1920, "height": 1080})
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        session.send("Profiler.enable")
+        session.send("Profiler.setSamplingInterval", {"interval": 200})
         desk = Desk(page, Server(options.address, Path()))
         report: dict[str, Any] = measure(desk, session, options.repeats)
         report["browser"] = browser.version
