@@ -52,17 +52,18 @@ def drawn(
     batch: dict[str, Any],
 ) -> tuple[Tensor, float, int]:
     """Pictures (B, 3, 128, 128), seconds for one of them, and evaluations of the model for each."""
+    share = denoised(method, task)
     settings = diffusers_host.Settings(
         seed=batch["seed"],
         batch=batch["batch"],
         steps=batch["steps"],
         recurrences=method.recurrences,
         end_percent=method.end_percent,
-        eta=method.eta,
-        denoise=denoised(method, task),
+        eta=method.eta if share == 1 else 0.0,  # fresh noise would hide what the start shows
+        denoise=share,
     )
     start = None
-    if settings.denoise < 1:
+    if share < 1:
         start = model.encoded(task.start(truth(batch["seed"], batch["batch"])))
     evaluations = 0
 

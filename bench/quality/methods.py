@@ -17,7 +17,7 @@ from guidance_core.schedules import Constant, PercentWindow
 from guidance_core.types import Energy, Rule
 from tools.demo.diffusers_host import NoiseLevels
 
-OURS_STRENGTH, OURS_UNTIL = 1.0, 0.8
+OURS_STRENGTH, OURS_UNTIL = 0.6, 0.8
 DRAWS = 2  # of the smoothing: 1 in TFG's scripts, 4 by default in its code
 
 
@@ -156,10 +156,11 @@ METHODS = (
     Method(
         "ours",
         _ours,
+        eta=1.0,
         confidence=0.9,
         started=True,
-        note=f"Rule: Forward, relative {OURS_STRENGTH:g} until {OURS_UNTIL:.0%}, labels at rest "
-        "from a confidence of 0.9; measurements: image to image from what they show, Rule: "
+        note=f"Rule: Forward, relative {OURS_STRENGTH:g} until {OURS_UNTIL:.0%}, eta 1, labels at "
+        "rest from a confidence of 0.9; measurements: image to image from what they show, Rule: "
         "Backward with 2 steps of Polyak's size",
     ),
 )
