@@ -73,7 +73,8 @@ class Editor {
 
   /** What the node's numbers and words say. @param {boolean} own @returns {Item} */
   item(own) {
-    const values = Object.fromEntries(this.kind.widgets.map((name) => [name, Number(widgetOf(this.node, name)?.value)]));
+    const number = (/** @type {string} */ name) => Number(widgetOf(this.node, name)?.value) || 0;
+    const values = Object.fromEntries(this.kind.widgets.map((name) => [name, number(name)]));
     const words = wordsOf(this.node);
     const look = { label: words.join(", "), color: colorIndex(words[0] ?? "") };
     return { kind: this.kind.kind, values, ...look, own, aspect: backdrop.aspect };

@@ -125,5 +125,5 @@ def test_inpaint(desk: Desk, server: Server) -> None:
     prompt = queued(desk)
     (energy,), (sampler,) = of(prompt, "EGEnergyMeasurement"), of(prompt, "EGGuidedKSampler")
     assert {name: sampler[name] for name in values} == values
-    assert energy["missing"] and energy["reference"]
+    assert {"missing", "reference"} <= set(energy)
     assert ran(server, prompt) == 2

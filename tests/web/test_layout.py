@@ -125,23 +125,34 @@ def test_an_outline_is_moved_and_scaled(desk: Desk) -> None:
     desk.comes(lambda: numbers(desk, node, "scale"), pytest.approx([1.4], abs=0.06))
 
 
-def test_the_dot_on_the_upper_edge_turns_and_a_turned_box_is_resized_at_its_corner(
-    desk: Desk,
-) -> None:
+def test_the_dot_on_the_upper_edge_turns(desk: Desk) -> None:
     node = added(desk, "EGEnergyBox", **BOX)
     drag(desk, "turn", 0.21, 0.2)
     desk.comes(lambda: numbers(desk, node, "angle", *BOX), [90, *BOX.values()])
     press(desk, "ArrowRight", "Shift+ArrowLeft")
     desk.comes(lambda: numbers(desk, node, "angle"), [81])
     expect(desk.find(".eg-box")).to_have_attribute("transform", re.compile(r"rotate\(81 "))
-    desk.set("EGEnergyBox", left=0.4, top=0.4, right=0.6, bottom=0.6, angle=45.0)
-    desk.run("id => app.graph.getNodeById(id).widgets[1].callback()", node)
-    # Its upper left corner is straight above the middle now, and moves along its own sides.
+
+
+def test_a_turned_box_is_resized_at_its_corner_while_the_one_across_stays(desk: Desk) -> None:
+    box = {"left": 0.4, "top": 0.4, "right": 0.6, "bottom": 0.6}
+    node = added(desk, "EGEnergyBox", **box, angle=45.0)
+    # Its lower right corner is straight below the middle, its upper left one above.
     drag(desk, "se", 0, 0.1, "Alt")
-    left, top, right, bottom = numbers(desk, node, *BOX)
     side = (0.2 * 2**0.5 + 0.1) / 2**0.5
-    assert (right - left, bottom - top) == pytest.approx((side, side), abs=0.02)
-    assert (left + right, top + bottom) == pytest.approx((1.0, 1.1), abs=0.02)
+    half = [1 - side, 1.1 - side, 1 + side, 1.1 + side]
+    grown = pytest.approx([part / 2 for part in half], abs=0.02)
+    desk.comes(lambda: numbers(desk, node, *box), grown)
+
+
+def test_numbers_that_are_none_break_nothing(desk: Desk) -> None:
+    node = added(desk, "EGEnergyBox", **BOX)
+    saved = desk.saved()
+    saved["nodes"][0]["widgets_values"][:4] = [None, "a", 0.5, 0.5]
+    desk.open(saved)
+    desk.rest(PLOT)
+    expect(desk.find(".eg-box")).to_have_attribute("x", "0")
+    assert numbers(desk, node, "right") == [0.5]
 
 
 def test_an_outline_is_turned_too(desk: Desk) -> None:
