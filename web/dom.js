@@ -3,13 +3,15 @@
 
 /**
  * @param {Element} element
- * @param {Record<string, any>} attributes names that begin with "on" are listeners
- * @param {(Node | string)[]} children
+ * @param {Record<string, any>} attributes undefined and false take one away; names that begin with
+ *   "on" are listeners
+ * @param {(Node | string)[]} children to append
  */
-function filled(element, attributes, children) {
+export function filled(element, attributes, children = []) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== false) element.setAttribute(name, String(value));
+    else if (value === undefined || value === false) element.removeAttribute(name);
+    else element.setAttribute(name, String(value));
   }
   element.append(...children);
   return element;

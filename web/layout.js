@@ -3,7 +3,7 @@
 import { html } from "./dom.js";
 import { addPanel, api, app, edited, everyNode, onWidgets, refit, setWidgets, t, widgetOf } from "./host.js";
 import { GRID, HANDLES, NODES, dragged, anchor, hit, snapper, spun } from "./layout_data.js";
-import { drawn } from "./layout_view.js";
+import { drawn, placed } from "./layout_view.js";
 import { colorIndex, phrases } from "./words_data.js";
 
 /** @typedef {import("./layout_data.js").Item} Item */
@@ -31,7 +31,10 @@ class Editor {
     this.kind = NODES[node.comfyClass];
     this.height = 200;
     this.waiting = false;
-    /** What is dragged, and from where in the window. @type {{handle: string, item: Item, x: number, y: number} | null} */
+    /**
+     * What is dragged, from where in the window, how large the picture is there, and what it snaps to.
+     * @type {{handle: string, item: Item, x: number, y: number, box: DOMRect, snap: Snap} | null}
+     */
     this.held = null;
     this.stage = html("div", { class: "eg-stage", title: this.help() });
     this.element = html("div", { class: "eg-panel eg-layout" }, this.stage);
@@ -54,8 +57,16 @@ class Editor {
     this.waiting = true;
     requestAnimationFrame(() => {
       this.waiting = false;
-      this.draw();
+      if (this.held) this.follow();
+      else this.draw();
     });
+  }
+
+  /** Bring what is dragged to its numbers; the rest of the picture stays. */
+  follow() {
+    const { width, height } = this.size;
+    const own = this.stage.querySelector(".eg-own");
+    if (own) placed(own, this.item(true), width, height);
   }
 
   help() {
@@ -116,11 +127,12 @@ class Editor {
     const handle = hit(item, x, y, near);
     if (!handle) return;
     this.stage.setPointerCapture(event.pointerId);
-    this.held = { handle, item, x: event.clientX, y: event.clientY };
-    const at = anchor(item, "move");
-    if (item.kind !== "point" || near(x, y, at)) return this.focus(handle);
-    // A point comes to where the picture is pressed.
     const box = this.stage.getBoundingClientRect();
+    this.held = { handle, item, x: event.clientX, y: event.clientY, box, snap: snapper(this.others()) };
+    this.focus(handle);
+    const at = anchor(item, "move");
+    if (item.kind !== "point" || near(x, y, at)) return;
+    // A point comes to where the picture is pressed.
     this.held.x -= (x - at[0]) * box.width;
     this.held.y -= (y - at[1]) * box.height;
     this.move(event);
@@ -129,11 +141,10 @@ class Editor {
   /** @param {PointerEvent} event */
   move(event) {
     if (!this.held) return;
-    const { handle, item, x, y } = this.held;
+    const { handle, item, x, y, box, snap } = this.held;
     // By how far the pointer went: the node itself may move under it.
-    const box = this.stage.getBoundingClientRect();
     const [dx, dy] = [(event.clientX - x) / box.width, (event.clientY - y) / box.height];
-    this.write(dragged(item, handle, dx, dy, event.altKey ? freely : snapper(this.others())), handle);
+    setWidgets(this.node, dragged(item, handle, dx, dy, event.altKey ? freely : snap));
   }
 
   up() {

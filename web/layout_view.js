@@ -1,6 +1,6 @@
 // @ts-check
 /** Draws boxes, points and outlines over a picture. */
-import { svg } from "./dom.js";
+import { filled, svg } from "./dom.js";
 import { HANDLES, anchor, rect } from "./layout_data.js";
 import { colorOf } from "./monitor_view.js";
 
@@ -20,7 +20,7 @@ export function drawn(items, picture, width, height, name) {
     ...(picture
       ? [svg("image", { href: picture, width, height, preserveAspectRatio: "none" })]
       : grid(width, height)),
-    ...items.flatMap((item) => (item.own ? own(item, width, height) : [ghost(item, width, height)])),
+    ...items.map((item) => group(item, width, height)),
   );
 }
 
@@ -37,33 +37,48 @@ function grid(width, height) {
  * @param {number} width
  * @param {number} height
  */
-function ghost(item, width, height) {
-  return svg("g", { class: "eg-ghost", style: `color:${colorOf(item.color)}` }, body(item, width, height), caption(item, width, height));
+function group(item, width, height) {
+  const kinds = { box: "eg-box", shift: "eg-box eg-outline", point: "eg-cross" };
+  const shape = svg(item.kind === "point" ? "path" : "rect", { class: kinds[/** @type {keyof typeof kinds} */ (item.kind)] });
+  const made = svg(
+    "g",
+    { class: item.own ? "eg-own" : "eg-ghost", style: `color:${colorOf(item.color)}` },
+    shape,
+    svg("text", { class: "eg-caption" }, item.label),
+    ...(item.own ? grips(item) : []),
+  );
+  placed(made, item, width, height);
+  return made;
 }
 
-/**
- * @param {Item} item
- * @param {number} width
- * @param {number} height
- */
-function own(item, width, height) {
-  const handles = Object.keys(HANDLES[item.kind]).map((name) => {
-    const [x, y] = anchor(item, name);
-    return svg("circle", {
+/** What an item is taken hold of by. @param {Item} item */
+const grips = (item) =>
+  Object.keys(HANDLES[item.kind]).map((name) =>
+    svg("circle", {
       class: name === "turn" ? "eg-grip eg-turn" : "eg-grip",
       "data-handle": name,
-      cx: x * width,
-      cy: y * height,
       r: name === "move" && item.kind !== "point" ? 3 : 5,
       tabindex: 0,
       role: "slider",
       "aria-label": `${item.label} ${name}`,
-      "aria-valuetext": Object.values(item.values).join(", "),
-    });
-  });
-  return [
-    svg("g", { style: `color:${colorOf(item.color)}` }, body(item, width, height), caption(item, width, height), ...handles),
-  ];
+    }),
+  );
+
+/**
+ * Bring the elements of an item to where it is: in a drag nothing else need be drawn.
+ * @param {Element} made
+ * @param {Item} item
+ * @param {number} width
+ * @param {number} height
+ */
+export function placed(made, item, width, height) {
+  const [shape, caption, ...handles] = made.children;
+  filled(shape, outline(item, width, height));
+  filled(caption, captioned(item, width, height));
+  for (const handle of handles) {
+    const [x, y] = anchor(item, handle.getAttribute("data-handle") ?? "");
+    filled(handle, { cx: x * width, cy: y * height, "aria-valuetext": Object.values(item.values).join(", ") });
+  }
 }
 
 /**
@@ -71,21 +86,17 @@ function own(item, width, height) {
  * @param {number} width
  * @param {number} height
  */
-function body(item, width, height) {
+function outline(item, width, height) {
   const { left, top, right, bottom } = rect(item);
-  const [x, y] = [(left + right) / 2, (top + bottom) / 2];
-  if (item.kind === "point") {
-    const [px, py] = [x * width, y * height];
-    return svg("path", { class: "eg-cross", d: `M${px - 12} ${py}H${px + 12}M${px} ${py - 12}V${py + 12}` });
-  }
-  return svg("rect", {
-    class: item.kind === "shift" ? "eg-box eg-outline" : "eg-box",
+  const [x, y] = [((left + right) / 2) * width, ((top + bottom) / 2) * height];
+  if (item.kind === "point") return { d: `M${x - 12} ${y}H${x + 12}M${x} ${y - 12}V${y + 12}` };
+  return {
     x: left * width,
     y: top * height,
     width: Math.max(0, right - left) * width,
     height: Math.max(0, bottom - top) * height,
-    transform: item.values.angle ? `rotate(${item.values.angle} ${x * width} ${y * height})` : undefined,
-  });
+    transform: item.values.angle ? `rotate(${item.values.angle} ${x} ${y})` : undefined,
+  };
 }
 
 /**
@@ -93,10 +104,9 @@ function body(item, width, height) {
  * @param {number} width
  * @param {number} height
  */
-function caption(item, width, height) {
+function captioned(item, width, height) {
   const { left, top } = rect(item);
   const below = item.kind === "point" ? 18 : 12;
   const x = Math.min(Math.max(left * width + 4, 2), width - 20);
-  const y = Math.min(Math.max(top * height + below, 12), height - 4);
-  return svg("text", { class: "eg-caption", x, y }, item.label);
+  return { x, y: Math.min(Math.max(top * height + below, 12), height - 4) };
 }

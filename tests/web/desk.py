@@ -31,6 +31,7 @@ REST = """async ([selectors, frames, patience]) => {
         .filter((widget) => widget.element?.classList.contains("eg-panel"))
         .filter((widget) => widget.element.style.display !== "none")
         .filter(() => LiteGraph.vueNodesMode || app.canvas.isNodeVisible(node))
+        .filter(({ options }) => !(options.hideOnZoom && app.canvas.low_quality))
         .map((widget) => widget.element));
     const last = (selector) => [...document.querySelectorAll(selector)].at(-1);
     const rect = (element) => {
