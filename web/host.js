@@ -90,27 +90,38 @@ api.addEventListener("execution_start", (/** @type {CustomEvent<{prompt_id: stri
 /** The workflow that was open when a prompt began. @param {string} prompt */
 export const ownerOf = (prompt) => owners.get(prompt) ?? workflowKey();
 
+/** Panels of all nodes. @type {Set<any>} */
+const panels = new Set();
+/**
+ * With more panels than this, those that cannot be used from afar hide there, as the frontend's
+ * text fields do: it moves each one in sight in every frame.
+ */
+const MOST_AFAR = 20;
+
 /**
  * Put an element below the widgets of a node. It has no value of its own and is not saved.
- *
- * The frontend moves each panel in sight in every frame. So what cannot be used from afar hides
- * there, as the frontend's own text fields do; what is looked at stays.
  * @param {any} node
  * @param {string} name
  * @param {HTMLElement} element
  * @param {() => number} height in pixels
- * @param {boolean} [afar] stays where the canvas shows no text
+ * @param {boolean} [afar] is there to be looked at, from afar too
  */
 export function addPanel(node, name, element, height, afar = false) {
   const widget = node.addDOMWidget(name, `eg_${name}`, element, {
     serialize: false,
-    hideOnZoom: !afar,
     margin: MARGIN,
     getMinHeight: () => height() + 2 * MARGIN,
     getMaxHeight: () => height() + 2 * MARGIN,
   });
+  Object.defineProperty(widget.options, "hideOnZoom", { get: () => !afar && panels.size > MOST_AFAR });
   // The workflow's list of values and the queued prompt each ask in their own place.
   widget.serialize = false;
+  panels.add(widget);
+  const removed = widget.onRemove;
+  widget.onRemove = () => {
+    panels.delete(widget);
+    removed?.call(widget);
+  };
   // The canvas scrolls and drags on what reaches it: a panel's own clicks must not.
   element.addEventListener("pointerdown", (event) => event.stopPropagation());
   refit(node);

@@ -16,6 +16,9 @@ export const HEIGHT = 3 * (TITLE + ROW + GAP) + AXIS;
 /** With more points than this, a line without dots is clearer. */
 const MOST_DOTS = 150;
 
+/** A colour as text, dark on light and light on dark. @param {string} color */
+const readable = (color) => `color-mix(in srgb, ${color} 50%, var(--eg-text))`;
+
 /** @param {number} color */
 export const colorOf = (color) => (color < 0 ? "var(--eg-text)" : `var(--eg-series-${color % 8})`);
 
@@ -86,7 +89,7 @@ function metric({ name, title, series, mark }, top, x, right) {
     svg(
       "text",
       { x: right, y: top + 10, class: "eg-value", "text-anchor": "end" },
-      ...last.map((one, i) => svg("tspan", { dx: i && 6, style: `fill:${one.color}` }, one.value)),
+      ...last.map((one, i) => svg("tspan", { dx: i && 6, style: `fill:${readable(one.color)}` }, one.value)),
     ),
     svg("line", { class: "eg-base", x1: LEFT, x2: right, y1: top + TITLE + ROW, y2: top + TITLE + ROW }),
     ...(mark === undefined
@@ -104,8 +107,10 @@ function metric({ name, title, series, mark }, top, x, right) {
 function curve({ name, color, points }, x, y) {
   const seen = points.filter((point) => Number.isFinite(point.y));
   const stroke = colorOf(color);
-  const line = seen.map((p, i) => `${i ? "L" : "M"}${x(p.x).toFixed(1)} ${y(p.y).toFixed(1)}`);
-  const edge = [...seen.map((p) => [p.x, p.high]), ...[...seen].reverse().map((p) => [p.x, p.low])];
+  // Where a step was taken several times, the line follows the last; the others stay dots.
+  const last = seen.filter((p, i) => seen[i + 1]?.x !== p.x);
+  const line = last.map((p, i) => `${i ? "L" : "M"}${x(p.x).toFixed(1)} ${y(p.y).toFixed(1)}`);
+  const edge = [...last.map((p) => [p.x, p.high]), ...[...last].reverse().map((p) => [p.x, p.low])];
   const dots = points.length > MOST_DOTS ? [] : seen;
   return [
     svg("polygon", {

@@ -17,6 +17,17 @@ PANELS = {
 }
 
 
+# Titles of nodes that lie on each other, headers included.
+OVERLAPPING = """() => {
+    const boxes = app.graph.nodes.map(({ title, pos: [x, y], size: [w, h] }) =>
+        ({ title, left: x, top: y - LiteGraph.NODE_TITLE_HEIGHT, right: x + w, bottom: y + h }));
+    const apart = (a, b) =>
+        a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+    return boxes.flatMap((a, i) =>
+        boxes.slice(0, i).filter((b) => !apart(a, b)).map((b) => [b.title, a.title]));
+}"""
+
+
 def kept(saved: dict) -> dict:
     """What a workflow says, without where its nodes stand."""
     return {node["id"]: (node["type"], node.get("widgets_values")) for node in saved["nodes"]}
@@ -29,6 +40,8 @@ def test_an_example_opens_whole_and_saves_the_same_values(desk: Desk, name: str)
     missing = "() => app.graph.nodes.filter((n) => !LiteGraph.registered_node_types[n.type])"
     notes = desk.run(f"{missing}.map((node) => node.type)")
     assert not set(notes) - {"MarkdownNote", "Note"}
+    # What their panels grew to included.
+    desk.comes(lambda: desk.run(OVERLAPPING), [])
     first = kept(desk.saved())
     desk.open(desk.saved())
     desk.comes(lambda: kept(desk.saved()), first)
