@@ -39,6 +39,7 @@ def test_it_holds_what_a_user_needs_and_nothing_else(packed: set[str]) -> None:
     parts = [Path(name).parts for name in packed]
     assert {first for first, *rest in parts if not rest} == FILES
     assert {first for first, *rest in parts if rest} == FOLDERS
+    assert not any(part[:2] == ("example_workflows", "api") for part in parts)
 
 
 def test_it_is_small(packed: set[str]) -> None:

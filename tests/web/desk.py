@@ -17,6 +17,8 @@ KNOWN = (
     *("Failed to load resource", "Content Security Policy", "Fetch API cannot load"),
     "graph accessed before initialization",
 )
+# Frontend 1.27 says so once while it loads: it sets a setting that it has not got yet.
+LOADING = "Cannot read properties of undefined (reading 'id')"
 # Far more than any of it takes: on a machine that draws two frames a second, all is slow.
 SECONDS = 120
 LOADING_SECONDS = 300
@@ -81,7 +83,9 @@ QUEUE = """() => new Promise((done, fail) => {
         then();
     };
     for (const [name, hear] of Object.entries(heard)) api.addEventListener(name, hear);
-    app.queuePrompt(0).then((queued) => queued || end(() => fail(new Error("refused"))));
+    const faults = () => Object.values(app.lastNodeErrors ?? {});
+    const refuse = () => fail(new Error(JSON.stringify(faults())));
+    app.queuePrompt(0).then(() => faults().length && end(refuse));
 })"""
 
 expect.set_options(timeout=1000 * SECONDS)
@@ -112,7 +116,13 @@ class Desk:
         """Open the window anew."""
         self.page.goto(f"http://{self.server.address}", timeout=1000 * LOADING_SECONDS)
         self.page.wait_for_function(READY, timeout=1000 * LOADING_SECONDS)
+        self.complaints[:] = [text for text in self.complaints if text != LOADING]
         self.rest()
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Of the frontend."""
+        return tuple(map(int, self.run("() => __COMFYUI_FRONTEND_VERSION__").split(".")))
 
     def rest(self, *selectors: str) -> list[dict[str, float]]:
         """Wait until nothing moves, and tell where the last of each selector lies, in one moment.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+import requests
+
 from tests.host.server import Server
 from tests.web.desk import Desk
 
@@ -64,6 +67,9 @@ TAKE = """name => {
 
 def taken(desk: Desk, name: str) -> None:
     """A blueprint on the canvas, connected to Shapes."""
+    listed = requests.get(f"http://{desk.server.address}/global_subgraphs", timeout=60)
+    if listed.status_code == 404:
+        pytest.skip("this ComfyUI has no blueprints yet")
     desk.run(TAKE, name)
     desk.run(CONNECT, SOURCES)
     desk.run(

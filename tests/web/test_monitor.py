@@ -91,7 +91,8 @@ def test_warnings_stand_where_the_curves_are(desk: Desk, values: dict, kind: str
 def test_an_error_of_the_run_is_said_on_the_node_as_text(desk: Desk) -> None:
     show(desk, [row(0)], prompt="broken", done=False)
     text = "the gradient is not finite <img src=x onerror=fail()>"
-    tell(desk, "execution_error", {"prompt_id": "broken", "exception_message": text})
+    error = {"prompt_id": "broken", "exception_message": text, "node_id": "1", "node_type": "any"}
+    tell(desk, "execution_error", {**error, "exception_type": "ValueError", "traceback": []})
     expect(desk.find('[data-kind="fault"]')).to_contain_text(text)
     expect(desk.find(".eg-notices img")).to_have_count(0)
 

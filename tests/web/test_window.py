@@ -40,8 +40,9 @@ def test_an_example_opens_whole_and_saves_the_same_values(desk: Desk, name: str)
     missing = "() => app.graph.nodes.filter((n) => !LiteGraph.registered_node_types[n.type])"
     notes = desk.run(f"{missing}.map((node) => node.type)")
     assert not set(notes) - {"MarkdownNote", "Note"}
-    # What their panels grew to included.
-    desk.comes(lambda: desk.run(OVERLAPPING), [])
+    # With what their panels grew to; older frontends have taller stock nodes.
+    if desk.version >= (1, 30):
+        desk.comes(lambda: desk.run(OVERLAPPING), [])
     first = kept(desk.saved())
     desk.open(desk.saved())
     desk.comes(lambda: kept(desk.saved()), first)
@@ -124,6 +125,8 @@ def test_it_fits_a_4k_screen(desk: Desk) -> None:
 
 
 def test_in_nodes_2_every_panel_is_there_and_the_curve_can_be_dragged(desk: Desk) -> None:
+    if desk.version < (1, 30):
+        pytest.skip("Nodes 2.0 of this frontend shows no extension's elements yet")
     desk.setting("Comfy.VueNodes.Enabled", True)
     try:
         show_all(desk)
