@@ -35,7 +35,6 @@ from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.inversion import Path, invert, psnr
 from guidance_core.references import Reference
 from guidance_core.rules.forward import Forward
-from guidance_core.rules.latent_update import LatentUpdate
 from guidance_core.rules.recording import Recording
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
@@ -53,7 +52,10 @@ TARGETS = ((0.3, 0.35), (0.7, 0.35), (0.3, 0.7), (0.7, 0.7), (0.5, 0.4), (0.65, 
 PLACING = PercentWindow(0.0, 0.5, "linear_down", 3.0)
 MOVING = PercentWindow(0.0, 0.9, "linear_down", 4.0)
 RESIZING = PercentWindow(0.2, 0.9)
-LOOKS = PercentWindow(0.15, 0.8)
+LOOKS = PercentWindow(0.2, 1.0, "linear_down", 3.0)
+MANY = PercentWindow(0.0, 0.7, value=2.5)
+# Layers of Shapes where nouns, and where colours, are seen in their objects alone.
+NOUNS, COLOURS = ("output.0.0", "output.1.0"), ("output.2.0",)
 LEFT, RIGHT = (0.02, 0.25, 0.48, 0.75), (0.52, 0.25, 0.98, 0.75)
 
 
@@ -237,7 +239,7 @@ def boxes(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     """Two objects, each in a box of its own."""
     source = desk.source(seeds, 2, FULL)
     energy = WeightedSum(
-        ((1.0, Box(tokens(source, 0), LEFT)), (1.0, Box(tokens(source, 1), RIGHT)))
+        ((1.0, Box(tokens(source, 0, COLOUR), LEFT)), (1.0, Box(tokens(source, 1, COLOUR), RIGHT)))
     )
 
     def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
@@ -251,16 +253,14 @@ def boxes(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
 
 
 def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
-    """The look of another picture, the place and outline of the source."""
+    """The look of another picture for an object whose colour the prompt leaves open.
+
+    Guidance begins when the place is decided, so that nothing else has to hold it.
+    """
     source = desk.source(seeds, 1, COLOURLESS)
     look = desk.source(seeds, 1, PLAIN, other=1000)
     words = tokens(source, 0, slice(1, 2))
-    energy = WeightedSum(
-        (
-            (1.0, Appearance(words, look.reference)),
-            (1.0, Shape(words, reference=source.reference)),
-        )
-    )
+    energy = Appearance(words, look.reference)
     names = [object_words(text, 0) for text in source.captions]
     there = [found(v, own) for v, own in zip(source.verdicts, names, strict=True)]
     looks = [found(v, own[1:]) for v, own in zip(look.verdicts, names, strict=True)]
@@ -284,13 +284,14 @@ def complete(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     source = desk.source(seeds, 3, PLAIN)
     text = source.captions[0]
     pairs = [[word(text, name) for name in object_words(text, k)] for k in range(3)]
-    binding = [
-        (1.0, Binding(tuple(own), tuple(w for other in pairs if other is not own for w in other)))
-        for own in pairs
-    ]
-    presence = (1.0, Presence(tuple(name for own in pairs for name in own)))
-    rule = LatentUpdate(WeightedSum((presence, *binding)), PercentWindow(0.0, 0.5, value=0.5))
-    guided = oracle.judge(source.painted([rule]))
+    others = lambda own: tuple(name for pair in pairs if pair is not own for name in pair)
+    energies = (
+        *(Binding(tuple(own), others(own), NOUNS[1:] + COLOURS) for own in pairs),
+        Presence(tuple(noun for _, noun in pairs), NOUNS),
+        Presence(tuple(colour for colour, _ in pairs), COLOURS),
+    )
+    energy = WeightedSum(tuple((1.0, part) for part in energies))
+    guided = verdicts(source, energy, MANY)
 
     def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
         names = [object_words(source.captions[i], k) for k in range(3)]
@@ -406,7 +407,7 @@ TASKS = (
     ),
     Task(
         "boxes for two objects",
-        f"two of Box, layout; {FORWARD} 3 to 0 at 0.5",
+        f"two of Box of the colour, layout; {FORWARD} 3 to 0 at 0.5",
         (
             Figure("objects with 80 % of their area inside", "inside", "share", 0.8),
             Figure("shows its caption", "kept", "share"),
@@ -415,8 +416,8 @@ TASKS = (
     ),
     Task(
         "swap appearance",
-        "Appearance of another picture of another prompt, Shape of the source, both of the noun; "
-        "Forward, relative, strength 1 from 0.15 to 0.8",
+        "Appearance of the noun in another picture of another prompt; Forward, relative, falling "
+        "from strength 3 at 0.2 to 0 at 1",
         (
             Figure("colour is the reference's", "colour", "share", 0.8),
             Figure("shape kept", "shape", "share", 0.8),
@@ -426,7 +427,8 @@ TASKS = (
     ),
     Task(
         "three objects",
-        "Presence and three of Binding; Latent Update, relative, strength 0.5 to 0.5",
+        "Presence of the nouns (layers output.0.0, output.1.0), Presence of the colours, three of "
+        "Binding (output.1.0, output.2.0); Forward, relative, strength 2.5 to 0.7",
         (Figure("complete, rightly coloured", "complete", "share", 1.3, relative=True),),
         complete,
     ),

@@ -318,8 +318,9 @@ def test_colours_fill_their_objects_in_the_default_layer_of_shapes():
         options = {"positive": cond, "negative": empty, "size": 16}
         latent = tiny.sample(guided, steps=6, cfg=4.0, **options)
         picture = vae.decode(latent)[0]
-    layers = layout(model.get_model_object("diffusion_model")).layers(request)
-    assert layers == ("output.2.0",)
+    known = layout(model.get_model_object("diffusion_model"))
+    assert known.layers(request) == ("output.2.0",)
+    assert known.layers(Features()) == ("output.2",)
     red = ((picture - torch.tensor([220, 50, 47]) / 255).square().sum(-1) < 0.1).float()
     (maps,) = seen[3][request]
     wanted = centroid(red[None, None])[0, 0]
