@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..guidance_core.energies.classifier import ClassLabel
 from ..guidance_core.energies.scheduled import Scheduled
 from ..guidance_core.energies.smoothed import Smoothed
 from ..guidance_core.energies.weighted_sum import WeightedSum
@@ -68,7 +69,26 @@ class CombineEnergies(io.ComfyNode):
             raise ValueError(
                 "at least one connected energy must have a weight other than 0, got none"
             )
-        return io.NodeOutput(WeightedSum(parts))
+        total = WeightedSum(parts)
+        label = _at_rest(total, 1.0)
+        if label is not None:
+            raise ValueError(
+                f"a negative weight pushes away from the label {label.label!r}, but with "
+                f"confidence {label.confidence:g} its energy is 0 where the label is seen, just "
+                "where it should push: set confidence to 1 in Energy: Classifier"
+            )
+        return io.NodeOutput(total)
+
+
+def _at_rest(energy: Any, weight: float) -> ClassLabel | None:
+    """A label in the energy that is pushed away from, yet rests where it is seen; None if none."""
+    if isinstance(energy, WeightedSum):
+        found = (_at_rest(part, weight * share) for share, part in energy.parts)
+        return next((label for label in found if label is not None), None)
+    if isinstance(energy, ClassLabel):
+        return energy if weight < 0 and energy.confidence < 1 else None
+    inner = getattr(energy, "energy", None)
+    return None if inner is None else _at_rest(inner, weight)
 
 
 class ScheduleEnergy(io.ComfyNode):

@@ -1,4 +1,4 @@
-"""What energy nodes share: pictures that come in, a weight and a mask at the end."""
+"""What energy nodes share: pictures that come in, a weight and a mask at the end, the output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from comfy_api.latest import io
 
 from ..guidance_core.energies.masked import Masked
 from ..guidance_core.energies.weighted_sum import WeightedSum
+from .sockets import Energy
 
+OUTPUTS = [Energy.Output(display_name="energy", tooltip="For a rule or the guided sampler.")]
 WEIGHT_TIP = (
     "Share of this energy when several are combined; a negative weight pushes away from the "
     "target. Alone, the 'relative' and 'cfg' scales ignore its size. TFG sums its energies with "
@@ -62,3 +64,17 @@ def pictures(image: torch.Tensor, name: str = "reference") -> torch.Tensor:
             "off with Split Image with Alpha"
         )
     return normal(image.movedim(-1, 1).float().clamp(0, 1))
+
+
+def reference_input(tip: str, **options: Any) -> io.Input:
+    """The picture that an energy compares with."""
+    return io.Image.Input("reference", tooltip=tip, **options)
+
+
+def fault_of(read: Any, text: str) -> str | None:
+    """What `read` says is wrong with a text, if anything."""
+    try:
+        read(text)
+    except ValueError as error:
+        return str(error)
+    return None

@@ -9,7 +9,13 @@ from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.schedules import Constant
 from energy_guidance.guidance_core.trace import Trace
-from energy_guidance.nodes import guides, network_guides
+from energy_guidance.nodes import (
+    guides_layout,
+    guides_measured,
+    guides_pixels,
+    guides_reference,
+    guides_seen,
+)
 from energy_guidance.nodes.combinators import CombineEnergies
 from energy_guidance.nodes.host import guide, networks, shapes
 
@@ -41,29 +47,27 @@ def energies() -> dict:
     camera = {"kernel": "bicubic", "blur": "motion", "blur_size": 5.0, "angle": 20.0}
     camera |= {"shrink": 2, "grey": True, "noise": 0.01, "simulate": True, "weight": 1.0}
     return {
-        "measurement": guides.EnergyMeasurement.execute(picture(), missing=area, **camera),
-        "image": guides.EnergyImage.execute(picture(), "features", 1.0, network=vit),
-        "clip": guides.EnergyCLIPImage.execute(clip, picture(), "spherical", 1, True, 0, 1.0),
-        "style": guides.EnergyStyle.execute(vit, picture(), "1, -1", 2.0, mask=area),
-        "palette": guides.EnergyPalette.execute("#ff0000 00ff00", 1.0),
-        "histogram": guides.EnergyPalette.execute("", 1.0, reference=picture()),
-        "smoothness": guides.EnergySmoothness.execute(True, 1.0, mask=area),
-        "area": network_guides.EnergySegmentation.execute(
+        "measurement": guides_measured.EnergyMeasurement.execute(picture(), missing=area, **camera),
+        "image": guides_reference.EnergyImage.execute(picture(), "features", 1.0, network=vit),
+        "clip": guides_reference.EnergyCLIPImage.execute(
+            clip, picture(), "spherical", 1, True, 0, 1.0
+        ),
+        "style": guides_reference.EnergyStyle.execute(vit, picture(), "1, -1", 2.0, mask=area),
+        "palette": guides_pixels.EnergyPalette.execute("#ff0000 00ff00", 1.0),
+        "histogram": guides_pixels.EnergyPalette.execute("", 1.0, reference=picture()),
+        "smoothness": guides_pixels.EnergySmoothness.execute(True, 1.0, mask=area),
+        "area": guides_layout.EnergySegmentation.execute(
             segmenter, "circle", "other", 1.0, area=area
         ),
-        "map": network_guides.EnergySegmentation.execute(
+        "map": guides_layout.EnergySegmentation.execute(
             segmenter, "", "other", 1.0, area=area * 2 / 255
         ),
-        "segmentation": network_guides.EnergySegmentation.execute(
+        "segmentation": guides_layout.EnergySegmentation.execute(
             segmenter, "", "other", 1.0, reference=picture()
         ),
-        "boxes": network_guides.EnergyDetection.execute(
-            detector, "circle: 0.1 0.2 0.5 0.6", 0, 1.0
-        ),
-        "structure": network_guides.EnergyStructure.execute(vit, picture(), "contrast", 0.07, 1.0),
-        "appearance": network_guides.EnergyStructure.execute(
-            vit, picture(), "appearance", 0.07, 1.0
-        ),
+        "boxes": guides_layout.EnergyDetection.execute(detector, "circle: 0.1 0.2 0.5 0.6", 0, 1.0),
+        "structure": guides_seen.EnergyStructure.execute(vit, picture(), "contrast", 0.07, 1.0),
+        "appearance": guides_seen.EnergyStructure.execute(vit, picture(), "appearance", 0.07, 1.0),
     }
 
 
@@ -104,17 +108,20 @@ def test_a_sum_of_guides_goes_through_the_model(parts) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: guides.EnergyImage.execute(torch.rand(1, 8, 8, 4), "l2", 1.0), "got 4 channels"),
-        (lambda: guides.palette("#12345"), "colors must be #rrggbb .*'#12345'"),
-        (lambda: guides.numbers("two"), "whole numbers"),
-        (lambda: network_guides.boxes_of("dog 0 0 1 1"), "one object a line"),
-        (lambda: network_guides.boxes_of(" \n"), "boxes is empty"),
         (
-            lambda: network_guides.EnergySegmentation.execute(None, "circle", "other", 1.0),
+            lambda: guides_reference.EnergyImage.execute(torch.rand(1, 8, 8, 4), "l2", 1.0),
+            "got 4 channels",
+        ),
+        (lambda: guides_pixels.palette("#12345"), "colors must be #rrggbb .*'#12345'"),
+        (lambda: guides_reference.numbers("two"), "whole numbers"),
+        (lambda: guides_layout.boxes_of("dog 0 0 1 1"), "one object a line"),
+        (lambda: guides_layout.boxes_of(" \n"), "boxes is empty"),
+        (
+            lambda: guides_layout.EnergySegmentation.execute(None, "circle", "other", 1.0),
             "an area or a reference picture, got neither",
         ),
         (
-            lambda: network_guides.EnergyFaceIdentity.execute(
+            lambda: guides_seen.EnergyFaceIdentity.execute(
                 None, picture(), "cosine", 1.0, reference_mask=torch.zeros(1, 128, 128)
             ),
             "reference_mask is empty",

@@ -7,12 +7,13 @@ import inspect
 import pytest
 import torch
 from energy_guidance.guidance_core.captures import Attention
+from energy_guidance.guidance_core.energies.scheduled import Scheduled
 from energy_guidance.guidance_core.presets import PRESETS
 from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.unified import Unified
 from energy_guidance.guidance_core.schedules import PercentWindow
-from energy_guidance.nodes import energies, ksampler, rules_published, rules_unified
+from energy_guidance.nodes import combinators, energies, ksampler, rules_published, rules_unified
 from energy_guidance.tests.host import probe
 
 ENERGY = probe.Nearness()
@@ -81,6 +82,23 @@ def test_a_label_that_is_pushed_away_never_rests():
     assert node.execute(network, "red", 1.0).args[0].confidence == 0.9
     ((weight, away),) = node.execute(network, "red", -2.0, confidence=0.5).args[0].parts
     assert (weight, away.confidence) == (-2.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda energy: energy, lambda energy: Scheduled(energy, PercentWindow())]
+)
+def test_a_sum_refuses_to_push_away_from_a_label_that_rests(wrap):
+    node, combine = energies.EnergyClassifier, combinators.CombineEnergies
+    rests, never, away = (
+        node.execute(Labelled(), "red", weight, confidence=confidence).args[0]
+        for weight, confidence in ((1.0, 0.9), (1.0, 1.0), (-1.0, 0.9))
+    )
+    with pytest.raises(ValueError, match=r"'red'.*confidence 0.9.*set confidence to 1"):
+        combine.execute(ENERGY, 1.0, -1.0, 1.0, 1.0, energy_2=wrap(rests))
+    with pytest.raises(ValueError, match="set confidence to 1"):
+        combine.execute(combine.execute(rests, 1.0, 1.0, 1.0, 1.0).args[0], -2.0, 1.0, 1.0, 1.0)
+    for energy, weight in ((rests, 1.0), (never, -1.0), (away, 1.0)):
+        combine.execute(wrap(energy), weight, 1.0, 1.0, 1.0)
 
 
 def test_the_guided_sampler_refines_by_descent_only_where_asked():
