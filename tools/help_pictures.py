@@ -3,11 +3,13 @@
     python -m tools.help_pictures http://127.0.0.1:8188 [EGEnergyColor ...]
 
 The ComfyUI must have this pack. Pages of nodes that an example uses show that example's thumbnail;
-the others show two pictures of the same seeds without guidance (left) and with it (right).
+the others show two pictures of the same seeds without guidance (left) and with it (right), or the
+diagram that the node draws.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ from PIL import Image
 from .thumbnails import EXAMPLES, QUALITY, pictures
 
 PAGES = Path(__file__).resolve().parents[1] / "web" / "docs"
-SIDE, GAP = 192, 6
+SIDE, GAP, WIDEST = 192, 6, 640
 # Which example shows what a node does; none of it is drawn here.
 OF_EXAMPLES = {
     "boxes": ("EGCombineEnergies", "EGEnergyBox", "EGSchedule"),
@@ -35,9 +37,6 @@ OF_EXAMPLES = {
     "style-from-image": ("EGEnergyPalette", "EGEnergyStyle", "EGLoadViT"),
     "text-guided": ("EGEnergyCLIPText", "EGGuidedKSampler", "EGLoadOpenCLIP", "EGLoadShapes"),
 }
-
-# What the others are drawn with: the energy or rule, and the prompt of the sampled picture.
-EMPTY, SCENE = "", "a big red circle and a small white square"
 
 Prompt = dict[str, dict[str, Any]]
 
@@ -105,35 +104,14 @@ def rule(kind: str, strength: float, **inputs: Any) -> dict[str, Any]:
 
 
 def drawn() -> dict[str, Prompt]:
-    """A comparison for each page that no example illustrates."""
+    """A comparison for each page that no example illustrates and whose effect can be seen."""
+    blue = {"energy": energy("Color", red=0.2, green=0.4, blue=0.9, share=0.2)}
+    plain = {"plain": blue["energy"]}
     backward = rule("Backward", 1.0, steps=1, optimiser="gd", learning_rate=0.01)
     forward = rule("Forward", 1.0)
-    triangle = sampled("other ", "shapes", "a big yellow triangle", 3, 1)
-    like = {"reference": ["other image", 0]}
-    record = node(
-        "EGRecordReference",
-        model=["shapes", 0],
-        positive=["other text", 0],
-        negative=["negative", 0],
-        latent_image=["other empty", 0],
-        seed=7,
-        steps=20,
-        cfg=4.0,
-        scheduler="normal",
-        denoise=1.0,
-        sampler_name="euler",
-        maps=True,
-        features=True,
-        layers="default",
-    )
-    kept = {**sampled("other ", "shapes", "a big green circle", 7, 2), "record": record}
-    inside = {"layers": "default", "reference": ["record", 0]}
-    tokens = lambda text, chosen: node("EGTokens", clip=["shapes", 1], prompt=text, words=chosen)
+    other = sampled("other ", "shapes", "a big yellow triangle", 3, 1)
+    like = energy("Image", distance="l2", reference=["other image", 0])
     red = "a big red circle"
-    class_of = {
-        "net": network("Classifier"),
-        "energy": energy("Classifier", network=["net", 0], label="circle", confidence=1.0),
-    }
     outline = {
         "white": node("SolidMask", value=1.0, width=40, height=96),
         "black": node("SolidMask", value=0.0, width=128, height=128),
@@ -145,143 +123,99 @@ def drawn() -> dict[str, Prompt]:
             y=16,
             operation="add",
         ),
+        "words": node("EGTokens", clip=["shapes", 1], prompt=red, words=red),
+        "energy": energy(
+            "Shape",
+            tokens=["words", 0],
+            outline=["mask", 0],
+            shift_x=0.0,
+            shift_y=0.0,
+            scale=1.0,
+            layers="default",
+        ),
     }
-    wide = {"schedule": ["when", 0]}
+    detected = {
+        "net": network("Detector"),
+        "energy": energy(
+            "Detection", network=["net", 0], boxes="circle: 0.05 0.05 0.5 0.5", seed=0
+        ),
+    }
     when = node("EGSchedule", start_percent=0.0, end_percent=0.4, curve="constant", points="")
-    return {
-        "EGEnergyColor": comparison(
-            {"energy": energy("Color", red=0.2, green=0.4, blue=0.9, share=0.2), "rule": backward},
-            EMPTY,
-        ),
-        "EGEnergyImage": comparison(
-            {**triangle, "energy": energy("Image", distance="l2", **like), "rule": backward}, EMPTY
-        ),
-        "EGEnergyCLIPImage": comparison(
-            {
-                **triangle,
-                "net": network("OpenCLIP"),
-                "energy": energy(
-                    "CLIPImage",
-                    **like,
-                    network=["net", 0],
-                    distance="spherical",
-                    cutouts=0,
-                    augment=False,
-                    seed=0,
-                ),
-                "rule": forward,
-            },
-            EMPTY,
-        ),
-        "EGEnergyStructure": comparison(
-            {
-                **triangle,
-                "net": network("ViT"),
-                "energy": energy(
-                    "Structure",
-                    **like,
-                    network=["net", 0],
-                    compare="self-similarity",
-                    temperature=0.07,
-                ),
-                "rule": forward,
-            },
-            EMPTY,
-        ),
-        "EGEnergyDetection": comparison(
-            {
-                "net": network("Detector"),
-                "energy": energy(
-                    "Detection", network=["net", 0], boxes="circle: 0.1 0.1 0.5 0.5", seed=0
-                ),
-                "rule": rule("Forward", 0.5),
-            },
-            "a big red circle",
-        ),
-        "EGEnergyShape": comparison(
-            {
-                **outline,
-                "words": tokens(red, red),
-                "energy": energy(
-                    "Shape",
-                    tokens=["words", 0],
-                    outline=["mask", 0],
-                    shift_x=0.0,
-                    shift_y=0.0,
-                    scale=1.0,
-                    layers="default",
-                ),
-                "rule": rule("Forward", 1.5),
-            },
-            red,
-        ),
-        "EGEnergyAppearance": comparison(
-            {
-                **kept,
-                "words": tokens(red, "circle"),
-                "energy": energy("Appearance", tokens=["words", 0], **inside),
-                "rule": forward,
-            },
-            red,
-        ),
-        "EGEnergyFeatureKeep": comparison(
-            {**kept, "energy": energy("FeatureKeep", **inside), "rule": forward}, red
-        ),
-        "EGEnergyBinding": comparison(
-            {
-                "words": tokens(SCENE, "red\ncircle"),
-                "rest": tokens(SCENE, "white\nsquare"),
-                "energy": energy(
-                    "Binding", tokens=["words", 0], others=["rest", 0], layers="default"
-                ),
-                "rule": rule("LatentUpdate", 0.25, iterations=1, every=1),
-            },
-            SCENE,
-        ),
-        "EGRuleManifold": comparison(
-            {**class_of, "rule": rule("Manifold", 1.0, projected=False)}, EMPTY
-        ),
-        "EGRulePosterior": comparison(
-            {**class_of, "rule": rule("Posterior", 1.0, residual_norm=False)}, EMPTY
-        ),
-        "EGRuleUnified": comparison(
-            {
-                **class_of,
-                "rule": rule(
-                    "Unified",
-                    1.0,
-                    preset="custom",
-                    rho=1.0,
-                    mu=0.5,
-                    iterations=4,
-                    gamma=0.0,
-                    samples=0,
-                    course="constant",
-                    residual_norm=False,
-                ),
-            },
-            EMPTY,
-        ),
-        "EGScheduleEnergy": comparison(
-            {
-                "net": class_of["net"],
-                "plain": class_of["energy"],
-                "when": when,
-                "energy": node("EGScheduleEnergy", energy=["plain", 0], **wide),
-                "rule": forward,
-            },
-            EMPTY,
-        ),
-        "EGSmoothEnergy": comparison(
-            {
-                "net": class_of["net"],
-                "plain": class_of["energy"],
-                "energy": node("EGSmoothEnergy", energy=["plain", 0], gamma=0.5, samples=2, seed=0),
-                "rule": forward,
-            },
-            EMPTY,
-        ),
+    timed = node("EGScheduleEnergy", energy=["plain", 0], schedule=["when", 0])
+    smooth = node("EGSmoothEnergy", energy=["plain", 0], gamma=0.5, samples=2, seed=0)
+    unified = rule(
+        "Unified",
+        1.0,
+        preset="custom",
+        rho=1.0,
+        mu=0.5,
+        iterations=4,
+        gamma=0.0,
+        samples=0,
+        course="constant",
+        residual_norm=False,
+    )
+    posterior = rule("Posterior", 1.0, residual_norm=False)
+    parts = {
+        "EGEnergyColor": {**blue, "rule": backward},
+        "EGEnergyImage": {**other, "energy": like, "rule": backward},
+        "EGEnergyDetection": {**detected, "rule": forward},
+        "EGRuleManifold": {**blue, "rule": rule("Manifold", 1.0, projected=False)},
+        "EGRulePosterior": {**blue, "rule": posterior},
+        "EGRuleUnified": {**blue, "rule": unified},
+        "EGScheduleEnergy": {**plain, "when": when, "energy": timed, "rule": forward},
+        "EGSmoothEnergy": {**plain, "energy": smooth, "rule": forward},
     }
+    shape = comparison({**outline, "rule": rule("Forward", 1.5)}, red)
+    return {**{name: comparison(part, "") for name, part in parts.items()}, "EGEnergyShape": shape}
+
+
+def plotted() -> dict[str, Prompt]:
+    """A run for each page of a node that draws a diagram itself."""
+    search = {"search": "strength", "width": 1, "rounds": 3, "max_recurrences": 1}
+    tune = node(
+        "EGTuneGuidance",
+        model=["shapes", 0],
+        positive=["negative", 0],
+        negative=["negative", 0],
+        latent_image=["latent", 0],
+        energy=["energy", 0],
+        seed=0,
+        seeds=2,
+        steps=10,
+        cfg=1.0,
+        sampler_name="euler",
+        scheduler="normal",
+        name="help",
+        decoder="rgb",
+        **search,
+    )
+    tuning = {
+        "shapes": node("EGLoadShapes"),
+        "negative": node("CLIPTextEncode", clip=["shapes", 1], text=""),
+        "latent": node("EmptyLatentImage", width=128, height=128, batch_size=2),
+        "energy": energy("Color", red=0.2, green=0.4, blue=0.9, share=0.2),
+        "tune": tune,
+        "save": node("SaveImage", images=["tune", 3], filename_prefix="help"),
+    }
+    return {
+        "EGPlotTrace": showing("text-guided", "EGPlotTrace"),
+        "EGShowAttention": showing("move-object", "EGShowAttention"),
+        "EGTuneGuidance": tuning,
+    }
+
+
+def showing(example: str, kind: str) -> Prompt:
+    """An example of one picture and few steps that saves what one of its nodes draws."""
+    text = (EXAMPLES / "api" / f"{example}.json").read_text(encoding="utf-8")
+    prompt: Prompt = json.loads(text)
+    (drawing,) = [key for key, part in prompt.items() if part["class_type"] == kind]
+    (saver,) = [part for part in prompt.values() if part["class_type"] == "SaveImage"]
+    saver["inputs"]["images"] = [drawing, 0]
+    quick = {"steps": 12, "batch_size": 1}
+    for part in prompt.values():
+        part["inputs"] |= {name: quick[name] for name in part["inputs"] if name in quick}
+    return prompt
 
 
 def side_by_side(images: list[Image.Image]) -> Image.Image:
@@ -294,14 +228,22 @@ def side_by_side(images: list[Image.Image]) -> Image.Image:
     return page
 
 
+def shrunk(image: Image.Image) -> Image.Image:
+    """At most so wide as a help page shows it."""
+    image.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
+    return image
+
+
 def main(address: str, *names: str) -> None:
     """Copy the thumbnails, draw the rest (or the pages that are named)."""
     for example in OF_EXAMPLES:
         shutil.copyfile(EXAMPLES / f"{example}.jpg", PAGES / f"{example}.jpg")
-    prompts = drawn()
+    diagrams = plotted()
+    prompts = {**drawn(), **diagrams}
     for name in names or prompts:
-        row = side_by_side(pictures(address, prompts[name]))
-        row.save(PAGES / f"{name}.jpg", quality=QUALITY)
+        images = pictures(address, prompts[name])
+        page = shrunk(images[0]) if name in diagrams else side_by_side(images)
+        page.save(PAGES / f"{name}.jpg", quality=QUALITY)
         print(name, flush=True)
 
 
