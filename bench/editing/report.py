@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from bench.editing.tasks import TASKS, Figure, Row
 
 COLUMNS = ("task", "figure", "asked", "unguided", "guided", "pictures", "steps", "settings")
+# A ratio of shares is told from this many pictures on that show what is asked, on either side.
+ENOUGH = 5
 UP = {"share": True, "mean": True, "median": False}
 
 
@@ -28,13 +30,14 @@ def asked(figure: Figure) -> str:
 
 
 def met(figure: Figure, rows: Sequence[Row]) -> bool | None:
-    """Whether the bound is met; None where there is none."""
+    """Whether the bound is met; None where there is none, or too few pictures to tell a ratio."""
     plain, guided = (value(figure, rows, side) for side in ("unguided", "guided"))
     reached = plain if guided is None else guided
     if figure.bound is None or reached is None:
         return None
     if figure.relative:
-        return reached > 0 and reached >= figure.bound * (plain or 0.0)
+        enough = max(reached, plain or 0.0) * len(rows) >= ENOUGH
+        return reached >= figure.bound * (plain or 0.0) if enough else None
     bound = figure.bound
     return reached >= bound if UP[figure.kind] else reached <= bound
 
@@ -46,7 +49,8 @@ def table(rows: Mapping[str, Sequence[Row]]) -> str:
         own = rows[task.name]
         for figure in task.figures:
             plain, guided = (_shown(value(figure, own, side)) for side in ("unguided", "guided"))
-            mark = {True: "", False: " (missed)", None: ""}[met(figure, own)]
+            unknown = " (too few)" if figure.relative else ""
+            mark = {True: "", False: " (missed)", None: unknown}[met(figure, own)]
             first = figure is task.figures[0]
             cells = (
                 *(task.name if first else "", figure.name, asked(figure)),
