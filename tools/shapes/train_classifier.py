@@ -37,13 +37,13 @@ def labels(drawn: list[scenes.Scene]) -> Tensor:
     return torch.tensor([[float(label in shown) for label in scenes.LABELS] for shown in names])
 
 
-def worn(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def worn(pictures: Tensor, generator: torch.Generator, fade: float = 0.6) -> Tensor:
     """Three in four pictures blurred (sigma to 3 pixels), faded into the ground, with noise."""
     draw = torch.rand(4, len(pictures), generator=generator)
     sigma = 0.2 + 3 * draw[0].square()
     soft = gaussian_blur2d(pictures, 13, torch.stack([sigma, sigma], 1))
     ground = torch.tensor(scenes.BACKGROUND).view(3, 1, 1) / 255
-    soft = torch.lerp(soft, ground, 0.6 * draw[1].view(-1, 1, 1, 1))
+    soft = torch.lerp(soft, ground, fade * draw[1].view(-1, 1, 1, 1))
     noise = torch.randn(pictures.shape, generator=generator)
     soft = soft + 0.1 * draw[2].view(-1, 1, 1, 1) * noise
     return torch.where(draw[3].view(-1, 1, 1, 1) < 0.75, soft, pictures)

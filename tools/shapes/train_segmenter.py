@@ -1,8 +1,9 @@
 """Train the segmenter of Shapes: which shape each pixel belongs to.
 
-    python -m tools.shapes.train_segmenter --steps 1500
+    python -m tools.shapes.train_segmenter --steps 2000
 
-Only clean scenes are shown, worn as for the classifier.
+Drawn scenes are shown, and blends of them with the blend of their maps, blurred and with noise at
+random: see `blends`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from guidance_core.networks import segmenter
 from guidance_core.shapes import scenes
 from tools.shapes import checkpoints
+from tools.shapes.blends import Blend, blends, mixed
 from tools.shapes.train_classifier import worn
 
 LABELS = ("background", *scenes.SHAPES)
@@ -35,18 +37,25 @@ def class_map(scene: scenes.Scene) -> Tensor:
     return classes
 
 
+def soft_map(blend: Blend) -> Tensor:
+    """The share of each label in each pixel: (labels, SIDE, SIDE)."""
+    maps = torch.stack([class_map(scene) for scene in blend.scenes])
+    return mixed(nn.functional.one_hot(maps, len(LABELS)).movedim(-1, 1).float(), blend.shares)
+
+
 def batch(step: int, size: int) -> tuple[Tensor, Tensor]:
-    """Pictures (B, 3, 128, 128) in [0, 1] and their class maps, a function of `step` alone."""
+    """Pictures (B, 3, 128, 128) in [0, 1] and their maps, a function of `step` alone."""
     generator = torch.Generator().manual_seed(50_000_000 + step)
-    drawn = [scenes.random_scene(generator) for _ in range(size)]
-    maps = torch.stack([class_map(scene) for scene in drawn])
-    return worn(scenes.render(drawn), generator), maps
+    drawn = blends(generator, size)
+    pictures = torch.stack([blend.picture() for blend in drawn])
+    maps = torch.stack([soft_map(blend) for blend in drawn])
+    return worn(pictures, generator, fade=0.0), maps
 
 
 def main() -> None:
     """Train, resuming from the last checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--out", type=Path, default=Path("out/shapes/segmenter.pt"))
@@ -65,7 +74,8 @@ def main() -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        right = (logits.argmax(1) == target)[target > 0].float().mean()
+        classes = target.argmax(1)
+        right = (logits.argmax(1) == classes)[classes > 0].float().mean()
         bar.set_postfix(loss=f"{loss.item():.3f}", objects=f"{right.item():.3f}", refresh=False)
         if (step + 1) % 200 == 0 or step + 1 == args.steps:
             checkpoints.save(args.out, step + 1, net=net, optimiser=optimiser)
