@@ -4,7 +4,7 @@
     python -m bench.guides --task sr4 --seeds 16
 
 Each finished batch is kept in bench/results/guides.json, so that a run that was stopped goes on
-where it was. Batches of other weights of Shapes are dropped.
+where it was. Batches of other weights of Shapes, or of other settings, are dropped.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,23 @@ from tqdm import tqdm
 from bench import records
 from bench.guides import report
 from bench.guides.tasks import TASKS, Figures, Task
-from bench.records import fingerprint, write
+from bench.records import MODEL, fingerprint, write
 from tools.demo import diffusers_host
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def read(path: Path, weights: str) -> list[dict[str, Any]]:
-    """Finished batches of these weights."""
-    return [row for row in records.read(path) if row["weights"] == weights]
+def identity(task: Task) -> dict[str, str]:
+    """What makes a task's batches comparable: the weights that take part, and the settings."""
+    guides = [f"{name}.safetensors" for name in task.networks]
+    weights = fingerprint(*MODEL, *guides)
+    return {"task": task.name, "weights": weights, "recipe": report.recipe(task)}
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Finished batches of today's weights and settings."""
+    known = [identity(task) for task in TASKS]
+    return [row for row in records.read(path) if any(one.items() <= row.items() for one in known)]
 
 
 def measured(model: diffusers_host.Shapes, task: Task, seed: int, batch: int) -> dict[str, Any]:
@@ -40,12 +49,13 @@ def measured(model: diffusers_host.Shapes, task: Task, seed: int, batch: int) ->
     settings = replace(task.settings, seed=seed, batch=batch)
     asked = task.asked(model, seed, batch)
     start = None if asked.start is None else model.encoded(asked.start)
+    drawn = partial(diffusers_host.sample, model, positive=asked.prompts, start=start)
     before = asked.before
     if before is None:
         plain = replace(settings, recurrences=1)
-        before = shown(model, diffusers_host.sample(model, [], plain, start=start))
+        before = shown(model, drawn([], plain))
     began = time.process_time()
-    after = shown(model, diffusers_host.sample(model, asked.rules, settings, start=start))
+    after = shown(model, drawn(asked.rules, settings))
     seconds = (time.process_time() - began) / batch
     figures = {"before": numbers(asked.judged(before)), "after": numbers(asked.judged(after))}
     return {"seconds": round(seconds, 2), **figures}
@@ -64,8 +74,7 @@ def numbers(figures: Figures) -> dict[str, list[float]]:
 
 def run(options: argparse.Namespace) -> None:
     """Sample what is missing, one row a batch."""
-    weights = fingerprint()
-    rows = read(options.results, weights)
+    rows = read(options.results)
     done = {(row["task"], row["seed"]) for row in rows}
     model = diffusers_host.load()
     tasks = [task for task in TASKS if task.name in options.task]
@@ -75,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
             continue
         bar.set_description(task.name)
         size = min(options.batch, options.seeds - seed)
-        row = {"weights": weights, "task": task.name, "seed": seed}
+        row = identity(task) | {"seed": seed}
         rows.append(row | measured(model, task, seed, size))
         write(options.results, rows)
 
@@ -101,8 +110,7 @@ def main() -> int:
     options = _options()
     if not options.render:
         run(options)
-    weights = fingerprint()
-    page = report.page(read(options.results, weights), weights)
+    page = report.page(read(options.results), fingerprint(*MODEL))
     options.page.write_text(page, encoding="utf-8")
     print(page)
     return 0

@@ -22,11 +22,14 @@ def page(rows: Sequence[Mapping[str, Any]], weights: str) -> str:
     lines = [
         "# What the guides do on Shapes",
         "",
-        f"Written by `make bench-guides`: the empty prompt, CFG 1, weights {weights}. The oracle "
-        "judges from pixels; no network",
-        "takes part. Before: the measured picture enlarged bicubically (restorations), the source "
+        f"Written by `make bench-guides`: CFG 1, weights {weights} (U-Net, VAE and text encoder). "
+        "Every picture has its own",
+        "seed and its own target (detection: every batch). The oracle judges from pixels; no "
+        "network takes part. Before: the",
+        "measured picture (restorations; enlarged bicubically where it is small), the source "
         "(translation), or the unguided",
-        "sample of the same seed. Figures are mean / median; seconds are those of one CPU core.",
+        "sample of the same seed, prompt and sampler. Figures are mean / median; seconds are those "
+        "of one CPU core.",
         "",
         HEAD,
         *(line for task, own in found if own for line in _lines(task, own)),
@@ -34,10 +37,15 @@ def page(rows: Sequence[Mapping[str, Any]], weights: str) -> str:
         *([f"Not measured with these weights yet: {', '.join(missing)}.", ""] if missing else []),
         "## Settings",
         "",
-        *(f"* {task.name}: {task.recipe}; {_sampler(task)}" for task, own in found if own),
+        *(f"* {task.name}: {recipe(task)}" for task, own in found if own),
         "",
     ]
     return "\n".join(lines)
+
+
+def recipe(task: Task) -> str:
+    """Energy, rule and sampler of a task, in words."""
+    return f"{task.recipe}; {_sampler(task)}"
 
 
 def joined(rows: Sequence[Mapping[str, Any]], when: str) -> Figures:
@@ -68,7 +76,7 @@ def _two(values: torch.Tensor) -> str:
 
 def _sampler(task: Task) -> str:
     own = task.settings
-    parts = [f"{own.steps} steps"]
+    parts = [f"{own.steps} steps", f"CFG {own.cfg:g}"]
     if own.denoise < 1:
         parts.append(f"denoise {own.denoise:g}")
     if own.recurrences > 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
 from typing import Any
 
 import torch
@@ -15,14 +14,13 @@ from torch.nn.functional import adaptive_max_pool2d, interpolate
 from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.energies.detection import Detection
 from guidance_core.energies.measurement import Measurement
-from guidance_core.energies.segmentation import LabelArea
-from guidance_core.energies.structure import Structure
+from guidance_core.energies.segmentation import Segmentation
 from guidance_core.energies.style import Style
-from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.networks import clip, detector, segmenter, vit
 from guidance_core.operators import Compose, GaussianBlur, Operator, Shrink
 from guidance_core.process import per_sample
 from guidance_core.rules.backward import Backward
+from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import PALETTE, SIDE, Item, Scene
@@ -33,9 +31,8 @@ from tools.demo.diffusers_host import WEIGHTS, Settings, Shapes, sample
 NOISE = 0.002  # of a measurement, in [0, 1]
 FILLING_RECURRENCES = 2
 RESTORING_STEPS, RESTORING_SAMPLER_STEPS = 2, 6
-SEGMENTATION_STRENGTH, DETECTION_STRENGTH, STYLE_STRENGTH, COLOUR_STRENGTH = 2.0, 4.0, 1.0, 1.0
-TRANSLATION_STRENGTH, STRUCTURE_WEIGHT, COLOUR_WEIGHT = 1.0, 1.0, 1.0
-GUIDED = Settings(steps=20, recurrences=2, end_percent=0.7)
+STRENGTH = 0.5  # of Rule: Forward, relative
+GUIDED = Settings(steps=20, eta=1.0)
 Figures = dict[str, Tensor]  # one number a picture
 
 
@@ -48,12 +45,14 @@ class Asked:
         judged: figures of pictures (B, 3, 128, 128), each of shape (B,).
         start: clean pictures to start from, where the settings' `denoise` is below 1.
         before: pictures to compare with; unguided ones of the same seeds where there are none.
+        prompts: one for all pictures, or one for each.
     """
 
     rules: Sequence[Rule]
     judged: Callable[[Tensor], Figures]
     start: Tensor | None = None
     before: Tensor | None = None
+    prompts: str | Sequence[str] = ""
 
 
 Ask = Callable[[Shapes, int, int], Asked]
@@ -71,6 +70,7 @@ class Task:
         met: whether figures before and after guidance hold the bound.
         asked: rules and judgement of a batch, of a model, its first seed and its size.
         settings: of the sampler; seed and batch are replaced.
+        networks: guide networks that take part.
     """
 
     name: str
@@ -80,6 +80,7 @@ class Task:
     met: Callable[[Figures, Figures], bool]
     asked: Ask
     settings: Settings
+    networks: tuple[str, ...] = ()
 
 
 def scenes_of(seed: int, batch: int, count: int | None = None) -> list[Scene]:
@@ -188,30 +189,30 @@ def _centre() -> Tensor:
     return missing
 
 
-def _pushed(energy: Energy, strength: float) -> list[Rule]:
-    """One step at the estimate, over the first 70 % of the noise schedule."""
-    window = PercentWindow(0.0, 0.7, value=strength)
-    return [Backward(energy, window, steps=1, optimiser="gd")]
+def _pushed(energy: Energy, strength: float = STRENGTH) -> list[Rule]:
+    """The gradient through the model, over the whole run."""
+    return [Forward(energy, PercentWindow(0.0, 1.0, value=strength))]
 
 
 def _segmented(model: Shapes, seed: int, batch: int) -> Asked:
-    """One object of a given shape (the same for the batch) in an area of each picture's own."""
-    shape = scenes.SHAPES[seed // batch % len(scenes.SHAPES)]
-    drawn = (scene.items[0] for scene in scenes_of(100 * seed, 100 * batch, count=1))
-    wanted = list(islice((item for item in drawn if item.shape == shape), batch))
-    areas = torch.stack([scenes.inside(item) for item in wanted])
+    """One object named by the prompt, where a map of each picture's own says."""
+    drawn = scenes_of(seed, batch, count=1)
+    areas = torch.stack([scenes.inside(scene.items[0]) for scene in drawn])
     network: Any = _network("segmenter", model.device)
+    numbers = [network.pixel_labels.index(scene.items[0].shape) for scene in drawn]
+    classes = areas * torch.tensor(numbers).view(-1, 1, 1)
 
     def judged(pictures: Tensor) -> Figures:
         return {"IoU": overlap(foreground(pictures), areas)}
 
-    energy = LabelArea(network, shape, areas.float().to(model.device))
-    return Asked(_pushed(energy, SEGMENTATION_STRENGTH), judged)
+    energy = Segmentation(network, classes.to(model.device))
+    return Asked(_pushed(energy), judged, prompts=[scene.caption() for scene in drawn])
 
 
 def _detected(model: Shapes, seed: int, batch: int) -> Asked:
-    """One object of a given shape in a given box, the same for the batch."""
-    (item,) = scenes_of(seed, 1, count=1)[0].items
+    """One object named by the prompt, in a box; the same for the batch."""
+    (scene,) = scenes_of(seed, 1, count=1)
+    (item,) = scene.items
     network: Any = _network("detector", model.device)
 
     def judged(pictures: Tensor) -> Figures:
@@ -220,7 +221,7 @@ def _detected(model: Shapes, seed: int, batch: int) -> Asked:
         return {"box IoU": torch.tensor(best)}
 
     energy = Detection(network, torch.tensor([item.box]) / SIDE, (item.shape,))
-    return Asked(_pushed(energy, DETECTION_STRENGTH), judged)
+    return Asked(_pushed(energy), judged, prompts=scene.caption())
 
 
 def box_overlap(one: Item, other: Item) -> float:
@@ -232,7 +233,7 @@ def box_overlap(one: Item, other: Item) -> float:
     return both / (area(a) + area(b) - both)
 
 
-def _coloured(make: Callable[[Shapes, Tensor], Energy], strength: float) -> Ask:
+def _coloured(make: Callable[[Shapes, Tensor], Energy]) -> Ask:
     """The colours of another scene."""
 
     def asked(model: Shapes, seed: int, batch: int) -> Asked:
@@ -241,7 +242,7 @@ def _coloured(make: Callable[[Shapes, Tensor], Energy], strength: float) -> Ask:
         def judged(pictures: Tensor) -> Figures:
             return {"palette distance": palette_distance(pictures, reference)}
 
-        return Asked(_pushed(make(model, reference.to(model.device)), strength), judged)
+        return Asked(_pushed(make(model, reference.to(model.device))), judged)
 
     return asked
 
@@ -255,10 +256,9 @@ def _translated(model: Shapes, seed: int, batch: int) -> Asked:
     """The structure of one scene in the colours of another, started from the first."""
     source = scenes.render(scenes_of(seed, batch, count=1))
     target = scenes.render(scenes_of(1000 + seed, batch, count=1))
-    network: Any = _network("vit", model.device)
-    structure = Structure(network, source.to(model.device))
+    network: Any = _network("segmenter", model.device)
+    structure = Segmentation(network, source.to(model.device))
     colour = ColorHistogram(target.to(model.device))
-    energy = WeightedSum(((STRUCTURE_WEIGHT, structure), (COLOUR_WEIGHT, colour)))
 
     def judged(pictures: Tensor) -> Figures:
         return {
@@ -266,7 +266,7 @@ def _translated(model: Shapes, seed: int, batch: int) -> Asked:
             "palette distance": palette_distance(pictures, target),
         }
 
-    return Asked(_pushed(energy, TRANSLATION_STRENGTH), judged, source, source)
+    return Asked([*_pushed(structure), *_pushed(colour)], judged, source, source)
 
 
 def _gained(before: Figures, after: Figures) -> bool:
@@ -281,7 +281,7 @@ def _halved(before: Figures, after: Figures) -> bool:
 
 RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
 POLYAK = f"Measurement, Backward relative 1, {RESTORING_STEPS} polyak steps, to the end"
-PUSH = "Backward relative {:g}, 1 gd step, until 70 %"
+PUSH = f"Forward relative {STRENGTH:g}, to the end"
 IMAGE_TO_IMAGE = Settings(steps=RESTORING_SAMPLER_STEPS, denoise=0.3)
 
 
@@ -303,50 +303,53 @@ TASKS = (
     ),
     Task(
         "segmentation",
-        "one object in an area",
-        "Segmentation by area, " + PUSH.format(SEGMENTATION_STRENGTH),
+        "one object of the prompt, by a map",
+        "Segmentation by a class map, " + PUSH,
         "IoU with the area 0.7 (median)",
         lambda before, after: bool(after["IoU"].median() >= 0.7),
         _segmented,
-        replace(GUIDED, recurrences=3),
+        GUIDED,
+        ("segmenter",),
     ),
     Task(
         "detection",
-        "one object, by a box",
-        "Detection, " + PUSH.format(DETECTION_STRENGTH),
+        "one object of the prompt, by a box",
+        "Detection, " + PUSH,
         "75 % hold an object of the shape with IoU 0.5",
         lambda before, after: bool((after["box IoU"] >= 0.5).float().mean() >= 0.75),
         _detected,
-        replace(GUIDED, recurrences=3),
+        GUIDED,
+        ("detector",),
     ),
     Task(
         "style",
         "the style of a scene",
-        "Style of CLIP block 2, " + PUSH.format(STYLE_STRENGTH),
+        "Style of CLIP block 2, " + PUSH,
         "palette distance halved (mean)",
         _halved,
-        _coloured(_style, STYLE_STRENGTH),
+        _coloured(_style),
         GUIDED,
+        ("open_clip",),
     ),
     Task(
         "colour",
         "the palette of a scene",
-        "Palette with a reference, " + PUSH.format(COLOUR_STRENGTH),
+        "Palette with a reference, " + PUSH,
         "palette distance halved (mean)",
         _halved,
-        _coloured(lambda model, reference: ColorHistogram(reference), COLOUR_STRENGTH),
+        _coloured(lambda model, reference: ColorHistogram(reference)),
         GUIDED,
     ),
     Task(
         "translation",
         "structure of one scene, palette of another",
-        f"{STRUCTURE_WEIGHT:g} Structure (ViT) and {COLOUR_WEIGHT:g} Palette, "
-        + PUSH.format(TRANSLATION_STRENGTH),
+        "Segmentation of the source and Palette, each " + PUSH,
         "contour IoU 0.75 (median), palette distance halved (mean)",
         lambda before, after: (
             _halved(before, after) and bool(after["contour IoU"].median() >= 0.75)
         ),
         _translated,
-        replace(GUIDED, steps=14, denoise=0.7),
+        replace(GUIDED, steps=18, denoise=0.9),
+        ("segmenter",),
     ),
 )

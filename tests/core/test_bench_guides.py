@@ -23,13 +23,20 @@ def drawn(*items: Item) -> torch.Tensor:
     return scenes.render([Scene((item,)) for item in items])
 
 
-def test_results_are_kept_by_weights_and_replaced_whole(tmp_path):
+def test_results_are_kept_by_weights_and_settings_and_replaced_whole(tmp_path):
     path = tmp_path / "deep" / "guides.json"
-    assert guides.read(path, "new") == []
-    rows = [{"weights": weights, "task": "sr4", "seed": 0} for weights in ("old", "new")]
-    guides.write(path, rows)
-    assert guides.read(path, "new") == rows[1:]
+    assert guides.read(path) == []
+    own = guides.identity(TASKS[0]) | {"seed": 0}
+    others = [own | {"weights": "old"}, own | {"recipe": "another"}, own | {"task": "another"}]
+    guides.write(path, [*others, own])
+    assert guides.read(path) == [own]
     assert [file.name for file in path.parent.iterdir()] == ["guides.json"]
+
+
+def test_a_task_depends_on_the_weights_that_take_part():
+    weights = {task.name: guides.identity(task)["weights"] for task in TASKS}
+    assert weights["sr4"] == weights["colour"] == guides.fingerprint(*guides.MODEL)
+    assert len({weights[name] for name in ("sr4", "segmentation", "detection", "style")}) == 4
 
 
 def test_moved_object_overlaps_in_part_and_an_absent_one_not_at_all():

@@ -195,14 +195,15 @@ def sample(
     rules: Sequence[Rule],
     settings: Settings,
     *,
-    positive: str = "",
+    positive: str | Sequence[str] = "",
     negative: str = "",
     start: Tensor | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Latents (B, 4, 16, 16) in the U-Net's units, from noise; `step` is called after each step.
 
-    Below `denoise` 1 they are made of the latents `start`, as image to image is in ComfyUI.
+    Below `denoise` 1 they are made of the latents `start`, as image to image is in ComfyUI. Several
+    positive prompts are one for each sample.
     """
     levels = NoiseLevels()
     whole = levels.normal(int(settings.steps / settings.denoise))
@@ -210,7 +211,8 @@ def sample(
     share = partial(ancestral_share, settings.eta)
     run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed, share=share)
     own = [resolved(rule, levels.at_percent) for rule in rules]
-    prompts = [model.encode([prompt]) for prompt in (positive, negative)]
+    asked = [positive] if isinstance(positive, str) else positive
+    prompts = [model.encode(texts) for texts in (asked, [negative])]
     plain = denoiser(model, *prompts, settings.cfg, energies_of(own).captures)
     steered = guided(own, plain, run)
 
