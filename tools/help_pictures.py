@@ -46,11 +46,6 @@ def node(kind: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": kind, "inputs": inputs}
 
 
-def network(kind: str) -> dict[str, Any]:
-    """A network of the pack's own."""
-    return node(f"EGLoad{kind}", file="shapes", architecture="auto")
-
-
 def sampled(prefix: str, model: str, text: str, seed: int, batch: int) -> Prompt:
     """A prompt, its sampler and its pictures; names begin with the prefix."""
     name = lambda part: [prefix + part, 0]
@@ -108,7 +103,6 @@ def drawn() -> dict[str, Prompt]:
     blue = {"energy": energy("Color", red=0.2, green=0.4, blue=0.9, share=0.2)}
     plain = {"plain": blue["energy"]}
     backward = rule("Backward", 1.0, steps=1, optimiser="gd", learning_rate=0.01)
-    forward = rule("Forward", 1.0)
     other = sampled("other ", "shapes", "a big yellow triangle", 3, 1)
     like = energy("Image", distance="l2", reference=["other image", 0])
     red = "a big red circle"
@@ -134,12 +128,6 @@ def drawn() -> dict[str, Prompt]:
             layers="default",
         ),
     }
-    detected = {
-        "net": network("Detector"),
-        "energy": energy(
-            "Detection", network=["net", 0], boxes="circle: 0.05 0.05 0.5 0.5", seed=0
-        ),
-    }
     when = node("EGSchedule", start_percent=0.0, end_percent=0.4, curve="constant", points="")
     timed = node("EGScheduleEnergy", energy=["plain", 0], schedule=["when", 0])
     smooth = node("EGSmoothEnergy", energy=["plain", 0], gamma=0.5, samples=2, seed=0)
@@ -147,8 +135,8 @@ def drawn() -> dict[str, Prompt]:
         "Unified",
         1.0,
         preset="custom",
-        rho=1.0,
-        mu=0.5,
+        rho=0.0,
+        mu=1.0,
         iterations=4,
         gamma=0.0,
         samples=0,
@@ -159,12 +147,11 @@ def drawn() -> dict[str, Prompt]:
     parts = {
         "EGEnergyColor": {**blue, "rule": backward},
         "EGEnergyImage": {**other, "energy": like, "rule": backward},
-        "EGEnergyDetection": {**detected, "rule": forward},
         "EGRuleManifold": {**blue, "rule": rule("Manifold", 1.0, projected=False)},
         "EGRulePosterior": {**blue, "rule": posterior},
         "EGRuleUnified": {**blue, "rule": unified},
-        "EGScheduleEnergy": {**plain, "when": when, "energy": timed, "rule": forward},
-        "EGSmoothEnergy": {**plain, "energy": smooth, "rule": forward},
+        "EGScheduleEnergy": {**plain, "when": when, "energy": timed, "rule": backward},
+        "EGSmoothEnergy": {**plain, "energy": smooth, "rule": backward},
     }
     shape = comparison({**outline, "rule": rule("Forward", 1.5)}, red)
     return {**{name: comparison(part, "") for name, part in parts.items()}, "EGEnergyShape": shape}
@@ -172,43 +159,22 @@ def drawn() -> dict[str, Prompt]:
 
 def plotted() -> dict[str, Prompt]:
     """A run for each page of a node that draws a diagram itself."""
-    search = {"search": "strength", "width": 1, "rounds": 3, "max_recurrences": 1}
-    tune = node(
-        "EGTuneGuidance",
-        model=["shapes", 0],
-        positive=["negative", 0],
-        negative=["negative", 0],
-        latent_image=["latent", 0],
-        energy=["energy", 0],
-        seed=0,
-        seeds=2,
-        steps=10,
-        cfg=1.0,
-        sampler_name="euler",
-        scheduler="normal",
-        name="help",
-        decoder="rgb",
-        **search,
+    traced = drawn()["EGEnergyColor"]
+    plot = node(
+        "EGPlotTrace", trace=["guided", 1], after=["after latent", 0], width=640, height=640
     )
-    tuning = {
-        "shapes": node("EGLoadShapes"),
-        "negative": node("CLIPTextEncode", clip=["shapes", 1], text=""),
-        "latent": node("EmptyLatentImage", width=128, height=128, batch_size=2),
-        "energy": energy("Color", red=0.2, green=0.4, blue=0.9, share=0.2),
-        "tune": tune,
-        "save": node("SaveImage", images=["tune", 3], filename_prefix="help"),
-    }
+    save = node("SaveImage", images=["plot", 0], filename_prefix="help")
     return {
-        "EGPlotTrace": showing("text-guided", "EGPlotTrace"),
+        "EGPlotTrace": {**traced, "plot": plot, "save": save},
         "EGShowAttention": showing("move-object", "EGShowAttention"),
-        "EGTuneGuidance": tuning,
     }
 
 
 def showing(example: str, kind: str) -> Prompt:
     """An example of one picture and few steps that saves what one of its nodes draws."""
     text = (EXAMPLES / "api" / f"{example}.json").read_text(encoding="utf-8")
-    prompt: Prompt = json.loads(text)
+    whole: Prompt = json.loads(text)
+    prompt = {key: part for key, part in whole.items() if part["class_type"] != "PreviewImage"}
     (drawing,) = [key for key, part in prompt.items() if part["class_type"] == kind]
     (saver,) = [part for part in prompt.values() if part["class_type"] == "SaveImage"]
     saver["inputs"]["images"] = [drawing, 0]
