@@ -48,7 +48,7 @@ class Embedded:
             batch=job.batch,
             steps=job.steps,
             recurrences=job.column.recurrences,
-            end_percent=plan.END_PERCENT,
+            end_percent=job.task.end_percent,
             eta=1.0,  # euler_ancestral, as in the examples
         )
         latents = diffusers_host.sample(self.model, self._rules(job), settings, step=step)
@@ -63,7 +63,7 @@ class Embedded:
         if not job.column.strength:
             return []
         energy = _energy(job.task, self.model.device)
-        window = PercentWindow(0.0, plan.END_PERCENT, value=job.column.strength)
+        window = PercentWindow(0.0, job.task.end_percent, value=job.column.strength)
         steps = job.column.backward_steps
         return [
             Forward(energy, window),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from guidance_core.shapes.oracle import Verdict
 
 STRENGTH = 0.6
+STRENGTH_TWICE = 0.5  # where every step is taken twice
 CONFIDENCE = 0.9  # the default of the node
-END_PERCENT = 1.0
 BACKWARD_STEPS = 2
 
 
@@ -20,11 +20,13 @@ class Task:
         name: name in the report.
         target: a label of the classifier, or a sentence.
         network: the guide network that judges while sampling: `classifier` or `clip`.
+        end_percent: where guidance ends; a sentence has no confidence at which it rests.
     """
 
     name: str
     target: str
     network: str
+    end_percent: float = 1.0
 
     def satisfied(self, verdict: Verdict) -> bool:
         """Whether some whole object is all that the target says (articles aside)."""
@@ -45,13 +47,13 @@ class Column:
 TASKS = (
     Task("colour", "red", "classifier"),
     Task("shape", "circle", "classifier"),
-    Task("sentence", "a big blue square", "clip"),
+    Task("sentence", "a big blue square", "clip", end_percent=0.8),
 )
 COLUMNS = (
     Column("unguided", 0.0),
     Column("forward", STRENGTH),
     Column("forward+backward", STRENGTH, BACKWARD_STEPS),
-    Column("forward+backward+recurrence", STRENGTH, BACKWARD_STEPS, recurrences=2),
+    Column("forward+backward+recurrence", STRENGTH_TWICE, BACKWARD_STEPS, recurrences=2),
 )
 
 
