@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -92,10 +92,9 @@ class Shape:
 
     def _outlines(self, estimate: Estimate, layers: list[Tensor]) -> list[Tensor]:
         """Hard masks for each layer and word, (B, W or 1, h, w)."""
-        if self.outline is not None:
-            outline = self.outline
+        if self.reference is None:
+            outline = cast(Tensor, self.outline)
             return [(mask_at(outline, maps)[:, None] >= 0.5).to(maps) for maps in layers]
-        assert self.reference is not None
         values = estimate.capture(self.request)
         there = self.reference.like(values, float(estimate.sigma[0]), self.request)
         recorded = word_maps(there, self.request, self.words)

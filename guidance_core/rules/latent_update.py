@@ -107,20 +107,19 @@ class LatentUpdate:
 
         The last two, of shape (B,), are those before the change.
         """
-        step, first = torch.zeros_like(x), None
+        step, seen = torch.zeros_like(x), list[tuple[Estimate, Tensor, Tensor]]()
         for _ in range(self.iterations):
             with run.positive_alone() if self._alone else nullcontext():
                 estimate, energy, grad = through_model(
                     self.energy, denoise, x + step, sigma, rule="LatentUpdate"
                 )
-            first = first or (estimate, energy, norm(grad))
+            if not seen:
+                seen.append((estimate, energy, norm(grad)))
             size = strength * fade(energy, self.stop).to(sigma)
             if not size.any():
-                whole = None if self._alone else estimate
-                return step, first[0], whole, first[1], first[2]
+                return step, seen[0][0], None if self._alone else estimate, *seen[0][1:]
             step = step - self._scaled(grad, sigma, run.alpha(sigma)) * per_sample(size, grad)
-        assert first is not None
-        return step, first[0], None, first[1], first[2]
+        return step, seen[0][0], None, *seen[0][1:]
 
     def _scaled(self, grad: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:
         if self.scale == "absolute":
