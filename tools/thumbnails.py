@@ -1,6 +1,7 @@
 """Draw the thumbnails of example_workflows/ by running their API forms on a ComfyUI.
 
-    python -m tools.thumbnails http://127.0.0.1:8188
+    python -m tools.thumbnails http://127.0.0.1:8188              # all of them
+    python -m tools.thumbnails http://127.0.0.1:8188 inpainting   # only these
 
 The ComfyUI must have this pack. Each thumbnail is what the example's Save Image node saves, its
 pictures side by side.
@@ -57,9 +58,10 @@ def sheet(images: list[Image.Image]) -> Image.Image:
     return page
 
 
-def main(address: str) -> None:
-    """Write one thumbnail per example."""
-    for file in sorted((EXAMPLES / "api").glob("*.json")):
+def main(address: str, *names: str) -> None:
+    """Write one thumbnail per example, or only those of some names."""
+    files = [EXAMPLES / "api" / f"{name}.json" for name in names]
+    for file in files or sorted((EXAMPLES / "api").glob("*.json")):
         prompt = json.loads(file.read_text(encoding="utf-8"))
         target = EXAMPLES / f"{file.stem}.jpg"
         sheet(pictures(address, prompt)).save(target, quality=QUALITY)
@@ -67,4 +69,4 @@ def main(address: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
