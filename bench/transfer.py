@@ -27,6 +27,7 @@ from tools import environment, hosts
 RESULTS = hosts.CHECKOUT / "bench" / "results" / "transfer.json"
 STEPS = (20, 50, 100)
 MIXTURE, DRAWS = "mixture", 1000
+NO_WEIGHTS = "none"  # the mixture is a formula
 AT = 30  # steps of the comparison of samplers
 SAMPLERS = (
     *("euler", "dpmpp_2m", "uni_pc", "euler_ancestral", "dpmpp_sde"),
@@ -73,7 +74,8 @@ def run(options: argparse.Namespace) -> None:
     for target, seed in jobs:
         batch = DRAWS if target == MIXTURE else options.batch
         for sampler, steps, guided in plan():
-            row = {"weights": weights, "sampler": sampler, "steps": steps, "guided": guided}
+            row = {"sampler": sampler, "steps": steps, "guided": guided}
+            row |= {"weights": NO_WEIGHTS if target == MIXTURE else weights}
             row |= {"target": target, "seed": seed, "batch": batch}
             if key(row) in done or sampler not in options.samplers:
                 continue

@@ -169,7 +169,8 @@ def main() -> int:
     weights = fingerprint(*GUIDED)
     rows = [row for row in read(options.results) if row["weights"] == weights]
     cells = report.cells(report.shared([row for row in rows if row["budget"] == options.budget]))
-    others = [row for row in read(transfer.RESULTS) if row["weights"] == weights]
+    valid = (weights, transfer.NO_WEIGHTS)
+    others = [row for row in read(transfer.RESULTS) if row["weights"] in valid]
     more = transfer.section(others)
     options.page.write_text(report.page(cells, options.budget, weights, more), encoding="utf-8")
     report.plot(cells, options.page.with_suffix(".png"))
