@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -41,6 +44,22 @@ def placed(pictures: Tensor, network: nn.Module) -> Tensor:
     """Pictures in the dtype and on the device of a network's weights."""
     weight = next(network.parameters(), None)
     return pictures if weight is None else pictures.to(weight)
+
+
+def squared(
+    image: Tensor, side: int, mean: Tensor | Sequence[float], std: Tensor | Sequence[float]
+) -> Tensor:
+    """Pictures (B, 3, H, W) in [0, 1] as a transformer wants them: (B, 3, side, side), normalised.
+
+    Arguments:
+        image: the pictures; other proportions are squeezed to a square.
+        side: in pixels.
+        mean: of each channel, shape (3, 1, 1) or three numbers, in units of [0, 1].
+        std: likewise.
+    """
+    small = interpolate(image, (side, side), mode="bicubic", antialias=True, align_corners=False)
+    centre, spread = (torch.as_tensor(part).to(small).view(3, 1, 1) for part in (mean, std))
+    return (small - centre) / spread
 
 
 def square_around(mask: Tensor) -> tuple[slice, slice]:

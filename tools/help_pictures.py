@@ -2,41 +2,22 @@
 
     python -m tools.help_pictures http://127.0.0.1:8188 [EGEnergyColor ...]
 
-The ComfyUI must have this pack. Pages of nodes that an example uses show that example's thumbnail;
-the others show two pictures of the same seeds without guidance (left) and with it (right), or the
-diagram that the node draws.
+The ComfyUI must have this pack. Pages of nodes that an example uses show that example's thumbnail
+(`tools.thumbnails` puts it there); the others show two pictures of the same seeds without guidance
+(left) and with it (right), or the diagram that the node draws.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from .thumbnails import EXAMPLES, QUALITY, pictures
+from .thumbnails import EXAMPLES, PAGES, QUALITY, pictures
 
-PAGES = Path(__file__).resolve().parents[1] / "web" / "docs"
 SIDE, GAP, WIDEST = 192, 6, 640
-# Which example shows what a node does; none of it is drawn here.
-OF_EXAMPLES = {
-    "boxes": ("EGCombineEnergies", "EGEnergyBox", "EGSchedule"),
-    "classifier-guided": ("EGApplyGuidance", "EGEnergyClassifier", "EGLoadClassifier"),
-    "deblurring": ("EGEnergyMeasurement", "EGRuleBackward"),
-    "edit-picture": ("EGEditDirection", "EGInvert"),
-    "keep-layout": ("EGEnergyAttentionKeep",),
-    "missing-object": ("EGEnergyPresence", "EGRuleLatentUpdate"),
-    "move-object": ("EGEnergyPosition", "EGRecordReference", "EGTokens", "EGRuleForward"),
-    "recurrent": ("EGRecurrentSampler",),
-    "resize-object": ("EGEnergySize",),
-    "segmentation-guided": ("EGEnergySegmentation", "EGLoadSegmenter"),
-    "several-guides": ("EGEnergySmoothness",),
-    "style-from-image": ("EGEnergyPalette", "EGEnergyStyle", "EGLoadViT"),
-    "text-guided": ("EGEnergyCLIPText", "EGGuidedKSampler", "EGLoadOpenCLIP", "EGLoadShapes"),
-}
 
 Prompt = dict[str, dict[str, Any]]
 
@@ -201,9 +182,7 @@ def shrunk(image: Image.Image) -> Image.Image:
 
 
 def main(address: str, *names: str) -> None:
-    """Copy the thumbnails, draw the rest (or the pages that are named)."""
-    for example in OF_EXAMPLES:
-        shutil.copyfile(EXAMPLES / f"{example}.jpg", PAGES / f"{example}.jpg")
+    """Draw the pictures of all pages that have one of their own, or of those that are named."""
     diagrams = plotted()
     prompts = {**drawn(), **diagrams}
     for name in names or prompts:

@@ -4,7 +4,7 @@
     python -m tools.thumbnails http://127.0.0.1:8188 inpainting   # only these
 
 The ComfyUI must have this pack. Each thumbnail is what the example's Save Image node saves, its
-pictures side by side.
+pictures side by side. Help pages in web/docs/ that show one get a copy: they are served from there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 from PIL import Image
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "example_workflows"
-HELP = EXAMPLES.parent / "web" / "docs"
+PAGES = EXAMPLES.parent / "web" / "docs"
 COLUMNS, SIDE, QUALITY = 2, 256, 88
 
 
@@ -63,12 +63,13 @@ def sheet(images: list[Image.Image]) -> Image.Image:
 def main(address: str, *names: str) -> None:
     """Write one thumbnail per example, or only those of some names."""
     files = [EXAMPLES / "api" / f"{name}.json" for name in names]
+    shown = "".join(page.read_text(encoding="utf-8") for page in PAGES.glob("*.md"))
     for file in files or sorted((EXAMPLES / "api").glob("*.json")):
         prompt = json.loads(file.read_text(encoding="utf-8"))
         target = EXAMPLES / f"{file.stem}.jpg"
         sheet(pictures(address, prompt)).save(target, quality=QUALITY)
-        if (HELP / target.name).exists():  # a help page shows it too
-            shutil.copyfile(target, HELP / target.name)
+        if f"({target.name})" in shown:
+            shutil.copyfile(target, PAGES / target.name)
         print(target)
 
 

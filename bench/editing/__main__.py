@@ -20,11 +20,10 @@ from tqdm import tqdm
 
 from bench.editing import report
 from bench.editing.tasks import TASKS, Desk, Row, Task
-from bench.records import fingerprint
+from bench.records import MODEL, fingerprint
 from tools.demo import diffusers_host
 
 ROOT = Path(__file__).resolve().parents[2]
-PAINT = ("text_encoder", "unet", "vae")  # guides do not take part
 BATCH = 8
 
 Batches = dict[str, dict[str, Any]]
@@ -103,7 +102,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Run, then render."""
     options = _options()
-    weights = fingerprint(*PAINT)
+    weights = fingerprint(*MODEL)
     batches = read(options.results, weights) if options.render else run(options, weights)
     rows = rows_of(batches)
     options.page.write_text(report.page(rows, weights), encoding="utf-8")

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import normalize
 
 from ..features import Look
+from ..pictures import squared
 from . import weights
 
 # Tried in this order when the architecture is "auto" and the file does not say.
@@ -73,9 +74,7 @@ class ClipNetwork(nn.Module):
         return Look(normalize(seen["image_features"], dim=-1), seen["image_intermediates"])
 
     def _prepared(self, image: Tensor) -> Tensor:
-        size = (self.input_size, self.input_size)
-        image = interpolate(image, size, mode="bicubic", antialias=True, align_corners=False)
-        return (image - self.mean) / self.std
+        return squared(image, self.input_size, self.mean, self.std)
 
     def encode_text(self, texts: list[str]) -> Tensor:
         """Unit embeddings (N, D) of sentences."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from ..features import Tokens
+from ..pictures import squared
 from . import weights
 
 # Tried in this order when the architecture is "auto" and the file does not say.
@@ -74,9 +74,7 @@ class ViTNetwork(nn.Module):
         )
 
     def _prepared(self, image: Tensor) -> Tensor:
-        size = (self.input_size, self.input_size)
-        image = interpolate(image, size, mode="bicubic", antialias=True, align_corners=False)
-        return (image - self.mean) / self.std
+        return squared(image, self.input_size, self.mean, self.std)
 
 
 def load(path: str | Path, architecture: str = "auto") -> ViTNetwork:

@@ -6,15 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import normalize
 
 from ...guidance_core.features import Look
+from ...guidance_core.pictures import squared
 from ...guidance_core.process import full_precision
 from .networks import PATCHER
-
-KIND = "clip_vision_model"
 
 
 class VisionNetwork(nn.Module):
@@ -31,24 +29,20 @@ class VisionNetwork(nn.Module):
 
     def __init__(self, vision: Any) -> None:
         super().__init__()
-        kind = getattr(vision, "model_type", KIND)
-        projection = getattr(vision.model, "visual_projection", None)
-        if kind != KIND or not isinstance(projection, nn.Module):
+        # The host's SigLIP has a function that does nothing in its place, its DINO none.
+        if not isinstance(getattr(vision.model, "visual_projection", None), nn.Module):
             raise ValueError(
-                f"expected a CLIP vision model with a projection (ViT-L, ViT-H, bigG), got {kind}: "
-                "choose a file such as CLIP-ViT-H-14-laion2B-s32B-b79K in Load CLIP Vision"
+                "expected a CLIP vision model with a projection (ViT-L, ViT-H, bigG), this one has "
+                "none: choose a file such as CLIP-ViT-H-14-laion2B-s32B-b79K in Load CLIP Vision"
             )
         self.network, self.name = vision.model, "the CLIP vision model"
         self.input_size: int = vision.image_size
-        # Clones: what is made in inference mode cannot be saved for a gradient.
-        with torch.inference_mode(False):
-            self.register_buffer("mean", _channels(vision.image_mean), persistent=False)
-            self.register_buffer("std", _channels(vision.image_std), persistent=False)
+        self.mean, self.std = tuple(vision.image_mean), tuple(vision.image_std)
         setattr(self, PATCHER, vision.patcher)
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Unit embeddings (B, D) of pictures (B, 3, H, W) in [0, 1], squeezed to a square."""
-        return self.look(image).embedding
+        return self._embedding(self._seen(image, None))
 
     def blocks(self, image: Tensor) -> list[Tensor]:
         """Feature maps (B, D, h, w) of every block (the class token left out)."""
@@ -56,18 +50,18 @@ class VisionNetwork(nn.Module):
 
     def look(self, image: Tensor) -> Look:
         """Embedding and feature maps of pictures (B, 3, H, W) in [0, 1], in one forward pass."""
-        size = (self.input_size, self.input_size)
-        pixels = interpolate(
-            full_precision(image), size, mode="bicubic", antialias=True, align_corners=False
-        )
-        pixels = (pixels - self.mean.to(pixels)) / self.std.to(pixels)
+        seen = self._seen(image, "all")
+        return Look(self._embedding(seen), _maps(seen[1]))
+
+    def _seen(self, image: Tensor, hidden: str | None) -> tuple[Any, ...]:
+        """What the host's model gives: of hidden states all or none, and the embedding, third."""
+        pixels = squared(full_precision(image), self.input_size, self.mean, self.std)
         with _kept_inputs(self.network):
-            _, hidden, embedding, _ = self.network(pixel_values=pixels, intermediate_output="all")
-        return Look(normalize(full_precision(embedding), dim=-1), _maps(hidden))
+            return self.network(pixel_values=pixels, intermediate_output=hidden)
 
-
-def _channels(values: list[float]) -> Tensor:
-    return torch.tensor(values).view(3, 1, 1)
+    @staticmethod
+    def _embedding(seen: tuple[Any, ...]) -> Tensor:
+        return normalize(full_precision(seen[2]), dim=-1)
 
 
 def _maps(hidden: Tensor) -> list[Tensor]:

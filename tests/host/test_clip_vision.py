@@ -33,14 +33,18 @@ CONFIG = {
 }
 
 
-@pytest.fixture
-def vision(tmp_path):
-    file = tmp_path / "config.json"
-    file.write_text(json.dumps(CONFIG), encoding="utf-8")
+def model_of(config, folder):
+    file = folder / "config.json"
+    file.write_text(json.dumps(config), encoding="utf-8")
     with torch.inference_mode():
         model = comfy.clip_vision.ClipVisionModel(str(file))
         _filled(model.model)
     return model
+
+
+@pytest.fixture
+def vision(tmp_path):
+    return model_of(CONFIG, tmp_path)
 
 
 def guide_of(vision):
@@ -88,9 +92,10 @@ def test_it_guides_and_is_left_as_it_was(parts, vision) -> None:  # noqa: F811
     assert not any(part._forward_pre_hooks for part in vision.model.modules())
 
 
-def test_other_vision_models_are_refused(vision) -> None:
-    vision.model_type = "siglip_vision_model"
-    with pytest.raises(
-        ValueError, match=r"expected a CLIP vision model .* got siglip_vision_model"
-    ):
-        guide_of(vision)
+@pytest.mark.parametrize("kind", ["siglip_vision_model", "dinov2"])
+def test_other_vision_models_are_refused(tmp_path, kind) -> None:
+    dino = {"use_swiglu_ffn": False, "layer_norm_eps": 1e-6}
+    config = {**CONFIG, **dino, "model_type": kind}
+    del config["projection_dim"]
+    with pytest.raises(ValueError, match="expected a CLIP vision model with a projection"):
+        guide_of(model_of(config, tmp_path))

@@ -49,12 +49,12 @@ def _blend(generator: torch.Generator) -> Blend:
     count = int(torch.randint(1, MOST, (), generator=generator))
     others = [scenes.random_scene(generator, len(first.items)) for _ in range(count)]
     if alike < 0.5:
-        others = [_moved(first, other) for other in others]
+        others = [moved(first, other) for other in others]
     weights = -torch.rand(1 + count, generator=generator).clamp_min(1e-6).log()
     return Blend((first, *others), tuple((weights / weights.sum()).tolist()))
 
 
-def _moved(scene: Scene, other: Scene) -> Scene:
+def moved(scene: Scene, other: Scene) -> Scene:
     """The scene's objects at another's places."""
     places = zip(scene.items, other.items, strict=True)
     return Scene(tuple(replace(item, x=place.x, y=place.y) for item, place in places))

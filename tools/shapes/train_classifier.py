@@ -11,7 +11,6 @@ arXiv:1710.09412): so the gradient leads all the way from one colour or shape to
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import timm
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from guidance_core.shapes import scenes
 from tools.shapes import checkpoints
+from tools.shapes.blends import moved
 
 # The classifier looks at pictures of this side.
 SIDE = 64
@@ -51,9 +51,7 @@ def worn(pictures: Tensor, generator: torch.Generator, fade: float = 0.6) -> Ten
 
 def changed(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
     """The scene with objects of other names at its places."""
-    drawn = scenes.random_scene(generator, len(scene.items)).items
-    places = zip(drawn, scene.items, strict=True)
-    return scenes.Scene(tuple(replace(other, x=item.x, y=item.y) for other, item in places))
+    return moved(scenes.random_scene(generator, len(scene.items)), scene)
 
 
 def batch(step: int, size: int) -> tuple[Tensor, Tensor]:
