@@ -100,7 +100,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=2, help="candidates kept in each round")
     parser.add_argument("--rounds", type=int, default=6, help="rounds at most")
     parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--ray", help="address of a Ray cluster to use instead, or auto")
+    parser.add_argument("--ray", help="a Ray cluster to use instead: its address, auto or local")
     parser.add_argument("--out", type=Path, default=Path("out/tune"), help="folder to write into")
     options = parser.parse_args(arguments)
     if min(options.seeds, options.batch, options.steps, options.workers) < 1:

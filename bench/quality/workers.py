@@ -27,7 +27,8 @@ def spread(
         task: a function of a module.
         jobs: its arguments, each once.
         workers: processes, on this machine.
-        ray: address of a Ray cluster to use instead, "auto" for the one that runs here.
+        ray: address of a Ray cluster to use instead, "auto" for the one that runs here, "local"
+            to start one.
 
     Raises:
         RuntimeError: workers die again and again, or Ray is asked for but not installed.
@@ -52,23 +53,33 @@ def _here(
         except BrokenProcessPool:
             deaths += 1
             if deaths == TRIES:
-                raise RuntimeError(
-                    f"workers died {TRIES} times before any of {len(waiting)} jobs was finished: "
-                    "if memory is short, use fewer workers or smaller batches"
-                ) from None
+                raise _died(len(waiting)) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _died(unfinished: int) -> RuntimeError:
+    return RuntimeError(
+        f"workers died {TRIES} times before any of {unfinished} jobs was finished: "
+        "if memory is short, use fewer workers or smaller batches"
+    )
 
 
 def _on_ray(
     task: Callable[[Job], Value], jobs: Sequence[Job], address: str
 ) -> Iterator[tuple[Job, Value]]:
     ray = _started(address)
-    remote = ray.remote(max_retries=TRIES)(task)
+    errors = ray.exceptions
+    lost = errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError
+    remote = ray.remote(max_retries=TRIES - 1)(task)
     running = {remote.remote(job): job for job in jobs}
     while running:
         (ready, *_), _ = ray.wait(list(running), num_returns=1)
-        yield running.pop(ready), ray.get(ready)
+        try:
+            value = ray.get(ready)
+        except lost:
+            raise _died(len(running)) from None
+        yield running.pop(ready), value
 
 
 def _started(address: str) -> Any:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -64,6 +64,8 @@ class Cluster(ModuleType):
     def __init__(self):
         super().__init__("ray")
         self.began, self.retries = None, None
+        names = "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"
+        self.exceptions = SimpleNamespace(**{n: type(n, (Exception,), {}) for n in names})
 
     def is_initialized(self):
         return self.began is not None
@@ -96,10 +98,30 @@ def test_a_cluster_is_used_where_an_address_is_given(monkeypatch):
     found = list(spread(tripled, jobs, 1, ray="auto"))
     assert found == [(job, 3 * job[1]) for job in reversed(jobs)]
     assert cluster.began["address"] == "auto"
-    assert cluster.retries == TRIES
+    assert cluster.retries == TRIES - 1
     cluster.began = {"address": "other"}
     assert len(list(spread(tripled, jobs, 1, ray="auto"))) == 3
     assert cluster.began == {"address": "other"}
+
+
+@pytest.fixture
+def ray():
+    """The real Ray, where it is installed, without a cluster left behind."""
+    module = pytest.importorskip("ray", reason="Ray is optional: pip install ray")
+    yield module
+    module.shutdown()
+
+
+def test_real_ray_runs_the_jobs_of_a_dead_worker_again_and_gives_up_in_the_end(ray, tmp_path):
+    jobs = [(str(tmp_path), number) for number in range(4)]
+    found = list(spread(dies_once, jobs, 1, ray="local"))
+    assert (tmp_path / "died").exists()
+    assert sorted(found) == [(job, 3 * job[1]) for job in jobs]
+    with pytest.raises(RuntimeError, match=f"workers died {TRIES} times"):
+        list(spread(dies, [(str(tmp_path), 0)], 1, ray="local"))
+    assert len((tmp_path / "deaths").read_text()) == TRIES
+    with pytest.raises(ValueError, match="no such task"):
+        list(spread(fails, [("", 0)], 1, ray="local"))
 
 
 def test_an_address_without_ray_is_refused(monkeypatch):
