@@ -11,7 +11,7 @@ from ..guidance_core.rules.forward import Forward
 from ..guidance_core.schedules import PercentWindow
 from ..guidance_core.trace import Trace as TraceData
 from .host import guide, sampling
-from .sampling import TRACE_TIP, VAE_TIP, recurrences_input
+from .sampling import TRACE_TIP, VAE_TIP, recurrences_input, sampler_inputs
 from .schedules import window_fault, window_inputs
 from .sockets import Energy, Rule, Trace, schema
 
@@ -60,36 +60,7 @@ class GuidedKSampler(io.ComfyNode):
                 tooltip="Seed of the noise; the same seed gives the same picture, guidance "
                 "included.",
             ),
-            io.Int.Input(
-                "steps",
-                default=20,
-                min=1,
-                max=10000,
-                tooltip="Sampling steps. Universal Guidance took 250 to 500, FreeDoM and TFG 100.",
-            ),
-            io.Float.Input(
-                "cfg",
-                default=4.0,
-                min=0.0,
-                max=100.0,
-                step=0.1,
-                round=0.01,
-                tooltip="Scale of classifier-free guidance, i.e. of the prompt. Universal "
-                "Guidance used 1.5 to 7.5 beside an energy, MPGD 5, TFG 7.5.",
-            ),
-            io.Combo.Input(
-                "sampler_name",
-                options=sampling.SAMPLERS,
-                default="euler",
-                tooltip="Any of the host's samplers. The papers used DDIM, which euler is; "
-                "ancestral ones add noise, as FreeDoM and TFG did.",
-            ),
-            io.Combo.Input(
-                "scheduler",
-                options=sampling.SCHEDULERS,
-                default="normal",
-                tooltip="How the noise levels are spaced. The papers' even spacing is normal.",
-            ),
+            *sampler_inputs(),
             io.Conditioning.Input("positive", tooltip="What the prompt asks for; it may be empty."),
             io.Conditioning.Input("negative", tooltip="What the prompt should avoid."),
             io.Latent.Input("latent_image", tooltip="The latent to start from, masks included."),

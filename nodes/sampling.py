@@ -32,6 +32,55 @@ def recurrences_input() -> io.Input:
     return io.Int.Input("recurrences", default=2, min=1, max=100, tooltip=RECURRENCES_TIP)
 
 
+def sampler_inputs() -> list[io.Input]:
+    """Steps, CFG, sampler and scheduler of the stock KSampler."""
+    return [
+        io.Int.Input(
+            "steps",
+            default=20,
+            min=1,
+            max=10000,
+            tooltip="Sampling steps. Universal Guidance took 250 to 500, FreeDoM and TFG 100.",
+        ),
+        io.Float.Input(
+            "cfg",
+            default=4.0,
+            min=0.0,
+            max=100.0,
+            step=0.1,
+            round=0.01,
+            tooltip="Scale of classifier-free guidance, i.e. of the prompt. Universal "
+            "Guidance used 1.5 to 7.5 beside an energy, MPGD 5, TFG 7.5.",
+        ),
+        io.Combo.Input(
+            "sampler_name",
+            options=sampling.SAMPLERS,
+            default="euler",
+            tooltip="Any of the host's samplers. The papers used DDIM, which euler is; "
+            "ancestral ones add noise, as FreeDoM and TFG did.",
+        ),
+        io.Combo.Input(
+            "scheduler",
+            options=sampling.SCHEDULERS,
+            default="normal",
+            tooltip="How the noise levels are spaced. The papers' even spacing is normal.",
+        ),
+    ]
+
+
+def decoder_input() -> io.Input:
+    """What decodes for energies."""
+    return io.Combo.Input(
+        "decoder",
+        options=["auto", "vae", "taesd", "rgb"],
+        default="auto",
+        tooltip="What turns latents into the picture that an energy looks at. vae: "
+        "exact, as in the papers. taesd: a small decoder under models/vae_approx, far "
+        "less memory. rgb: one linear layer, nearly free, colours only. auto: the VAE "
+        "when one is connected.",
+    )
+
+
 class ApplyGuidance(io.ComfyNode):
     """Rules on a MODEL, for any sampler node."""
 
@@ -55,15 +104,7 @@ class ApplyGuidance(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="The diffusion model; it is not changed itself."),
                 *rules,
-                io.Combo.Input(
-                    "decoder",
-                    options=["auto", "vae", "taesd", "rgb"],
-                    default="auto",
-                    tooltip="What turns latents into the picture that an energy looks at. vae: "
-                    "exact, as in the papers. taesd: a small decoder under models/vae_approx, far "
-                    "less memory. rgb: one linear layer, nearly free, colours only. auto: the VAE "
-                    "when one is connected.",
-                ),
+                decoder_input(),
                 io.Vae.Input("vae", optional=True, tooltip=VAE_TIP),
             ],
             outputs=[

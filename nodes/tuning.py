@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from comfy_api.latest import io, ui
@@ -13,15 +12,12 @@ from ..guidance_core.needs import needs
 from ..guidance_core.rules.forward import Forward
 from ..guidance_core.rules.unified import Unified
 from ..guidance_core.schedules import PercentWindow, Scaled
-from ..guidance_core.tuning import Point, Search, Trials
-from .diagnostics import DPI, pixels
-from .host import sampling, tune
+from ..guidance_core.tuning import Search, Trials
+from .host import tune
 from .rules import DEFAULT_WINDOW, SCHEDULE_TIP, timed
-from .sampling import VAE_TIP
+from .sampling import VAE_TIP, decoder_input, sampler_inputs
 from .sockets import Energy, Rule, Schedule, advanced, schema
-
-Ranked = list[tuple[Point, float]]
-SHOWN = 20  # settings in the report
+from .tuning_report import plot_of, report_of
 
 
 def rule_of(kind: str, energy: Any, settings: dict[str, float], schedule: Any = None) -> Any:
@@ -31,44 +27,6 @@ def rule_of(kind: str, energy: Any, settings: dict[str, float], schedule: Any = 
     end = settings.get("end", DEFAULT_WINDOW.end_percent)
     window = PercentWindow(0.0, end) if schedule is None else schedule
     return Forward(energy, Scaled(window, settings["strength"]))
-
-
-def report_of(kind: str, search: Search, ranked: Ranked, file: str) -> dict[str, Any]:
-    """What was found, as JSON has it: energies of the metric, lower is better."""
-    rows = [
-        {**search.named(point), "metric": -score if math.isfinite(score) else None}
-        for point, score in ranked
-    ]
-    best = search.named(ranked[0][0])
-    return {
-        "search": kind,
-        "settings": best,
-        "metric": rows[0]["metric"],
-        "node": searches.node(kind, best),
-        "tried": len(rows),
-        "file": file,
-        "best": rows[:SHOWN],
-    }
-
-
-def plot_of(search: Search, ranked: Ranked) -> Any:
-    """The metric against each setting, the best one marked: shape (1, H, W, 3)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    names = [coordinate.name for coordinate in search.coordinates]
-    figure = Figure(figsize=(3.0 * len(names), 3.0), dpi=DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    finite = [(point, -score) for point, score in ranked if math.isfinite(score)]
-    for index, (axis, name) in enumerate(
-        zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True)
-    ):
-        axis.plot([p[index] for p, _ in finite], [value for _, value in finite], "o", alpha=0.5)
-        axis.plot([p[index] for p, _ in finite[:1]], [value for _, value in finite[:1]], "*", ms=14)
-        axis.set(xscale="log", xlabel=name)
-        axis.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("metric, lower is better")
-    return pixels(canvas)
 
 
 class TuneGuidance(io.ComfyNode):
@@ -128,35 +86,7 @@ class TuneGuidance(io.ComfyNode):
                 max=1000,
                 tooltip="How many seeds each setting is tried with. TFG: 32 to 64 pictures.",
             ),
-            io.Int.Input(
-                "steps",
-                default=20,
-                min=1,
-                max=10000,
-                tooltip="Sampling steps, as you will sample later. TFG: 100.",
-            ),
-            io.Float.Input(
-                "cfg",
-                default=4.0,
-                min=0.0,
-                max=100.0,
-                step=0.1,
-                round=0.01,
-                tooltip="Scale of classifier-free guidance, as you will sample later. TFG 7.5 "
-                "with a prompt.",
-            ),
-            io.Combo.Input(
-                "sampler_name",
-                options=sampling.SAMPLERS,
-                default="euler",
-                tooltip="Any of the host's samplers. TFG: DDIM with noise, as euler_ancestral.",
-            ),
-            io.Combo.Input(
-                "scheduler",
-                options=sampling.SCHEDULERS,
-                default="normal",
-                tooltip="How the noise levels are spaced. The papers' even spacing is normal.",
-            ),
+            *sampler_inputs(),
         ]
 
     @classmethod
@@ -199,15 +129,7 @@ class TuneGuidance(io.ComfyNode):
                 tooltip="Name of the file with all trials, in output/guidance_tuning. A search "
                 "that was stopped goes on from it; a new name starts anew.",
             ),
-            advanced(
-                io.Combo.Input(
-                    "decoder",
-                    options=["auto", "vae", "taesd", "rgb"],
-                    default="auto",
-                    tooltip="What turns latents into the picture that energies look at, as in "
-                    "Apply Guidance.",
-                )
-            ),
+            advanced(decoder_input()),
         ]
 
     @classmethod
