@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .noise import mixed_seed, seeded
 from .process import full_precision
-from .types import mixed_seed, seeded
 
 DISTANCES = ("spherical", "cosine")
 

@@ -19,8 +19,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from .noise import mixed_seed
 from .process import full_precision
-from .types import Denoiser, mixed_seed
+from .types import Denoiser
 
 # Side of the coarsest level of Pix2Pix-Zero's pyramid, and numbers of pixels and of values of its
 # latents, 4 x 64 x 64: its step sizes are for those.

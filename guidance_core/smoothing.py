@@ -12,8 +12,9 @@ import math
 import torch
 from torch import Tensor
 
+from .noise import seeded_noise
 from .process import per_sample
-from .types import Energy, Estimate, seeded_noise
+from .types import Energy, Estimate
 
 
 def smoothed(

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..guidance_core.presets import PRESETS
 from ..guidance_core.rules.unified import COURSES, Unified
-from .rules import ONE_STEP_TIP, schedule_input, shared_inputs, stop_input, timed
+from .rule_inputs import ONE_STEP_TIP, schedule_input, shared_inputs, stop_input, timed
 from .sockets import Rule, advanced, schema
 
 CUSTOM = "custom"

@@ -14,7 +14,7 @@ from ..guidance_core.rules.unified import Unified
 from ..guidance_core.schedules import PercentWindow, Scaled
 from ..guidance_core.tuning import Search, Trials
 from .host import tune
-from .rules import DEFAULT_WINDOW, SCHEDULE_TIP, timed
+from .rule_inputs import DEFAULT_WINDOW, SCHEDULE_TIP, timed
 from .sampling import VAE_TIP, decoder_input, sampler_inputs
 from .sockets import Energy, Rule, Schedule, advanced, schema
 from .tuning_report import plot_of, report_of

@@ -17,6 +17,7 @@ from guidance_core.energies.measurement import Measurement
 from guidance_core.energies.segmentation import Segmentation
 from guidance_core.energies.style import Style
 from guidance_core.networks import clip, detector, segmenter, vit
+from guidance_core.noise import seeded_noise
 from guidance_core.operators import Compose, GaussianBlur, Operator, Shrink
 from guidance_core.process import per_sample
 from guidance_core.rules.backward import Backward
@@ -25,7 +26,7 @@ from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import PALETTE, SIDE, Item, Scene
 from guidance_core.shaping import masked_mean
-from guidance_core.types import Denoiser, Energy, Estimate, Rule, Run, seeded_noise
+from guidance_core.types import Denoiser, Energy, Estimate, Rule, Run
 from tools.demo.diffusers_host import WEIGHTS, Settings, Shapes, sample
 
 NOISE = 0.002  # of a measurement, in [0, 1]

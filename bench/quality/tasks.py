@@ -17,11 +17,12 @@ from guidance_core.energies.measurement import Measurement
 from guidance_core.energies.position import Position
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.networks import classifier, clip
+from guidance_core.noise import seeded_noise
 from guidance_core.operators import GaussianBlur, Hide, Operator, Shrink
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import SIDE, Item, Scene, random_scene
 from guidance_core.tokens import Word
-from guidance_core.types import Energy, seeded_noise
+from guidance_core.types import Energy
 from tools.demo.diffusers_host import WEIGHTS
 
 NOISE = 0.05  # of a measurement, pictures in [0, 1]; DPS has it in [-1, 1]

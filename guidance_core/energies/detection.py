@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from ..captures import Capture
 from ..labels import called, index_of
+from ..noise import mixed_seed, seeded
 from ..process import full_precision
-from ..types import Estimate, mixed_seed, seeded
+from ..types import Estimate
 
 
 class Detector(Protocol):

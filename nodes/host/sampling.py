@@ -15,9 +15,10 @@ import latent_preview
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ...guidance_core.noise import mixed_seed
 from ...guidance_core.recurrence import recurrent
 from ...guidance_core.schedules import PercentWindow
-from ...guidance_core.types import Run, mixed_seed
+from ...guidance_core.types import Run
 from .run import signal_scale
 
 # In a run of one step UniPC does not move at all; its first order would be Euler's.

@@ -14,8 +14,9 @@ from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.needs import needs
+from guidance_core.noise import seeded_noise
 from guidance_core.schedules import Window
-from guidance_core.types import Estimate, seeded_noise
+from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, decode, latent, levels, toward
 
 SLOPE = torch.tensor([0.7, -0.4, 0.2, 0.1], dtype=DOUBLE)
