@@ -15,6 +15,7 @@ from bench.quality.methods import METHODS, FreedomText, cost, steps_within
 from bench.quality.tasks import NOISE, TASKS, scenes_of
 from guidance_core.captures import Attention, Features
 from guidance_core.process import ancestral_noise
+from guidance_core.recurrence import recurrent
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import Item, Scene
 from guidance_core.types import Estimate, Run, euler_share
@@ -219,6 +220,18 @@ def test_ancestral_steps_of_the_demo_host():
     x = diffusers_host.ancestral(1.0, run)(still, torch.zeros(1, 4, 64, 64), run.sigmas)
     expected = ancestral_noise(run.sigmas[:1], run.sigmas[1:], torch.ones_like)
     assert float(x.std()) == pytest.approx(float(expected), rel=0.02)
+
+
+def test_no_noise_of_a_recurrent_run_is_drawn_twice(monkeypatch):
+    drawn, noise = [], Run.noise
+    record = lambda run, like, *key: drawn.append(noise(run, like, *key)) or drawn[-1]
+    monkeypatch.setattr(Run, "noise", record)
+    run = Run(torch.ones_like, torch.tensor([4.0, 3.0, 2.0, 1.0]), seed=1)
+    still = lambda x, sigma: Estimate(torch.zeros_like(x), sigma)
+    sampler = recurrent(diffusers_host.ancestral(1.0, run), 3, run.alpha, run.noise)
+    sampler(still, torch.zeros(1, 4, 16, 16), run.sigmas)
+    assert len(drawn) == 3 * 3 + 3 * 2
+    assert len({tuple(one.flatten().tolist()) for one in drawn}) == len(drawn)
 
 
 def test_the_tuner_goes_on_where_it_was_and_gives_the_rule(tmp_path, monkeypatch):

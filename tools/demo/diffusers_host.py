@@ -174,7 +174,8 @@ def ancestral_share(eta: float, sigma: float, following: float) -> float:
 
 def ancestral(eta: float, run: Run) -> Sampler:
     """Euler's method with noise put back after each step: none at eta 0, all of DDPM's at 1."""
-    draws = count()
+    # Below 0: recurrence draws by the number of its step, from 0 on.
+    draws = count(-1, -1)
 
     def sampler(
         denoise: Denoiser, x: Tensor, sigmas: Tensor, *, step: Callable[[], None] = lambda: None
@@ -183,7 +184,7 @@ def ancestral(eta: float, run: Run) -> Sampler:
             x0 = denoise(x, sigmas.new_full(x.shape[:1], high)).x0
             share = ancestral_share(eta, high, low)
             up = max(low**2 - ((1 - share) * high) ** 2, 0.0) ** 0.5
-            x = x0 + (1 - share) * (x - x0) + up * run.noise(x, 1, next(draws))
+            x = x0 + (1 - share) * (x - x0) + up * run.noise(x, next(draws), 0)
             step()
         return x
 
