@@ -23,7 +23,7 @@ from tools.shapes import checkpoints, text, train_vae
 # Scenes in the window, and how many of them are new at every step.
 WINDOW, FRESH = 2048, 3
 # Share of captions left empty (for CFG), without sizes, and without colours.
-EMPTY, NO_SIZE, NO_COLOUR = 0.25, 0.12, 0.06
+EMPTY, NO_SIZE, NO_COLOUR = 0.12, 0.12, 0.06
 # Min-SNR-gamma weights, Hang et al. 2023, arXiv:2303.09556.
 GAMMA = 5.0
 # Weight of high noise, where the colours are settled: up to this much of an x0 loss's 1 + 1 / SNR.
