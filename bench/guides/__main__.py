@@ -49,7 +49,9 @@ def measured(model: diffusers_host.Shapes, task: Task, seed: int, batch: int) ->
     settings = replace(task.settings, seed=seed, batch=batch)
     asked = task.asked(model, seed, batch)
     start = None if asked.start is None else model.encoded(asked.start)
-    drawn = partial(diffusers_host.sample, model, positive=asked.prompts, start=start)
+    drawn = partial(
+        diffusers_host.sample, model, positive=asked.prompts, start=start, noise=asked.noise
+    )
     before = asked.before
     if before is None:
         plain = replace(settings, recurrences=1)

@@ -16,6 +16,7 @@ from guidance_core.energies.detection import Detection
 from guidance_core.energies.measurement import Measurement
 from guidance_core.energies.segmentation import Segmentation
 from guidance_core.energies.style import Style
+from guidance_core.inversion import invert
 from guidance_core.networks import clip, detector, segmenter, vit
 from guidance_core.noise import seeded_noise
 from guidance_core.operators import Compose, GaussianBlur, Operator, Shrink
@@ -27,13 +28,16 @@ from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import PALETTE, SIDE, Item, Scene
 from guidance_core.shaping import masked_mean
 from guidance_core.types import Denoiser, Energy, Estimate, Rule, Run
-from tools.demo.diffusers_host import WEIGHTS, Settings, Shapes, sample
+from tools.demo.diffusers_host import WEIGHTS, NoiseLevels, Settings, Shapes, denoiser, sample
 
 NOISE = 0.002  # of a measurement, in [0, 1]
 FILLING_RECURRENCES = 2
 RESTORING_STEPS, RESTORING_SAMPLER_STEPS = 2, 6
 STRENGTH = 0.5  # of Rule: Forward, relative
+TRANSLATING = 1.0
+PLACING = PercentWindow(0.0, 0.9, "linear_down", 2.0)
 GUIDED = Settings(steps=20, eta=1.0)
+PLACED = replace(GUIDED, recurrences=4, end_percent=0.4)
 Figures = dict[str, Tensor]  # one number a picture
 
 
@@ -45,6 +49,7 @@ class Asked:
         rules: what guides it.
         judged: figures of pictures (B, 3, 128, 128), each of shape (B,).
         start: clean pictures to start from, where the settings' `denoise` is below 1.
+        noise: x at the first noise level, in place of the seed's own.
         before: pictures to compare with; unguided ones of the same seeds where there are none.
         prompts: one for all pictures, or one for each.
     """
@@ -52,6 +57,7 @@ class Asked:
     rules: Sequence[Rule]
     judged: Callable[[Tensor], Figures]
     start: Tensor | None = None
+    noise: Tensor | None = None
     before: Tensor | None = None
     prompts: str | Sequence[str] = ""
 
@@ -149,7 +155,7 @@ def _restoring(operator: Operator, missing: Tensor | None = None) -> Ask:
             return {"PSNR": psnr(pictures, truth), "consistency": -10 * error.log10()}
 
         energy = Measurement(seen.to(model.device), operator, NOISE, known)
-        return Asked(restored(energy), judged, start, before)
+        return Asked(restored(energy), judged, start, before=before)
 
     return asked
 
@@ -195,6 +201,11 @@ def _pushed(energy: Energy, strength: float = STRENGTH) -> list[Rule]:
     return [Forward(energy, PercentWindow(0.0, 1.0, value=strength))]
 
 
+def _placed(energy: Energy) -> list[Rule]:
+    """Hard at first, when places are decided, then ever more gently."""
+    return [Forward(energy, PLACING)]
+
+
 def _segmented(model: Shapes, seed: int, batch: int) -> Asked:
     """One object named by the prompt, where a map of each picture's own says."""
     drawn = scenes_of(seed, batch, count=1)
@@ -207,7 +218,7 @@ def _segmented(model: Shapes, seed: int, batch: int) -> Asked:
         return {"IoU": overlap(foreground(pictures), areas)}
 
     energy = Segmentation(network, classes.to(model.device))
-    return Asked(_pushed(energy), judged, prompts=[scene.caption() for scene in drawn])
+    return Asked(_placed(energy), judged, prompts=[scene.caption() for scene in drawn])
 
 
 def _detected(model: Shapes, seed: int, batch: int) -> Asked:
@@ -222,7 +233,7 @@ def _detected(model: Shapes, seed: int, batch: int) -> Asked:
         return {"box IoU": torch.tensor(best)}
 
     energy = Detection(network, torch.tensor([item.box]) / SIDE, (item.shape,))
-    return Asked(_pushed(energy), judged, prompts=scene.caption())
+    return Asked(_placed(energy), judged, prompts=scene.caption())
 
 
 def box_overlap(one: Item, other: Item) -> float:
@@ -254,7 +265,7 @@ def _style(model: Shapes, reference: Tensor) -> Energy:
 
 
 def _translated(model: Shapes, seed: int, batch: int) -> Asked:
-    """The structure of one scene in the colours of another, started from the first."""
+    """The structure of one scene in the colours of another, started from the first's own noise."""
     source = scenes.render(scenes_of(seed, batch, count=1))
     target = scenes.render(scenes_of(1000 + seed, batch, count=1))
     network: Any = _network("segmenter", model.device)
@@ -267,7 +278,19 @@ def _translated(model: Shapes, seed: int, batch: int) -> Asked:
             "palette distance": palette_distance(pictures, target),
         }
 
-    return Asked([*_pushed(structure), *_pushed(colour)], judged, source, source)
+    rules = [*_pushed(structure, TRANSLATING), *_pushed(colour, TRANSLATING)]
+    noise = noise_of(model, source, GUIDED.steps)
+    return Asked(rules, judged, noise=noise, before=source)
+
+
+def noise_of(model: Shapes, pictures: Tensor, steps: int) -> Tensor:
+    """The noise that the empty prompt makes these pictures of."""
+    sigmas, states = NoiseLevels().normal(steps).to(model.device), model.encode([""])
+    plain = denoiser(model, states, states, 1.0)
+    with torch.no_grad():
+        return invert(plain, model.encoded(pictures), sigmas, torch.ones_like, iterations=2).states[
+            0
+        ]
 
 
 def _gained(before: Figures, after: Figures) -> bool:
@@ -283,6 +306,7 @@ def _halved(before: Figures, after: Figures) -> bool:
 RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
 POLYAK = f"Measurement, Backward relative 1, {RESTORING_STEPS} polyak steps, to the end"
 PUSH = f"Forward relative {STRENGTH:g}, to the end"
+PLACE = f"Forward relative, falling from {PLACING.value:g} to 0 at {PLACING.end_percent:g}"
 IMAGE_TO_IMAGE = Settings(steps=RESTORING_SAMPLER_STEPS, denoise=0.3)
 
 
@@ -305,21 +329,21 @@ TASKS = (
     Task(
         "segmentation",
         "one object of the prompt, by a map",
-        "Segmentation by a class map, " + PUSH,
+        "Segmentation by a class map, " + PLACE,
         "IoU with the area 0.7 (median)",
         lambda before, after: bool(after["IoU"].median() >= 0.7),
         _segmented,
-        GUIDED,
+        PLACED,
         ("segmenter",),
     ),
     Task(
         "detection",
         "one object of the prompt, by a box",
-        "Detection, " + PUSH,
+        "Detection, " + PLACE,
         "75 % hold an object of the shape with IoU 0.5",
         lambda before, after: bool((after["box IoU"] >= 0.5).float().mean() >= 0.75),
         _detected,
-        GUIDED,
+        PLACED,
         ("detector",),
     ),
     Task(
@@ -344,13 +368,14 @@ TASKS = (
     Task(
         "translation",
         "structure of one scene, palette of another",
-        "Segmentation of the source and Palette, each " + PUSH,
+        "Invert with an empty prompt, Segmentation of the source and Palette, each Forward "
+        f"relative {TRANSLATING:g}, to the end",
         "contour IoU 0.75 (median), palette distance halved (mean)",
         lambda before, after: (
             _halved(before, after) and bool(after["contour IoU"].median() >= 0.75)
         ),
         _translated,
-        replace(GUIDED, steps=18, denoise=0.9),
+        Settings(steps=20),
         ("segmenter",),
     ),
 )

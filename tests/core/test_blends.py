@@ -28,3 +28,10 @@ def test_a_picture_is_the_mean_of_its_scenes_by_their_shares():
     expected = sum(share * layer for share, layer in zip(blend.shares, layers, strict=True))
     torch.testing.assert_close(blend.picture(), expected)
     assert not torch.allclose(blend.picture(), layers.mean(0))
+
+
+def test_a_scene_is_drawn_as_often_as_its_share_says():
+    first, second = (scenes.random_scene(torch.Generator().manual_seed(n)) for n in (1, 2))
+    blend, generator = blends.Blend((first, second), (0.8, 0.2)), torch.Generator().manual_seed(3)
+    often = sum(blend.drawn(generator) is first for _ in range(500)) / 500
+    assert often == pytest.approx(0.8, abs=0.06)

@@ -15,8 +15,8 @@ EDITS = (
     *("keep-layout", "missing-object"),
 )
 GUIDES = (
-    *("segmentation-guided", "style-from-image", "several-guides"),
-    *("super-resolution-x4", "deblurring"),
+    *("segmentation-guided", "box-guided", "style-from-image", "several-guides", "translation"),
+    *("super-resolution-x4", "deblurring", "inpainting", "colourisation"),
 )
 STEPS = 3
 QUICK = {"steps": STEPS, "batch_size": 1, "cutouts": 1}

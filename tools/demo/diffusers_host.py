@@ -199,12 +199,14 @@ def sample(
     positive: str | Sequence[str] = "",
     negative: str = "",
     start: Tensor | None = None,
+    noise: Tensor | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Latents (B, 4, 16, 16) in the U-Net's units, from noise; `step` is called after each step.
 
-    Below `denoise` 1 they are made of the latents `start`, as image to image is in ComfyUI. Several
-    positive prompts are one for each sample.
+    Below `denoise` 1 they are made of the latents `start`, as image to image is in ComfyUI. `noise`
+    is x at the first noise level in place of the seed's own. Several positive prompts are one for
+    each sample.
     """
     levels = NoiseLevels()
     whole = levels.normal(int(settings.steps / settings.denoise))
@@ -229,7 +231,7 @@ def sample(
         active=lambda sigma: sigma > end,
     )
     with torch.no_grad():
-        noise = starting_noise(model, settings, sigmas[0])
+        noise = starting_noise(model, settings, sigmas[0]) if noise is None else noise
         return sampler(denoise, noise if start is None else start + noise, sigmas, step=step)
 
 

@@ -30,6 +30,12 @@ class Blend:
         """The scenes laid over each other: (3, SIDE, SIDE) in [0, 1]."""
         return mixed(scenes.render(list(self.scenes)), self.shares)
 
+    def drawn(self, generator: torch.Generator) -> Scene:
+        """One of the scenes, at odds of the shares."""
+        return self.scenes[
+            int(torch.multinomial(torch.tensor(self.shares), 1, generator=generator))
+        ]
+
 
 def mixed(layers: Tensor, shares: tuple[float, ...]) -> Tensor:
     """Weighted mean of layers (N, ...)."""

@@ -1,8 +1,10 @@
 """Train the detector of Shapes: a box around each shape.
 
-    python -m tools.shapes.train_detector --steps 1500
+    python -m tools.shapes.train_detector --steps 1200
 
-Only clean scenes are shown, worn as for the classifier. The trunk starts from the segmenter's.
+Drawn scenes and blends of them are shown, blurred and with noise at random: see `blends`. The truth
+of a blend is one of its scenes, drawn anew each time at odds of the shares, so that the detector
+learns how likely each box is. The trunk starts from the segmenter's.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from guidance_core.networks import detector
 from guidance_core.shapes import scenes
 from tools.shapes import checkpoints
+from tools.shapes.blends import blends
 from tools.shapes.train_classifier import worn
 from tools.shapes.train_segmenter import LABELS, WIDTH
 from tools.shapes.train_segmenter import build as build_segmenter
@@ -39,14 +42,15 @@ def target(scene: scenes.Scene) -> dict[str, Tensor]:
 def batch(step: int, size: int) -> tuple[Tensor, list[dict[str, Tensor]]]:
     """Pictures (B, 3, 128, 128) in [0, 1] and what is in them, a function of `step` alone."""
     generator = torch.Generator().manual_seed(70_000_000 + step)
-    drawn = [scenes.random_scene(generator) for _ in range(size)]
-    return worn(scenes.render(drawn), generator), [target(scene) for scene in drawn]
+    drawn = blends(generator, size)
+    pictures = torch.stack([blend.picture() for blend in drawn])
+    return worn(pictures, generator, fade=0.0), [target(b.drawn(generator)) for b in drawn]
 
 
 def main() -> None:
     """Train, resuming from the last checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--init", type=Path, default=Path("out/shapes/segmenter.pt"))
