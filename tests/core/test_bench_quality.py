@@ -63,11 +63,12 @@ def test_the_summary_sets_ours_against_the_best_of_each_task():
     shares = {"unguided": 0.9, "DPS": 0.25, "MPGD": 0.5, "ours": 0.75}
     found = {("colour label", method.name): {} for method in METHODS}
     found |= {
-        ("colour label", name): {"both": share, "pictures": 32} for name, share in shares.items()
+        ("colour label", name): {"both": share, "pictures": 64} for name, share in shares.items()
     }
     lines = "\n".join(report.summary(found))
     assert "| colour label | MPGD | 0.50 | 0.75 |" in lines
-    assert "0.500, of ours 0.250: 50 % fewer" in lines
+    assert "0.500 for the best published method of each, 0.250 for ours, 50 % fewer" in lines
+    assert f"standard error {((0.5**2 + 0.75 * 0.25) / 64) ** 0.5:.3f}" in lines
     few = {key: {**cell, "pictures": 4} if cell else cell for key, cell in found.items()}
     assert report.summary(few) == []
     del found["colour label", "TFG"]
