@@ -15,6 +15,7 @@ from bench.guides import report, tasks
 from bench.guides.tasks import TASKS
 from guidance_core.shapes import scenes
 from guidance_core.shapes.scenes import Item, Scene
+from tools.demo import diffusers_host
 
 ONE = Item("circle", "red", "big", 40.0, 50.0, 20.0)
 
@@ -85,3 +86,14 @@ def test_page_shows_every_measured_task():
     assert "denoise 0.3" in page
     assert "Not measured with these weights yet: deblur, inpaint, segmentation" in page
     assert "* segmentation" not in page
+
+
+def test_a_picture_is_painted_again_from_its_own_noise():
+    model, settings = diffusers_host.load(), diffusers_host.Settings(steps=20, batch=1)
+    picture = drawn(ONE)
+    noise = tasks.noise_of(model, picture, settings.steps)
+    again = diffusers_host.sample(model, [], settings, noise=noise)
+    other = diffusers_host.sample(model, [], settings)
+    with torch.no_grad():
+        back, strange = (tasks.psnr(model.decode(latents), picture) for latents in (again, other))
+    assert float(back) > 30 > float(strange)
