@@ -98,7 +98,12 @@ def scenes_of(seed: int, batch: int, count: int | None = None) -> list[Scene]:
 
 def psnr(pictures: Tensor, truth: Tensor) -> Tensor:
     """Peak signal to noise ratio in dB, shape (B,)."""
-    return -10 * (pictures - truth).square().flatten(1).mean(1).clamp_min(1e-12).log10()
+    return decibels((pictures - truth).square().flatten(1).mean(1))
+
+
+def decibels(error: Tensor) -> Tensor:
+    """Mean squared errors (B,) of pictures in [0, 1] in dB; 120 where there is none."""
+    return -10 * error.clamp_min(1e-12).log10()
 
 
 def foreground(pictures: Tensor) -> Tensor:
@@ -154,7 +159,7 @@ def _restoring(operator: Operator, missing: Tensor | None = None) -> Ask:
             # What was seen is put back, as the template inpainting does.
             whole = pictures if known is None else torch.lerp(pictures, seen, known)
             error = masked_mean((operator(pictures) - seen).square(), known)
-            return {"PSNR": psnr(whole, truth), "consistency": -10 * error.log10()}
+            return {"PSNR": psnr(whole, truth), "consistency": decibels(error)}
 
         energy = Measurement(seen.to(model.device), operator, NOISE, known)
         return Asked(restored(energy), judged, start, before=before)

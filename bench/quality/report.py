@@ -16,6 +16,7 @@ COLUMNS = (
     *("model evaluations", "s/picture", "pictures"),
 )
 ENOUGH = 32  # pictures of a cell, for a page without a caution
+ENOUGH_IN_ALL = 64  # pictures of all tasks, for a mean over them
 OURS, UNGUIDED = "ours", "unguided"
 INTRODUCTION = """# Quality of guidance on Shapes
 
@@ -116,7 +117,7 @@ def summary(found: Cells) -> list[str]:
     """
     tasks = [task.name for task in TASKS if all((task.name, m.name) in found for m in METHODS)]
     pairs = {task: pair for task in tasks if (pair := _pair(found, task))}
-    if sum(ours["pictures"] for _, _, ours in pairs.values()) < 2 * ENOUGH:
+    if sum(ours["pictures"] for _, _, ours in pairs.values()) < ENOUGH_IN_ALL:
         return []
     cells = [cell for _, best, ours in pairs.values() for cell in (best, ours)]
     theirs, own = (1 - statistics.fmean(c["both"] for c in cells[side::2]) for side in (0, 1))
