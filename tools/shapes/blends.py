@@ -26,9 +26,9 @@ class Blend:
     scenes: tuple[Scene, ...]
     shares: tuple[float, ...]
 
-    def picture(self) -> Tensor:
-        """The scenes laid over each other: (3, SIDE, SIDE) in [0, 1]."""
-        return mixed(scenes.render(list(self.scenes)), self.shares)
+    def picture(self, side: int = scenes.SIDE) -> Tensor:
+        """The scenes laid over each other: (3, side, side) in [0, 1]."""
+        return mixed(scenes.render(list(self.scenes), side), self.shares)
 
     def drawn(self, generator: torch.Generator) -> Scene:
         """One of the scenes, at odds of the shares."""

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 import torch
-from diffusers import DDPMScheduler
+from diffusers import AutoencoderKL, DDPMScheduler
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -38,9 +38,15 @@ def rgb_factors(latents: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
     return solution[:-1], solution[-1]
 
 
-def export_vae(checkpoint: Path, out: Path) -> None:
-    """Write the VAE and the factors of the cheap RGB decoder."""
-    vae = train_diffusion.load_vae(checkpoint)
+def export_decoder(checkpoint: Path, out: Path) -> None:
+    """Write the VAE that is there, with a decoder that was trained on."""
+    vae = AutoencoderKL.from_pretrained(out / "vae", torch_dtype=torch.float32).eval()
+    checkpoints.resume(checkpoint, vae=vae)
+    write_vae(vae, out)
+
+
+def write_vae(vae: AutoencoderKL, out: Path) -> None:
+    """Write a VAE and the factors of the cheap RGB decoder."""
     drawn = [scenes.random_scene(torch.Generator().manual_seed(60_000_000 + i)) for i in range(64)]
     pictures = scenes.render(drawn) * 2 - 1
     with torch.no_grad():
@@ -63,6 +69,16 @@ def export_diffusion(checkpoint: Path, out: Path) -> None:
     ).save_pretrained(out / "scheduler")
 
 
+def export_model(trained: Path, out: Path) -> None:
+    """Write what has been trained of the model itself."""
+    if (trained / "diffusion.pt").exists():
+        export_diffusion(trained / "diffusion.pt", out)
+    if (trained / "vae.pt").exists():
+        write_vae(train_diffusion.load_vae(trained / "vae.pt"), out)
+    if (trained / "decoder.pt").exists():
+        export_decoder(trained / "decoder.pt", out)
+
+
 def export_guide(state: dict[str, Tensor], card: dict, path: Path) -> None:
     """Write a guide network; `card` in the metadata tells the loader how to build it."""
     halved = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
@@ -77,10 +93,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     pixels = {"mean": [0.5] * 3, "std": [0.5] * 3}
-    if (args.trained / "diffusion.pt").exists():
-        export_diffusion(args.trained / "diffusion.pt", args.out)
-    if (args.trained / "vae.pt").exists():
-        export_vae(args.trained / "vae.pt", args.out)
+    export_model(args.trained, args.out)
     if (args.trained / "classifier.pt").exists():
         net = train_classifier.build()
         checkpoints.resume(args.trained / "classifier.pt", net=net)

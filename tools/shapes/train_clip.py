@@ -3,7 +3,9 @@
     python -m tools.shapes.train_clip --steps 3000
 
 A caption belongs to every picture that shows what it names, not only to the one it was made from,
-so the loss is the sigmoid loss over all pairs (SigLIP, Zhai et al. 2023, arXiv:2303.15343).
+so the loss is the sigmoid loss over all pairs (SigLIP, Zhai et al. 2023, arXiv:2303.15343). Two in
+three pictures are several scenes at once, as `tools.shapes.blends` and the classifier have them; a
+caption is as true of such a picture as the scenes that show what it names have a share in it.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from pathlib import Path
 
 import open_clip
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from guidance_core.shapes import scenes
 from tools.shapes import checkpoints
-from tools.shapes.train_classifier import SIDE, worn
+from tools.shapes.blends import Blend, blends
+from tools.shapes.train_classifier import SIDE, changed, worn
 
 CONFIG = {
     "embed_dim": 64,
@@ -60,21 +64,44 @@ def shows(scene: scenes.Scene, wanted: list[set[str]]) -> bool:
     )
 
 
+def mixtures(generator: torch.Generator, size: int) -> list[Blend]:
+    """Draw blends, a third of them cross-faded with other objects at the same places."""
+    drawn = blends(generator, size)
+    chances, shares = torch.rand(2, size, generator=generator).tolist()
+    return [
+        faded(blend, share, generator) if chance < 1 / 3 else blend
+        for blend, chance, share in zip(drawn, chances, shares, strict=True)
+    ]
+
+
+def faded(blend: Blend, share: float, generator: torch.Generator) -> Blend:
+    """The blend's first scene, with a share of other objects at its places."""
+    first = blend.scenes[0]
+    return Blend((first, changed(first, generator)), (1 - share, share))
+
+
+def truth_of(blend: Blend, wanted: list[set[str]]) -> float:
+    """Share of a blend that shows the wanted objects, in [0, 1]."""
+    parts = zip(blend.scenes, blend.shares, strict=True)
+    return min(1.0, sum(share for scene, share in parts if shows(scene, wanted)))
+
+
 def batch(step: int, size: int) -> tuple[Tensor, list[str], Tensor]:
-    """Pictures, captions and which belongs to which (size, size), a function of `step` alone."""
+    """Pictures, captions and how true they are of each (size, size), a function of `step` alone."""
     generator = torch.Generator().manual_seed(50_000_000 + step)
-    drawn = [scenes.random_scene(generator) for _ in range(size)]
-    captions, wanted = zip(*(phrase(scene, generator) for scene in drawn), strict=True)
-    truth = torch.tensor([[float(shows(s, w)) for w in wanted] for s in drawn])
-    return worn(scenes.render(drawn, SIDE), generator), list(captions), truth
+    drawn = mixtures(generator, size)
+    pictures = torch.stack([blend.picture(SIDE) for blend in drawn])
+    told = [phrase(blend.drawn(generator), generator) for blend in drawn]
+    truth = torch.tensor([[truth_of(blend, wanted) for _, wanted in told] for blend in drawn])
+    return worn(pictures, generator), [caption for caption, _ in told], truth
 
 
 def loss_of(model: open_clip.CLIP, pictures: Tensor, ids: Tensor, truth: Tensor) -> Tensor:
     """Mean sigmoid loss over all pairs, matches weighing as much as the rest together."""
     image, text, scale, bias = model(pictures * 2 - 1, ids)
     logits = scale * image @ text.T + bias
-    weight = torch.where(truth > 0, (1 - truth.mean()) / truth.mean(), 1.0)
-    return nn.functional.binary_cross_entropy_with_logits(logits, truth, weight)
+    weight = (1 - truth.mean()) / truth.mean()
+    return nn.functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=weight)
 
 
 def main() -> None:
@@ -84,10 +111,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--out", type=Path, default=Path("out/shapes/clip.pt"))
+    parser.add_argument(
+        "--init", type=Path, help="exported weights to go on from, without a checkpoint"
+    )
     args = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
     model = build()
+    if args.init is not None:
+        model.load_state_dict({k: v.float() for k, v in load_file(args.init).items()})
     tokenise = open_clip.SimpleTokenizer(context_length=24)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,7 +24,10 @@ from tools.shapes import checkpoints, text, train_vae
 # Scenes in the window, and how many of them are new at every step.
 WINDOW, FRESH = 2048, 3
 # Share of captions left empty (for CFG), without sizes, and without colours.
-EMPTY, NO_SIZE, NO_COLOUR = 0.12, 0.12, 0.06
+EMPTY, NO_SIZE, NO_COLOUR = 0.2, 0.12, 0.06
+# Share of inputs whose objects have strayed towards other colours, how far at most, and the noise
+# level from which on: below it the target, which grows with 1 / sigma, would drown all others.
+ASTRAY, FARTHEST, STRAY_SIGMA = 0.5, 0.45, 0.15
 # Min-SNR-gamma weights, Hang et al. 2023, arXiv:2303.09556.
 GAMMA = 5.0
 # Weight of high noise, where the colours are settled: up to this much of an x0 loss's 1 + 1 / SNR.
@@ -107,11 +111,15 @@ def generator_of(seed: int, index: int) -> torch.Generator:
 
 
 class Latents:
-    """The moving window of scenes: latents of scene i at row i modulo WINDOW."""
+    """The moving window of scenes: latents of scene i at row i modulo WINDOW.
+
+    Beside them `recoloured`, the latents of the same objects in other colours.
+    """
 
     def __init__(self, vae: AutoencoderKL, seed: int) -> None:
         self.vae, self.seed, self.end = vae, seed, 0
         self.latents = torch.zeros(WINDOW, 4, 16, 16)
+        self.recoloured = torch.zeros(WINDOW, 4, 16, 16)
         self.scenes: list[scenes.Scene | None] = [None] * WINDOW
 
     def upto(self, end: int) -> None:
@@ -119,12 +127,28 @@ class Latents:
         for first in range(max(self.end, end - WINDOW), end, 32):
             indices = range(first, min(first + 32, end))
             drawn = [scenes.random_scene(generator_of(self.seed, 20_000_000 + i)) for i in indices]
-            pictures = scenes.render(drawn).to(self.vae.device) * 2 - 1
-            with torch.no_grad():
-                encoded = self.vae.encode(pictures).latent_dist.mean.cpu()
-            for i, scene, latent in zip(indices, drawn, encoded, strict=True):
-                self.latents[i % WINDOW], self.scenes[i % WINDOW] = latent, scene
+            others = [
+                recoloured(scene, generator_of(self.seed, 40_000_000 + i))
+                for i, scene in zip(indices, drawn, strict=True)
+            ]
+            encoded, strayed = self._encoded(drawn), self._encoded(others)
+            for i, *row in zip(indices, drawn, encoded, strayed, strict=True):
+                at = i % WINDOW
+                self.scenes[at], self.latents[at], self.recoloured[at] = row
         self.end = end
+
+    @torch.no_grad()
+    def _encoded(self, drawn: list[scenes.Scene]) -> Tensor:
+        pictures = scenes.render(drawn).to(self.vae.device) * 2 - 1
+        return self.vae.encode(pictures).latent_dist.mean.cpu()
+
+
+def recoloured(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
+    """The scene with every object in a colour drawn anew."""
+    colours = tuple(scenes.PALETTE)
+    drawn = torch.randint(0, len(colours), (len(scene.items),), generator=generator).tolist()
+    items = (replace(i, colour=colours[c]) for i, c in zip(scene.items, drawn, strict=True))
+    return scenes.Scene(tuple(items))
 
 
 def caption(scene: scenes.Scene, chance: float) -> str:
@@ -141,16 +165,23 @@ def caption(scene: scenes.Scene, chance: float) -> str:
 def loss_of(
     model: Callable[..., Tensor],
     x0: Tensor,
+    drift: Tensor,
     ids: Tensor,
     alphas: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Eps prediction, weighted over the noise levels: scalar."""
+    """Eps prediction, weighted over the noise levels: scalar.
+
+    The input is x0 + `drift`, noised, and the answer asked for is x0 all the same: a sampler strays
+    from the scenes, half-way between two colours above all, where noised scenes alone teach nothing
+    (exposure bias; Ning et al. 2023, arXiv:2301.11706, perturb by white noise instead).
+    """
     t = torch.randint(0, len(alphas), (len(x0),), generator=generator).to(x0.device)
     noise = torch.randn(x0.shape, generator=generator).to(x0.device)
     alpha = alphas[t].view(-1, 1, 1, 1)
-    eps = model(alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise, t, ids)
     snr = alphas[t] / (1 - alphas[t])
+    noise = noise + snr.sqrt().view(-1, 1, 1, 1) * drift * (snr < STRAY_SIGMA**-2).view(-1, 1, 1, 1)
+    eps = model(alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise, t, ids)
     weight = (GAMMA / snr).clamp(max=1) * (1 + 1 / snr).clamp(max=HIGH)
     return (weight * (eps.float() - noise).square().flatten(1).mean(1)).mean()
 
@@ -163,15 +194,20 @@ def rate(step: int, total: int) -> float:
     return min(1.0, (step + 1) / 100, 1.25 * (1 - step / total))
 
 
-def batch_of(latents: Latents, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Latents (size, 4, 16, 16) from the window, and token ids of their captions."""
+def batch_of(
+    latents: Latents, size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents (size, 4, 16, 16) from the window, how far they stray, ids of their captions."""
     rows = torch.randint(0, WINDOW, (size,), generator=generator)
     chances = torch.rand(size, generator=generator)
     captions = [
         caption(latents.scenes[row], float(chance))
         for row, chance in zip(rows.tolist(), chances, strict=True)
     ]
-    return latents.latents[rows], text.tokens(captions)
+    x0 = latents.latents[rows]
+    chosen, far = torch.rand(2, size, 1, 1, 1, generator=generator)
+    drift = (chosen < ASTRAY) * FARTHEST * far * (latents.recoloured[rows] - x0)
+    return x0, drift, text.tokens(captions)
 
 
 def arguments() -> argparse.Namespace:
@@ -212,11 +248,11 @@ def main() -> None:
     for step, bar in checkpoints.steps(start, args.steps, "diffusion"):
         generator = generator_of(args.seed, 30_000_000 + step)
         latents.upto(WINDOW + step * FRESH)
-        x0, ids = (part.to(args.device) for part in batch_of(latents, args.batch, generator))
+        batch = [part.to(args.device) for part in batch_of(latents, args.batch, generator)]
         for group in optimiser.param_groups:
             group["lr"] = args.lr * rate(step, args.steps)
         with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.bf16):
-            loss = loss_of(model, x0, ids, alphas, generator)
+            loss = loss_of(model, *batch, alphas, generator)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

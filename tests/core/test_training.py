@@ -1,0 +1,138 @@
+"""What the trainings of Shapes ask of their networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from guidance_core.shapes import scenes
+from tools.shapes import train_clip, train_decoder, train_diffusion
+from tools.shapes.blends import Blend
+from tools.shapes.train_diffusion import FARTHEST, STRAY_SIGMA, WINDOW, Latents, generator_of
+
+ALPHAS = torch.linspace(0.999, 0.004, 1000)
+
+
+class Window(Latents):
+    """A window of random latents: nothing is encoded."""
+
+    def __init__(self) -> None:
+        super().__init__(vae=None, seed=0)
+        generator = torch.Generator().manual_seed(0)
+        self.latents = torch.randn(WINDOW, 4, 16, 16, generator=generator)
+        self.recoloured = torch.randn(WINDOW, 4, 16, 16, generator=generator)
+        scene = scenes.random_scene(generator)
+        self.scenes = [scene] * WINDOW
+
+
+def noised(x0: Tensor, drift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss of a model that knows the scene, the inputs it was given, and their noise levels."""
+    given: list[Tensor] = []
+
+    def model(x: Tensor, t: Tensor, ids: Tensor) -> Tensor:
+        alpha = ALPHAS[t].view(-1, 1, 1, 1)
+        given[:] = x, (1 / ALPHAS[t] - 1).sqrt()
+        return (x - alpha.sqrt() * x0) / (1 - alpha).sqrt()
+
+    loss = train_diffusion.loss_of(
+        model, x0, drift, torch.zeros(len(x0), 77), ALPHAS, torch.Generator().manual_seed(1)
+    )
+    return loss, *given
+
+
+def test_the_scene_is_the_answer_however_far_its_input_strayed() -> None:
+    x0, drift = torch.randn(2, 64, 4, 16, 16, generator=torch.Generator().manual_seed(2))
+    loss, x, sigma = noised(x0, drift)
+    _, plain, _ = noised(x0, torch.zeros_like(drift))
+    assert float(loss) == pytest.approx(0, abs=1e-9)
+    strays = (sigma > STRAY_SIGMA).view(-1, 1, 1, 1)
+    assert 0 < int(strays.sum()) < len(x0)
+    expected = strays * drift / (1 + sigma.square()).sqrt().view(-1, 1, 1, 1)
+    assert torch.allclose(x - plain, expected, atol=1e-5)
+
+
+def test_about_half_of_the_inputs_stray_less_than_half_way() -> None:
+    window = Window()
+    x0, drift, ids = train_diffusion.batch_of(window, 512, generator_of(0, 1))
+    rows = [(window.latents == one).flatten(1).all(1).nonzero().item() for one in x0]
+    far = drift / (window.recoloured[rows] - x0)
+    assert torch.allclose(far, far[:, :1, :1, :1].expand_as(far), atol=1e-4)
+    share = far[:, 0, 0, 0]
+    assert 0.4 < float((share > 0).float().mean()) < 0.6
+    assert 0.9 * FARTHEST < float(share.max()) <= FARTHEST < 0.5
+    assert ids.shape == (512, 77)
+
+
+def test_recolouring_changes_colours_alone() -> None:
+    drawn = [scenes.random_scene(generator_of(0, i)) for i in range(32)]
+    others = [train_diffusion.recoloured(one, generator_of(1, i)) for i, one in enumerate(drawn)]
+    bare = lambda scene: [replace(item, colour="") for item in scene.items]
+    assert [bare(one) for one in drawn] == [bare(one) for one in others]
+    colours = {item.colour for scene in others for item in scene.items}
+    assert colours == set(scenes.PALETTE)
+
+
+@pytest.mark.parametrize(("parts", "side", "size"), [(True, 8, 6), (False, 16, 2)])
+def test_parts_for_the_decoder_are_where_their_latents_are(
+    parts: bool, side: int, size: int
+) -> None:
+    window = Window()
+    # Latents that say where they are: the mean colour of their own cell.
+    scene = window.scenes[0]
+    cells = torch.nn.functional.avg_pool2d(scenes.render([scene]) * 2 - 1, 8)
+    window.latents = torch.cat([cells, cells[:, :1]], 1).expand(WINDOW, -1, -1, -1)
+    x0, pictures = train_decoder.batch_of(window, 2, parts, generator_of(0, 2))
+    assert x0.shape == (size, 4, side, side)
+    assert pictures.shape == (size, 3, 8 * side, 8 * side)
+    there = torch.nn.functional.avg_pool2d(pictures, 8)
+    assert float((x0[:, :3] - there).abs().max()) < 6 * train_decoder.NOISE
+    assert float((there - there.roll(1, 2)).abs().max()) > 0.3
+
+
+BIG_RED, BLUE = (
+    scenes.Scene((scenes.Item("circle", colour, "big", 40.0, 40.0, 20.0),))
+    for colour in ("red", "blue")
+)
+
+
+def test_a_caption_is_as_true_of_a_blend_as_the_share_of_the_scenes_that_show_it() -> None:
+    blend = Blend((BIG_RED, BLUE, BIG_RED), (0.5, 0.3, 0.2))
+    assert train_clip.truth_of(blend, [{"red"}]) == pytest.approx(0.7)
+    assert train_clip.truth_of(blend, [{"blue", "circle"}]) == pytest.approx(0.3)
+    assert train_clip.truth_of(blend, [{"circle"}]) == 1
+    assert train_clip.truth_of(blend, [{"circle"}, {"red"}]) == 0
+
+
+def test_a_fade_puts_other_objects_at_the_same_places() -> None:
+    blend = train_clip.faded(Blend((BIG_RED, BLUE), (0.9, 0.1)), 0.25, generator_of(0, 3))
+    assert blend.shares == (0.75, 0.25)
+    first, other = blend.scenes
+    assert first == BIG_RED != other
+    assert [(i.x, i.y) for i in other.items] == [(40.0, 40.0)]
+
+
+def test_pairs_of_pictures_and_captions_are_softly_true() -> None:
+    pictures, captions, truth = train_clip.batch(0, 24)
+    assert pictures.shape == (24, 3, 64, 64)
+    assert truth.shape == (24, len(captions))
+    soft = (truth > 0) & (truth < 1)
+    assert bool(soft.any())
+    assert float(truth.min()) == 0
+    assert float(truth.max()) == 1
+    assert float(truth.diagonal().mean()) > 2 * float(truth.mean())
+
+
+def test_soft_truth_is_where_the_clip_loss_is_least() -> None:
+    """Of a single pair whose caption is true by a third: its logit wants to be that third's."""
+
+    def loss(logit: float) -> float:
+        model = lambda pictures, ids: (torch.ones(1, 1), torch.full((1, 1), logit), 1.0, 0.0)
+        truth = torch.full((1, 1), 1 / 3)
+        return float(train_clip.loss_of(model, torch.zeros(1, 3, 64, 64), torch.zeros(1), truth))
+
+    logits = torch.linspace(-3, 3, 121).tolist()
+    # The matches weigh as much as the rest together: twice as much here, which makes odds even.
+    assert min(logits, key=loss) == pytest.approx(0, abs=0.06)
