@@ -64,8 +64,8 @@ class RecordReference(io.ComfyNode):
                     "layers",
                     default="default",
                     tooltip="Which layers to record, as the energies say it: default, all, or "
-                    "names with commas between. Pix2Pix-Zero took all, Self-Guidance a few of "
-                    "the decoder's.",
+                    "names with commas between, of attention and of features together. "
+                    "Pix2Pix-Zero took all, Self-Guidance a few of the decoder's.",
                 ),
                 io.Conditioning.Input(
                     "negative", optional=True, tooltip="Needed only where cfg is not 1."
@@ -117,7 +117,7 @@ class RecordReference(io.ComfyNode):
     ) -> io.NodeOutput:
         """Record the source."""
         watched, reference_of = record.watched(
-            model, record.requests(tokens, maps, features, layers_of(layers))
+            model, record.requests(model, tokens, maps, features, layers_of(layers))
         )
         if path is not None:
             latent = record.follow(watched, positive, negative, cfg, path)

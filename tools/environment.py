@@ -25,6 +25,8 @@ from tools.hosts import CHECKOUT, Host
 
 # The versions that the project's own environments are tested with; a user's torch is left alone.
 TORCH = ("torch==2.12.1", "torchvision==0.27.1")
+# ComfyUI asks for any torchaudio; 2.11.1 does not load beside this torch.
+HOST_TORCH = (*TORCH, "torchaudio==2.11.0")
 GROUPS = ("demo", "test", "lint")
 # One module for each package that the pack and its tests need, and what tells that ComfyUI can run.
 NEEDED = ("open_clip", "kornia", "pytest", "hypothesis", "websocket", "requests", "diffusers")
@@ -33,7 +35,7 @@ NEEDED_BY_HOST = ("torch", "torchvision", "torchsde", "transformers", "aiohttp",
 
 def own() -> Path:
     """The python of .venv, made or brought up to date first."""
-    return _environment(CHECKOUT / ".venv", ())
+    return _environment(CHECKOUT / ".venv", TORCH, ())
 
 
 def of(host: Host) -> Path:
@@ -42,7 +44,8 @@ def of(host: Host) -> Path:
     if theirs:
         return theirs
     name = re.sub(r"[^\w.]", "-", host.version)
-    return _environment(CHECKOUT / f".venv-host-{name}", (host.path / "requirements.txt",))
+    folder = CHECKOUT / f".venv-host-{name}"
+    return _environment(folder, HOST_TORCH, (host.path / "requirements.txt",))
 
 
 def _complete(host: Host) -> Path | None:
@@ -64,17 +67,17 @@ def _missing(python: Path, host: Host) -> bool:
     )
 
 
-def _environment(folder: Path, requirements: Sequence[Path]) -> Path:
+def _environment(folder: Path, torch: Sequence[str], requirements: Sequence[Path]) -> Path:
     files = (CHECKOUT / "requirements.txt", *requirements)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "installed"
-    wanted = _fingerprint((*files, CHECKOUT / "pyproject.toml"))
+    wanted = _fingerprint(torch, (*files, CHECKOUT / "pyproject.toml"))
     if python.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return python
     print(f"Installing into {folder.name} ...", file=sys.stderr, flush=True)
     if not python.is_file():
         venv.create(folder, with_pip=True, symlinks=os.name != "nt")
-    arguments = [*TORCH, *(f"--requirement={file}" for file in files)]
+    arguments = [*torch, *(f"--requirement={file}" for file in files)]
     _install(python, [*arguments, *(f"--group={group}" for group in GROUPS)])
     stamp.write_text(wanted, encoding="utf-8")
     return python
@@ -93,8 +96,8 @@ def _install(python: Path, arguments: Sequence[str]) -> None:
         sys.exit(f"installing failed: run it again to see it whole:\n{' '.join(command)} ...")
 
 
-def _fingerprint(files: Sequence[Path]) -> str:
-    text = "\0".join([sys.version, *TORCH, *(file.read_text(encoding="utf-8") for file in files)])
+def _fingerprint(torch: Sequence[str], files: Sequence[Path]) -> str:
+    text = "\0".join([sys.version, *torch, *(file.read_text(encoding="utf-8") for file in files)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import comfy.model_management
@@ -10,32 +10,48 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ...guidance_core.captures import Attention, Capture, Features, Layers
+from ...guidance_core.captures import DEFAULT, Attention, Capture, Features, Layers, chosen
 from ...guidance_core.inversion import Path
 from ...guidance_core.references import Reference
 from ...guidance_core.rules.recording import Recording
 from ...guidance_core.tokens import Word, positions_of
 from . import guide
 from .invert import Plan, negative_of
+from .layouts import layout
 
 
 def requests(
-    words: tuple[Word, ...] | None, maps: bool, features: bool, layers: Layers
+    model: Any, words: tuple[Word, ...] | None, maps: bool, features: bool, layers: Layers
 ) -> frozenset[Capture]:
     """Return what to record: the maps of these words, or of every position, and features.
 
     Arguments:
+        model: MODEL.
         words: words of the prompt; None is all of it.
         maps: whether attention maps are wanted.
         features: whether features are wanted.
-        layers: "default", "all" or names of layers.
+        layers: "default", "all" or names of layers; each name goes to the maps or to the features,
+            whichever it is a layer of, and where none is left over the default ones are taken.
+
+    Raises:
+        ValueError: the model has no such layer, or cannot be read at all.
     """
+    there = layout(model.model.diffusion_model)
+    if not isinstance(layers, str):
+        chosen(layers, (), tuple(dict.fromkeys((*there.attention, *there.features))))
     wanted: set[Capture] = set()
     if maps:
-        wanted.add(Attention(positions_of(words) if words is not None else (), layers))
+        positions = positions_of(words) if words is not None else ()
+        wanted.add(Attention(positions, _those_in(there.attention, layers)))
     if features:
-        wanted.add(Features(layers))
+        wanted.add(Features(_those_in(there.features, layers)))
     return frozenset(wanted)
+
+
+def _those_in(there: Mapping[str, Any], layers: Layers) -> Layers:
+    if isinstance(layers, str):
+        return layers
+    return tuple(name for name in layers if name in there) or DEFAULT
 
 
 def watched(model: Any, wanted: frozenset[Capture]) -> tuple[Any, Callable[[Tensor], Reference]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from ...guidance_core.compose import active, guided, resolved
 from ...guidance_core.types import Estimate, Run
 from . import memory, steps
+from .conds import controls_of, networks_of, normal_conds, only
 from .graph import OVERRIDE, carries_graph, differentiable, differentiable_attention
 from .reading import Reading
 from .recompute import blocks_of, recomputed
@@ -31,31 +31,6 @@ def signal_scale(model_sampling: Any) -> Any:
     if isinstance(model_sampling, comfy.model_sampling.CONST):
         return lambda sigma: 1 - sigma
     return torch.ones_like
-
-
-def normal_conds(conds: list[Any]) -> list[Any]:
-    """Return conds whose tensors autograd may save; the host's own are left alone."""
-    return [None if cond is None else [_normal_cond(part) for part in cond] for cond in conds]
-
-
-def _normal_cond(cond: dict[str, Any]) -> dict[str, Any]:
-    cond = normal(cond)
-    settled = {}
-    for name, part in cond.get("model_conds", {}).items():
-        settled[name] = copy.copy(part)
-        settled[name].cond = normal(part.cond)
-    return {**cond, "model_conds": settled}
-
-
-def controls_of(conds: list[Any]) -> list[Any]:
-    """Return the ControlNets of conds, chained ones too, each once."""
-    found: dict[int, Any] = {}
-    for part in (part for cond in conds if cond is not None for part in cond):
-        control = part.get("control")
-        while control is not None:
-            found[id(control)] = control
-            control = control.previous_controlnet
-    return list(found.values())
 
 
 class GuidedRun:
@@ -179,11 +154,11 @@ class GuidedRun:
         alone = self._alone and not all(negative)
         if any(negative) and not alone:
             with torch.no_grad():
-                without = executor(model, _only(conds, negative), x.detach(), sigma, options)
-        positive = normal_conds(_only(conds, [not flag for flag in negative]))
+                without = executor(model, only(conds, negative), x.detach(), sigma, options)
+        positive = normal_conds(only(conds, [not flag for flag in negative]))
         controls = controls_of(positive)
         options = self.reading.options(self._graph_options(options, bool(controls)))
-        with self._loan(*_networks(controls))():
+        with self._loan(*networks_of(controls))():
             kept = executor(model, positive, x, sigma, options)
         if alone:
             without = [kept[negative.index(False)].detach()] * len(conds)
@@ -252,17 +227,3 @@ class GuidedRun:
         context = lambda: differentiable(network, loan)
         with context(), recomputed(self._recomputed_blocks(model, x), context):
             return executor(x, *args, **kwargs)
-
-
-def _networks(controls: list[Any]) -> list[nn.Module]:
-    """The networks of ControlNets, whose hints autograd may save from here on."""
-    for control in controls:
-        if getattr(control, "cond_hint", None) is not None:
-            control.cond_hint = normal(control.cond_hint)
-    parts = [part for control in controls for part in vars(control).values()]
-    return [part for part in parts if isinstance(part, nn.Module)]
-
-
-def _only(conds: list[Any], wanted: list[bool]) -> list[Any]:
-    """Conds with those that are not wanted left out, at their places."""
-    return [cond if flag else None for cond, flag in zip(conds, wanted, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import comfy.model_management
 import comfy.sample
@@ -16,7 +17,7 @@ from energy_guidance.guidance_core.inversion import WhiteNoise
 from energy_guidance.guidance_core.shapes import scenes
 from energy_guidance.guidance_core.tokens import Word
 from energy_guidance.nodes import diagnostics, editing, inversion
-from energy_guidance.nodes.host import directions, invert, networks, sampling, shapes
+from energy_guidance.nodes.host import directions, invert, layouts, networks, sampling, shapes
 from energy_guidance.tests.host import tiny
 
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
@@ -191,6 +192,20 @@ def test_words_alone_take_less_memory(eps):
             words.at(1.0, Attention((2, 4))), whole.at(1.0, Attention((2, 4))), strict=True
         )
     )
+
+
+def test_named_layers_are_those_of_maps_and_those_of_features(eps):
+    there = layouts.layout(eps.model.diffusion_model)
+    maps, features = (next(reversed(names)) for names in (there.attention, there.features))
+    latent = tiny.latent()
+    both, _ = recorded(eps, latent_image=latent, layers=f"{features}, {maps}")
+    assert both.at(1.0, Attention((2,), (maps,)))
+    assert both.at(1.0, Features((features,)))
+    one, _ = recorded(eps, latent_image=latent, layers=maps)
+    assert one.at(1.0, Attention((2,), (maps,)))
+    assert one.at(1.0, Features())
+    with pytest.raises(ValueError, match=f"no layer nowhere.*{re.escape(features)}"):
+        recorded(eps, latent_image=latent, layers=f"{maps}, nowhere")
 
 
 def test_a_source_with_a_path_is_watched_at_the_very_states_of_it(eps):
