@@ -21,7 +21,7 @@ from bench.editing.sources import (
     place,
     word,
 )
-from guidance_core.captures import Attention
+from guidance_core.captures import DEFAULT, Attention, Features, Layers
 from guidance_core.directions import edit_direction, moved
 from guidance_core.energies.appearance import Appearance
 from guidance_core.energies.attention_keep import AttentionKeep
@@ -52,7 +52,7 @@ TARGETS = ((0.3, 0.35), (0.7, 0.35), (0.3, 0.7), (0.7, 0.7), (0.5, 0.4), (0.65, 
 PLACING = PercentWindow(0.0, 0.5, "linear_down", 3.0)
 MOVING = PercentWindow(0.0, 0.9, "linear_down", 4.0)
 RESIZING = PercentWindow(0.2, 0.9)
-LOOKS = PercentWindow(0.2, 1.0, "linear_down", 3.0)
+LOOKS = PercentWindow(0.2, 1.0, "linear_down", 2.0)
 MANY = PercentWindow(0.0, 0.7, value=2.5)
 # Layers of Shapes where nouns, and where colours, are seen in their objects alone.
 NOUNS, COLOURS = ("output.0.0", "output.1.0"), ("output.2.0",)
@@ -107,16 +107,22 @@ class Desk:
     _seeds: tuple[int, ...] = ()
 
     def source(
-        self, seeds: tuple[int, ...], count: int, words: tuple[str, ...], other: int = 0
+        self,
+        seeds: tuple[int, ...],
+        count: int,
+        words: tuple[str, ...],
+        other: int = 0,
+        layers: Layers = DEFAULT,
     ) -> Source:
         """Pictures of random captions of some objects; `other` shifts the seeds of the noise."""
         if seeds != self._seeds:
             self._sources, self._seeds = {}, seeds
-        key = (count, words, other)
+        key = (count, words, other, layers)
         if key not in self._sources:
             captions = tuple(caption(seed, count, words) for seed in seeds)
             own = tuple(seed + other for seed in seeds)
-            self._sources[key] = Source(self.shapes, own, captions, 20)
+            records = frozenset({Attention((), layers), Features()})
+            self._sources[key] = Source(self.shapes, own, captions, 20, records)
         return self._sources[key]
 
 
@@ -258,9 +264,9 @@ def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     Guidance begins when the place is decided, so that nothing else has to hold it.
     """
     source = desk.source(seeds, 1, COLOURLESS)
-    look = desk.source(seeds, 1, PLAIN, other=1000)
+    look = desk.source(seeds, 1, PLAIN, other=1000, layers=NOUNS[1:])
     words = tokens(source, 0, slice(1, 2))
-    energy = Appearance(words, look.reference)
+    energy = Appearance(words, look.reference, NOUNS[1:])
     names = [object_words(text, 0) for text in source.captions]
     there = [found(v, own) for v, own in zip(source.verdicts, names, strict=True)]
     looks = [found(v, own[1:]) for v, own in zip(look.verdicts, names, strict=True)]
@@ -416,8 +422,8 @@ TASKS = (
     ),
     Task(
         "swap appearance",
-        "Appearance of the noun in another picture of another prompt; Forward, relative, falling "
-        "from strength 3 at 0.2 to 0 at 1",
+        "Appearance of the noun (layer output.1.0) in another picture of another prompt; Forward, "
+        "relative, falling from strength 2 at 0.2 to 0 at 1",
         (
             Figure("colour is the reference's", "colour", "share", 0.8),
             Figure("shape kept", "shape", "share", 0.8),

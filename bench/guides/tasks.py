@@ -33,6 +33,7 @@ from tools.demo.diffusers_host import WEIGHTS, NoiseLevels, Settings, Shapes, de
 NOISE = 0.002  # of a measurement, in [0, 1]
 FILLING_RECURRENCES = 2
 RESTORING_STEPS, RESTORING_SAMPLER_STEPS = 2, 6
+FITTING, FITTING_STEPS, FITTING_LR = 0.9, 20, 0.03
 STRENGTH = 0.5  # of Rule: Forward, relative
 TRANSLATING = 1.5, 1.0  # of the structure, of the colours
 PLACING = PercentWindow(0.0, 0.9, "linear_down", 2.0)
@@ -141,7 +142,20 @@ def restored(energy: Energy) -> list[Rule]:
     return [Backward(energy, window, steps=RESTORING_STEPS, optimiser="polyak")]
 
 
-def _restoring(operator: Operator, missing: Tensor | None = None) -> Ask:
+def fitted(energy: Energy) -> list[Rule]:
+    """What restores what no latent shows exactly: Polyak's steps would overshoot at the end."""
+    rough, fine = PercentWindow(0.0, FITTING), PercentWindow(FITTING, 1.0)
+    return [
+        Backward(energy, rough, steps=RESTORING_STEPS, optimiser="polyak"),
+        Backward(energy, fine, "absolute", FITTING_STEPS, "adam", FITTING_LR),
+    ]
+
+
+def _restoring(
+    operator: Operator,
+    missing: Tensor | None = None,
+    rules: Callable[[Energy], list[Rule]] = restored,
+) -> Ask:
     """Scenes to be restored from a measurement with a little noise, starting from what it shows."""
 
     def asked(model: Shapes, seed: int, batch: int) -> Asked:
@@ -162,7 +176,7 @@ def _restoring(operator: Operator, missing: Tensor | None = None) -> Ask:
             return {"PSNR": psnr(whole, truth), "consistency": decibels(error)}
 
         energy = Measurement(seen.to(model.device), operator, NOISE, known)
-        return Asked(restored(energy), judged, start, before=before)
+        return Asked(rules(energy), judged, start, before=before)
 
     return asked
 
@@ -331,8 +345,10 @@ TASKS = (
     _restoration(
         "inpaint",
         "the middle quarter is missing",
-        _restoring(Compose(), _centre()),
-        f"{POLYAK}; for the PSNR what was seen is put back",
+        _restoring(Compose(), _centre(), fitted),
+        f"Measurement, Backward relative 1, {RESTORING_STEPS} polyak steps, until {FITTING:g}; "
+        f"then absolute, {FITTING_STEPS} adam steps of {FITTING_LR:g}; for the PSNR what was seen "
+        "is put back",
     ),
     Task(
         "segmentation",

@@ -71,8 +71,14 @@ def random_scene(generator: torch.Generator, count: int | None = None) -> Scene:
     items = [_random_item(generator) for _ in range(count or 1 + _index(2, generator))]
     while True:
         placed = [_placed(item, generator) for item in items]
-        if len(placed) == 1 or _apart(placed[0].box, placed[1].box):
+        if len(placed) == 1 or apart(*placed):
             return Scene(tuple(placed))
+
+
+def apart(one: Item, other: Item) -> bool:
+    """Whether there is a gap between the boxes of two objects, as in every scene."""
+    a, b = one.box, other.box
+    return any(a[i] > b[i + 2] + GAP or b[i] > a[i + 2] + GAP for i in (0, 1))
 
 
 def render(scenes: list[Scene], side: int = SIDE) -> Tensor:
@@ -131,7 +137,3 @@ def _placed(item: Item, generator: torch.Generator) -> Item:
     x = _uniform(MARGIN - left, SIDE - MARGIN - right, generator)
     y = _uniform(MARGIN - top, SIDE - MARGIN - bottom, generator)
     return replace(item, x=x, y=y)
-
-
-def _apart(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return any(a[i] > b[i + 2] + GAP or b[i] > a[i + 2] + GAP for i in (0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -23,7 +24,7 @@ class Window(Latents):
         super().__init__(vae=None, seed=0)
         generator = torch.Generator().manual_seed(0)
         self.latents = torch.randn(WINDOW, 4, 16, 16, generator=generator)
-        self.recoloured = torch.randn(WINDOW, 4, 16, 16, generator=generator)
+        self.others = torch.randn(WINDOW, 4, 16, 16, generator=generator)
         scene = scenes.random_scene(generator)
         self.scenes = [scene] * WINDOW
 
@@ -58,7 +59,7 @@ def test_about_half_of_the_inputs_stray_less_than_half_way() -> None:
     window = Window()
     x0, drift, ids = train_diffusion.batch_of(window, 512, generator_of(0, 1))
     rows = [(window.latents == one).flatten(1).all(1).nonzero().item() for one in x0]
-    far = drift / (window.recoloured[rows] - x0)
+    far = drift / (window.others[rows] - x0)
     assert torch.allclose(far, far[:, :1, :1, :1].expand_as(far), atol=1e-4)
     share = far[:, 0, 0, 0]
     assert 0.4 < float((share > 0).float().mean()) < 0.6
@@ -73,6 +74,20 @@ def test_recolouring_changes_colours_alone() -> None:
     assert [bare(one) for one in drawn] == [bare(one) for one in others]
     colours = {item.colour for scene in others for item in scene.items}
     assert colours == set(scenes.PALETTE)
+
+
+def test_a_scene_strays_to_other_colours_an_object_more_or_one_fewer() -> None:
+    drawn = [scenes.random_scene(generator_of(0, i)) for i in range(60)]
+    kinds = set()
+    for i, one in enumerate(drawn):
+        other = train_diffusion.astray(one, generator_of(2, i))
+        more = len(other.items) - len(one.items)
+        kinds.add((len(one.items), more))
+        kept = min(len(one.items), len(other.items))
+        if more:
+            assert other.items[:kept] == one.items[:kept]
+        assert all(scenes.apart(*pair) for pair in itertools.combinations(other.items, 2))
+    assert kinds == {(1, 0), (1, 1), (2, 0), (2, 1), (2, -1)}
 
 
 @pytest.mark.parametrize(("parts", "side", "size"), [(True, 8, 6), (False, 16, 2)])

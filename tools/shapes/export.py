@@ -25,6 +25,7 @@ from tools.shapes import (
     train_detector,
     train_diffusion,
     train_segmenter,
+    train_vae,
     train_vit,
 )
 
@@ -36,13 +37,6 @@ def rgb_factors(latents: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
     x = torch.cat([x, torch.ones(len(x), 1)], 1)
     solution = torch.linalg.lstsq(x, small.movedim(1, -1).reshape(-1, 3)).solution
     return solution[:-1], solution[-1]
-
-
-def export_decoder(checkpoint: Path, out: Path) -> None:
-    """Write the VAE that is there, with a decoder that was trained on."""
-    vae = AutoencoderKL.from_pretrained(out / "vae", torch_dtype=torch.float32).eval()
-    checkpoints.resume(checkpoint, vae=vae)
-    write_vae(vae, out)
 
 
 def write_vae(vae: AutoencoderKL, out: Path) -> None:
@@ -76,7 +70,10 @@ def export_model(trained: Path, out: Path) -> None:
     if (trained / "vae.pt").exists():
         write_vae(train_diffusion.load_vae(trained / "vae.pt"), out)
     if (trained / "decoder.pt").exists():
-        export_decoder(trained / "decoder.pt", out)
+        # The whole VAE, standardised already.
+        vae = train_vae.build()
+        checkpoints.resume(trained / "decoder.pt", vae=vae)
+        write_vae(vae, out)
 
 
 def export_guide(state: dict[str, Tensor], card: dict, path: Path) -> None:

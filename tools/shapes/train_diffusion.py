@@ -25,8 +25,8 @@ from tools.shapes import checkpoints, text, train_vae
 WINDOW, FRESH = 2048, 3
 # Share of captions left empty (for CFG), without sizes, and without colours.
 EMPTY, NO_SIZE, NO_COLOUR = 0.2, 0.12, 0.06
-# Share of inputs whose objects have strayed towards other colours, how far at most, and the noise
-# level from which on: below it the target, which grows with 1 / sigma, would drown all others.
+# Share of inputs that have strayed towards another scene, how far at most, and the noise level from
+# which on: below it the target, which grows with 1 / sigma, would drown all others.
 ASTRAY, FARTHEST, STRAY_SIGMA = 0.5, 0.45, 0.15
 # Min-SNR-gamma weights, Hang et al. 2023, arXiv:2303.09556.
 GAMMA = 5.0
@@ -113,13 +113,13 @@ def generator_of(seed: int, index: int) -> torch.Generator:
 class Latents:
     """The moving window of scenes: latents of scene i at row i modulo WINDOW.
 
-    Beside them `recoloured`, the latents of the same objects in other colours.
+    Beside them `others`, the latents of what each may be confused with.
     """
 
     def __init__(self, vae: AutoencoderKL, seed: int) -> None:
         self.vae, self.seed, self.end = vae, seed, 0
         self.latents = torch.zeros(WINDOW, 4, 16, 16)
-        self.recoloured = torch.zeros(WINDOW, 4, 16, 16)
+        self.others = torch.zeros(WINDOW, 4, 16, 16)
         self.scenes: list[scenes.Scene | None] = [None] * WINDOW
 
     def upto(self, end: int) -> None:
@@ -128,13 +128,13 @@ class Latents:
             indices = range(first, min(first + 32, end))
             drawn = [scenes.random_scene(generator_of(self.seed, 20_000_000 + i)) for i in indices]
             others = [
-                recoloured(scene, generator_of(self.seed, 40_000_000 + i))
+                astray(scene, generator_of(self.seed, 40_000_000 + i))
                 for i, scene in zip(indices, drawn, strict=True)
             ]
             encoded, strayed = self._encoded(drawn), self._encoded(others)
             for i, *row in zip(indices, drawn, encoded, strayed, strict=True):
                 at = i % WINDOW
-                self.scenes[at], self.latents[at], self.recoloured[at] = row
+                self.scenes[at], self.latents[at], self.others[at] = row
         self.end = end
 
     @torch.no_grad()
@@ -143,12 +143,28 @@ class Latents:
         return self.vae.encode(pictures).latent_dist.mean.cpu()
 
 
+def astray(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
+    """What a sampler may confuse the scene with: other colours, an object more, or one fewer."""
+    kind = int(torch.randint(0, len(scene.items) + 1, (), generator=generator))
+    if kind == 0:
+        return recoloured(scene, generator)
+    return joined(scene, generator) if kind == 1 else scenes.Scene(scene.items[:1])
+
+
 def recoloured(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
     """The scene with every object in a colour drawn anew."""
     colours = tuple(scenes.PALETTE)
     drawn = torch.randint(0, len(colours), (len(scene.items),), generator=generator).tolist()
     items = (replace(i, colour=colours[c]) for i, c in zip(scene.items, drawn, strict=True))
     return scenes.Scene(tuple(items))
+
+
+def joined(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
+    """The scene with one more object, which touches none."""
+    while True:
+        (item,) = scenes.random_scene(generator, 1).items
+        if all(scenes.apart(item, there) for there in scene.items):
+            return scenes.Scene((*scene.items, item))
 
 
 def caption(scene: scenes.Scene, chance: float) -> str:
@@ -174,7 +190,8 @@ def loss_of(
 
     The input is x0 + `drift`, noised, and the answer asked for is x0 all the same: a sampler strays
     from the scenes, half-way between two colours above all, where noised scenes alone teach nothing
-    (exposure bias; Ning et al. 2023, arXiv:2301.11706, perturb by white noise instead).
+    (exposure bias; Ning et al. 2023, arXiv:2301.11706, perturb by white noise instead). Drift of
+    colours alone would teach that whatever is faint is an object, and captions would be miscounted.
     """
     t = torch.randint(0, len(alphas), (len(x0),), generator=generator).to(x0.device)
     noise = torch.randn(x0.shape, generator=generator).to(x0.device)
@@ -206,7 +223,7 @@ def batch_of(
     ]
     x0 = latents.latents[rows]
     chosen, far = torch.rand(2, size, 1, 1, 1, generator=generator)
-    drift = (chosen < ASTRAY) * FARTHEST * far * (latents.recoloured[rows] - x0)
+    drift = (chosen < ASTRAY) * FARTHEST * far * (latents.others[rows] - x0)
     return x0, drift, text.tokens(captions)
 
 
