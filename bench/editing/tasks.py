@@ -49,7 +49,7 @@ FULL, PLAIN, COLOURLESS = ("size", "colour", "shape"), ("colour", "shape"), ("si
 # Where objects are moved to: none so near the edge that a big one would be cut.
 TARGETS = ((0.3, 0.35), (0.7, 0.35), (0.3, 0.7), (0.7, 0.7), (0.5, 0.4), (0.65, 0.5), (0.35, 0.5))
 # Places are decided first: a falling strength moves hard, then gently. Sizes and looks come after.
-PLACING = PercentWindow(0.0, 0.5, "linear_down", 3.0)
+PLACING, TRIES = PercentWindow(0.0, 0.6, "linear_down", 2.5), (3, 0.4)
 MOVING = PercentWindow(0.0, 0.9, "linear_down", 4.0)
 RESIZING = PercentWindow(0.2, 0.9)
 LOOKS = PercentWindow(0.2, 1.0, "linear_down", 2.0)
@@ -133,10 +133,10 @@ def tokens(source: Source, number: int, part: slice = slice(None)) -> tuple[Word
 
 
 def verdicts(
-    source: Source, energy: Energy, strength: PercentWindow, stop: float = 0.0
+    source: Source, energy: Energy, strength: PercentWindow, stop: float = 0.0, **options: Any
 ) -> list[Verdict]:
-    """What Forward makes of a source."""
-    return oracle.judge(source.painted([Forward(energy, strength, stop=stop)]))
+    """What Forward makes of a source; `options` are those of `model.sample`."""
+    return oracle.judge(source.painted([Forward(energy, strength, stop=stop)], **options))
 
 
 def rows_of(
@@ -255,7 +255,9 @@ def boxes(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         kept = verdict.matches(source.captions[i])
         return {"inside": sum(share >= 0.8 for share in shares) / 2, "kept": kept}
 
-    return rows_of(source, verdicts(source, energy, PLACING), figures)
+    recurrences, end = TRIES
+    guided = verdicts(source, energy, PLACING, recurrences=recurrences, end_percent=end)
+    return rows_of(source, guided, figures)
 
 
 def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
@@ -413,7 +415,7 @@ TASKS = (
     ),
     Task(
         "boxes for two objects",
-        f"two of Box of the colour, layout; {FORWARD} 3 to 0 at 0.5",
+        f"two of Box of the colour, layout; {FORWARD} 2.5 to 0 at 0.6, 3 recurrences until 0.4",
         (
             Figure("objects with 80 % of their area inside", "inside", "share", 0.8),
             Figure("shows its caption", "kept", "share"),

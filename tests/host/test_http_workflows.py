@@ -12,7 +12,7 @@ WORKFLOWS = CHECKOUT / "example_workflows"
 NAMES = ("text-guided", "classifier-guided", "recurrent")
 EDITS = (
     *("move-object", "resize-object", "edit-picture", "boxes"),
-    *("keep-layout", "missing-object"),
+    *("keep-layout", "missing-object", "swap-appearance"),
 )
 GUIDES = (
     *("segmentation-guided", "box-guided", "style-from-image", "several-guides", "translation"),
