@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, interpolate
 
+from guidance_core.energies.box import Box
 from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.energies.detection import Detection
 from guidance_core.energies.measurement import Measurement
@@ -27,6 +28,7 @@ from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import PALETTE, SIDE, Item, Scene
 from guidance_core.shaping import masked_mean
+from guidance_core.tokens import Word
 from guidance_core.types import Denoiser, Energy, Estimate, Rule, Run
 from tools.demo.diffusers_host import WEIGHTS, NoiseLevels, Settings, Shapes, denoiser, sample
 
@@ -37,8 +39,12 @@ FITTING, FITTING_STEPS, FITTING_LR = 0.9, 20, 0.03
 STRENGTH = 0.5  # of Rule: Forward, relative
 TRANSLATING = 1.5, 1.0  # of the structure, of the colours
 PLACING = PercentWindow(0.0, 0.9, "linear_down", 2.0)
+DETECTING = PercentWindow(0.0, 0.9, "linear_down", 1.5)
+LOOKING = PercentWindow(0.0, 0.6, "linear_down", 2.5)
+COLOUR_PLACE = 3  # in the context of "a big red circle", after the start token
 GUIDED = Settings(steps=20, eta=1.0)
 PLACED = replace(GUIDED, recurrences=4, end_percent=0.4)
+BOXED = replace(GUIDED, recurrences=3, end_percent=0.4)
 Figures = dict[str, Tensor]  # one number a picture
 
 
@@ -242,19 +248,31 @@ def _segmented(model: Shapes, seed: int, batch: int) -> Asked:
     return Asked(_placed(energy), judged, prompts=[scene.caption() for scene in drawn])
 
 
-def _detected(model: Shapes, seed: int, batch: int) -> Asked:
-    """One object named by the prompt, in a box; the same for the batch."""
-    (scene,) = scenes_of(seed, 1, count=1)
-    (item,) = scene.items
-    network: Any = _network("detector", model.device)
+def _detected(attention: bool) -> Ask:
+    """One object named by the prompt, in a box; the same for the batch.
 
-    def judged(pictures: Tensor) -> Figures:
-        alike = [[i for i in v.items if i.shape == item.shape] for v in oracle.judge(pictures)]
-        best = [max((box_overlap(item, seen) for seen in some), default=0.0) for some in alike]
-        return {"box IoU": torch.tensor(best)}
+    With `attention` its colour must look there too, which decides the place before a detector can.
+    """
 
-    energy = Detection(network, torch.tensor([item.box]) / SIDE, (item.shape,))
-    return Asked(_placed(energy), judged, prompts=scene.caption())
+    def asked(model: Shapes, seed: int, batch: int) -> Asked:
+        (scene,) = scenes_of(seed, 1, count=1)
+        (item,) = scene.items
+        network: Any = _network("detector", model.device)
+
+        def judged(pictures: Tensor) -> Figures:
+            alike = [[i for i in v.items if i.shape == item.shape] for v in oracle.judge(pictures)]
+            best = [max((box_overlap(item, seen) for seen in some), default=0.0) for some in alike]
+            return {"box IoU": torch.tensor(best)}
+
+        box = torch.tensor([item.box]) / SIDE
+        detection = Detection(network, box, (item.shape,))
+        if not attention:
+            return Asked(_placed(detection), judged, prompts=scene.caption())
+        looking = Box((Word(item.colour, (COLOUR_PLACE,)),), tuple(box[0].tolist()))
+        rules = [Forward(looking, LOOKING), Forward(detection, DETECTING)]
+        return Asked(rules, judged, prompts=scene.caption())
+
+    return asked
 
 
 def box_overlap(one: Item, other: Item) -> float:
@@ -324,10 +342,19 @@ def _halved(before: Figures, after: Figures) -> bool:
     return bool(after[name].mean() <= before[name].mean() / 2)
 
 
+def _held(before: Figures, after: Figures) -> bool:
+    return bool((after["box IoU"] >= 0.5).float().mean() >= 0.75)
+
+
+def _falling(window: PercentWindow) -> str:
+    return f"Forward relative, falling from {window.value:g} to 0 at {window.end_percent:g}"
+
+
 RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
 POLYAK = f"Measurement, Backward relative 1, {RESTORING_STEPS} polyak steps, to the end"
 PUSH = f"Forward relative {STRENGTH:g}, to the end"
-PLACE = f"Forward relative, falling from {PLACING.value:g} to 0 at {PLACING.end_percent:g}"
+BOXES = "75 % hold an object of the shape with IoU 0.5"
+PLACE = _falling(PLACING)
 IMAGE_TO_IMAGE = Settings(steps=RESTORING_SAMPLER_STEPS, denoise=0.3)
 
 
@@ -361,13 +388,23 @@ TASKS = (
         ("segmenter",),
     ),
     Task(
-        "detection",
-        "one object of the prompt, by a box",
+        "detector",
+        "one object of the prompt, by a box and the detector alone",
         "Detection, " + PLACE,
-        "75 % hold an object of the shape with IoU 0.5",
-        lambda before, after: bool((after["box IoU"] >= 0.5).float().mean() >= 0.75),
-        _detected,
+        BOXES,
+        _held,
+        _detected(attention=False),
         PLACED,
+        ("detector",),
+    ),
+    Task(
+        "detection",
+        "one object of the prompt, by a box, the detector and attention",
+        f"Box of the colour's attention, {_falling(LOOKING)}; Detection, {_falling(DETECTING)}",
+        BOXES,
+        _held,
+        _detected(attention=True),
+        BOXED,
         ("detector",),
     ),
     Task(

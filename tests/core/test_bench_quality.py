@@ -189,14 +189,20 @@ class Layer(torch.nn.Module):
 
 
 def test_the_embedded_host_reads_attention_while_it_is_open():
-    unet = torch.nn.ModuleDict({"up_blocks": Layer(), "down_blocks": Layer()})
+    read_one, other = Layer(), Layer()
+    unet = torch.nn.ModuleDict({"down_blocks": other})
+    # Where ComfyUI's output.2.0 is in diffusers.
+    up = torch.nn.ModuleList([torch.nn.Identity(), torch.nn.Module()])
+    up[1].attentions = torch.nn.ModuleList([torch.nn.Module()])
+    up[1].attentions[0].transformer_blocks = torch.nn.ModuleList([read_one])
+    unet["up_blocks"] = up
     request = Attention((1, 2))
     reading = Reading(unet, [request])
     x, context = torch.randn(3, 16, 6, requires_grad=True), torch.randn(3, 7, 5)
     with reading.open() as read:
-        for layer in unet.values():
+        for layer in (read_one, other):
             q, k = layer(x, context)
-    q, k = unet["up_blocks"](x, context)
+    q, k = read_one(x, context)
     (found,) = read[request]
     assert found.shape == (3, 2, 4, 4)
     logits = torch.einsum("bqhd,bkhd->bhqk", q.reshape(3, 16, 2, 4), k.reshape(3, 7, 2, 4)) / 2

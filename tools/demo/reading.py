@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from guidance_core.attention import heads_of, maps
 from guidance_core.captures import DEFAULT, Attention, Capture
 
+# What ComfyUI calls output.2.0, where the colours of Shapes fill their objects.
+DEFAULT_LAYER = "up_blocks.1.attentions.0.transformer_blocks.0.attn2"
+
 Read = dict[Capture, tuple[Tensor, ...]]
 
 
@@ -20,8 +23,8 @@ class Reading:
     """Reads requests of attention in one evaluation of a U-Net.
 
     Arguments:
-        unet: diffusers' U-Net for square pictures; "default" stands for the layers of its decoder,
-            as in ComfyUI.
+        unet: diffusers' U-Net of Shapes; "default" stands for the layer that the pack reads there
+            in ComfyUI, output.2.0.
         requests: what to read.
 
     Raises:
@@ -35,11 +38,7 @@ class Reading:
                 raise ValueError(
                     f"the embedded host reads attention of the default layers only, not {request}"
                 )
-        self.layers = [
-            module
-            for name, module in unet.named_modules()
-            if name.startswith("up_blocks") and name.endswith("attn2")
-        ]
+        self.layers = [unet.get_submodule(DEFAULT_LAYER)] if self.requests else []
 
     @contextmanager
     def open(self) -> Iterator[Read]:
