@@ -316,13 +316,14 @@ def test_colours_fill_their_objects_in_the_default_layer_of_shapes():
         seen = []
         guided = guide.apply(model, [Looking(frozenset({request}), seen.append)])
         options = {"positive": cond, "negative": empty, "size": 16}
-        latent = tiny.sample(guided, steps=6, cfg=4.0, **options)
+        latent = tiny.sample(guided, steps=20, cfg=4.0, **options)
         picture = vae.decode(latent)[0]
     known = layout(model.get_model_object("diffusion_model"))
     assert known.layers(request) == ("output.2.0",)
     assert known.layers(Features()) == ("output.2",)
     red = ((picture - torch.tensor([220, 50, 47]) / 255).square().sum(-1) < 0.1).float()
-    (maps,) = seen[3][request]
+    assert red.sum() > 500
+    (maps,) = seen[10][request]
     wanted = centroid(red[None, None])[0, 0]
     assert (centroid(thresholded(maps.cpu()))[0, 0] - wanted).norm() < 0.06
 
