@@ -37,6 +37,7 @@ FILLING_RECURRENCES = 2
 RESTORING_STEPS, RESTORING_SAMPLER_STEPS = 2, 6
 FITTING, FITTING_STEPS, FITTING_LR = 0.9, 20, 0.03
 STRENGTH = 0.5  # of Rule: Forward, relative
+STYLING = 0.7  # the same, of a style
 TRANSLATING = 1.5, 1.0  # of the structure, of the colours
 PLACING = PercentWindow(0.0, 0.9, "linear_down", 2.0)
 DETECTING = PercentWindow(0.0, 0.9, "linear_down", 1.5)
@@ -284,7 +285,7 @@ def box_overlap(one: Item, other: Item) -> float:
     return both / (area(a) + area(b) - both)
 
 
-def _coloured(make: Callable[[Shapes, Tensor], Energy]) -> Ask:
+def _coloured(make: Callable[[Shapes, Tensor], Energy], strength: float = STRENGTH) -> Ask:
     """The colours of another scene."""
 
     def asked(model: Shapes, seed: int, batch: int) -> Asked:
@@ -293,7 +294,8 @@ def _coloured(make: Callable[[Shapes, Tensor], Energy]) -> Ask:
         def judged(pictures: Tensor) -> Figures:
             return {"palette distance": palette_distance(pictures, reference)}
 
-        return Asked(_pushed(make(model, reference.to(model.device))), judged)
+        energy = make(model, reference.to(model.device))
+        return Asked(_pushed(energy, strength), judged)
 
     return asked
 
@@ -410,10 +412,10 @@ TASKS = (
     Task(
         "style",
         "the style of a scene",
-        "Style of CLIP block 2, " + PUSH,
+        f"Style of CLIP block 2, Forward relative {STYLING:g}, to the end",
         "palette distance halved (mean)",
         _halved,
-        _coloured(_style),
+        _coloured(_style, STYLING),
         GUIDED,
         ("open_clip",),
     ),
