@@ -37,7 +37,8 @@ are, and it shows: a size that multiplies the bare gradient is no number that tr
 rho 1 on the label "red" moves the latent by 4.5 posterior standard deviations in the first of 20
 steps, after which the classifier is saturated and says nothing any more; with rho 0.01 no step
 moves it by more than 0.04. (The sampler is not to blame: unguided it gives 7 clean scenes of 8
-with eta 1, 5 with eta 0, and the rule's steps are those of its tests.)"""
+with eta 1, 5 with eta 0, and the rule's steps are those of its tests.) These few numbers are of
+earlier weights of Shapes."""
 Cells = Mapping[tuple[str, str], Mapping[str, float]]
 
 

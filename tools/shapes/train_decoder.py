@@ -20,7 +20,7 @@ from tools.shapes import checkpoints
 from tools.shapes.train_diffusion import WINDOW, Latents, generator_of
 
 CELL = scenes.SIDE // 16
-# Share of the training on parts, their side in latent cells,.
+# Share of the training on parts, their side in latent cells, and how many stand for one scene.
 PARTS, SIDE, DENSITY = 0.67, 8, 3
 # Latents of a sampler are not exact: up to this much noise is laid over them.
 NOISE = 0.05
@@ -70,7 +70,7 @@ def main() -> None:
     decoder = torch.nn.ModuleList([vae.post_quant_conv, vae.decoder]).requires_grad_(True)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=args.lr, betas=(0.9, 0.99))
     start = checkpoints.resume(args.out, vae=vae, optimiser=optimiser)
-    latents = Latents(vae, args.seed)
+    latents = Latents(vae, args.seed, astray=False)
     for step, bar in checkpoints.steps(start, args.steps, "decoder"):
         latents.upto(WINDOW + step)
         generator = generator_of(args.seed, 30_000_000 + step)

@@ -113,11 +113,11 @@ def generator_of(seed: int, index: int) -> torch.Generator:
 class Latents:
     """The moving window of scenes: latents of scene i at row i modulo WINDOW.
 
-    Beside them `others`, the latents of what each may be confused with.
+    Beside them `others`, the latents of what each may be confused with, unless nobody asks.
     """
 
-    def __init__(self, vae: AutoencoderKL, seed: int) -> None:
-        self.vae, self.seed, self.end = vae, seed, 0
+    def __init__(self, vae: AutoencoderKL, seed: int, *, astray: bool = True) -> None:
+        self.vae, self.seed, self.end, self.astray = vae, seed, 0, astray
         self.latents = torch.zeros(WINDOW, 4, 16, 16)
         self.others = torch.zeros(WINDOW, 4, 16, 16)
         self.scenes: list[scenes.Scene | None] = [None] * WINDOW
@@ -127,14 +127,12 @@ class Latents:
         for first in range(max(self.end, end - WINDOW), end, 32):
             indices = range(first, min(first + 32, end))
             drawn = [scenes.random_scene(generator_of(self.seed, 20_000_000 + i)) for i in indices]
-            others = [
-                astray(scene, generator_of(self.seed, 40_000_000 + i))
-                for i, scene in zip(indices, drawn, strict=True)
-            ]
-            encoded, strayed = self._encoded(drawn), self._encoded(others)
-            for i, *row in zip(indices, drawn, encoded, strayed, strict=True):
-                at = i % WINDOW
-                self.scenes[at], self.latents[at], self.others[at] = row
+            for i, scene, latent in zip(indices, drawn, self._encoded(drawn), strict=True):
+                self.latents[i % WINDOW], self.scenes[i % WINDOW] = latent, scene
+            if self.astray:
+                seeded = zip(indices, drawn, strict=True)
+                others = [astray(s, generator_of(self.seed, 40_000_000 + i)) for i, s in seeded]
+                self.others[[i % WINDOW for i in indices]] = self._encoded(others)
         self.end = end
 
     @torch.no_grad()
