@@ -38,6 +38,7 @@ RESTORING_STEPS, RESTORING_SAMPLER_STEPS = 2, 6
 FITTING, FITTING_STEPS, FITTING_LR = 0.9, 20, 0.03
 STRENGTH = 0.5  # of Rule: Forward, relative
 STYLING = 0.7  # the same, of a style
+STYLE_BLOCKS = (1, 2, 3)
 TRANSLATING = 1.5, 1.0  # of the structure, of the colours
 PLACING = PercentWindow(0.0, 0.9, "linear_down", 2.0)
 DETECTING = PercentWindow(0.0, 0.9, "linear_down", 1.5)
@@ -302,7 +303,7 @@ def _coloured(make: Callable[[Shapes, Tensor], Energy], strength: float = STRENG
 
 def _style(model: Shapes, reference: Tensor) -> Energy:
     network: Any = _network("open_clip", model.device)
-    return Style(network, reference, (2,))
+    return Style(network, reference, STYLE_BLOCKS)
 
 
 def _translated(model: Shapes, seed: int, batch: int) -> Asked:
@@ -412,7 +413,7 @@ TASKS = (
     Task(
         "style",
         "the style of a scene",
-        f"Style of CLIP block 2, Forward relative {STYLING:g}, to the end",
+        f"Style of CLIP blocks 1 to 3, Forward relative {STYLING:g}, to the end",
         "palette distance halved (mean)",
         _halved,
         _coloured(_style, STYLING),
