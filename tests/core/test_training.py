@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from guidance_core.shapes import scenes
-from tools.shapes import train_clip, train_decoder, train_diffusion
+from tools.shapes import train_classifier, train_clip, train_decoder, train_diffusion
 from tools.shapes.blends import Blend
 from tools.shapes.train_diffusion import FARTHEST, STRAY_SIGMA, WINDOW, Latents, generator_of
 
@@ -151,3 +151,23 @@ def test_soft_truth_is_where_the_clip_loss_is_least() -> None:
     logits = torch.linspace(-3, 3, 121).tolist()
     # The matches weigh as much as the rest together: twice as much here, which makes odds even.
     assert min(logits, key=loss) == pytest.approx(0, abs=0.06)
+
+
+def test_the_classifier_is_told_how_much_of_each_label_a_blend_shows() -> None:
+    generator = torch.Generator().manual_seed(4)
+    one = scenes.random_scene(generator, 1)
+    far = replace(one.items[0], shape="square" if one.items[0].shape != "square" else "circle")
+    seen = train_classifier.shown(Blend((one, scenes.Scene((far,))), (0.75, 0.25)))
+    told = dict(zip(scenes.LABELS, seen.tolist(), strict=True))
+    assert told[one.items[0].shape] == 0.75
+    assert told[far.shape] == 0.25
+    assert told[one.items[0].colour] == 1
+    assert sum(told.values()) == 3
+
+
+def test_a_step_of_the_classifier_is_a_function_of_its_number() -> None:
+    (pictures, told), (again, _), (other, _) = (train_classifier.batch(n, 6) for n in (7, 7, 8))
+    assert pictures.shape == (6, 3, 64, 64)
+    assert told.shape == (6, len(scenes.LABELS))
+    assert torch.equal(pictures, again)
+    assert not torch.equal(pictures, other)

@@ -1,11 +1,12 @@
 """Train the classifier of Shapes: which shapes, colours and sizes a picture shows.
 
-    python -m tools.shapes.train_classifier --steps 3000
+    python -m tools.shapes.train_classifier --steps 6000
 
 Only drawn scenes are shown, blurred and with noise at random, so that its gradient stays of use on
-the unsharp clean estimates of a sampler's early steps. Half of them are cross-faded with a scene of
-other shapes, colours and sizes at the same places, the labels with them (mixup, Zhang et al. 2017,
-arXiv:1710.09412): so the gradient leads all the way from one colour or shape to another.
+the unsharp clean estimates of a sampler's early steps. Half of the pictures are blends of scenes at
+other places (`tools.shapes.blends`); of the rest, half are cross-faded with a scene of other
+shapes, colours and sizes at the same places. The labels are mixed with them (mixup, Zhang et al.
+2017, arXiv:1710.09412): so the gradient leads all the way from one colour or shape to another.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from guidance_core.shapes import scenes
 from tools.shapes import checkpoints
-from tools.shapes.blends import moved
+from tools.shapes.blends import Blend, blends, moved
 
 # The classifier looks at pictures of this side.
 SIDE = 64
@@ -56,6 +57,26 @@ def changed(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
 
 def batch(step: int, size: int) -> tuple[Tensor, Tensor]:
     """Pictures (B, 3, 64, 64) in [0, 1] and their labels, a function of `step` alone."""
+    halves = crossfaded(step, size // 2), blended(step, size - size // 2)
+    pictures, targets = zip(*halves, strict=True)
+    return torch.cat(pictures), torch.cat(targets)
+
+
+def blended(step: int, size: int) -> tuple[Tensor, Tensor]:
+    """Worn pictures of several scenes at once, and how much of each label they show."""
+    generator = torch.Generator().manual_seed(41_000_000 + step)
+    drawn = blends(generator, size)
+    pictures = torch.stack([blend.picture(SIDE) for blend in drawn])
+    return worn(pictures, generator), torch.stack([shown(blend) for blend in drawn])
+
+
+def shown(blend: Blend) -> Tensor:
+    """Share of a blend that shows each label: (labels,)."""
+    return torch.tensor(blend.shares) @ labels(list(blend.scenes))
+
+
+def crossfaded(step: int, size: int) -> tuple[Tensor, Tensor]:
+    """Worn scenes, half of them cross-faded with others at the same places, and their labels."""
     generator = torch.Generator().manual_seed(40_000_000 + step)
     drawn = [scenes.random_scene(generator) for _ in range(size)]
     others = [changed(scene, generator) for scene in drawn]
@@ -69,7 +90,7 @@ def batch(step: int, size: int) -> tuple[Tensor, Tensor]:
 def main() -> None:
     """Train, resuming from the last checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--out", type=Path, default=Path("out/shapes/classifier.pt"))
