@@ -26,7 +26,7 @@ from bench import transfer
 from bench.quality import report, tasks
 from bench.quality.methods import METHODS, Method, denoised, steps_within
 from bench.quality.tasks import TASKS, Task
-from bench.records import GUIDED, fingerprint, read, write
+from bench.records import GUIDED, MODEL, fingerprint, read, write
 from guidance_core.shapes import oracle, scenes
 from guidance_core.types import Rule
 from tools.demo import diffusers_host
@@ -118,7 +118,7 @@ def tried(
 
 def run(options: argparse.Namespace) -> None:
     """Sample what is missing, and note each batch."""
-    weights, rows = fingerprint(*GUIDED), read(options.results)
+    rows = read(options.results)
     done = {key(row) for row in rows}
     jobs = [
         (task, method, seed)
@@ -134,7 +134,7 @@ def run(options: argparse.Namespace) -> None:
     bar = tqdm(jobs, disable=not sys.stderr.isatty())
     for task, method, seed in bar:
         size = min(options.batch, options.seeds - seed)
-        names = {"weights": weights, "task": task.name, "method": method.name}
+        names = {"weights": task.weights, "task": task.name, "method": method.name}
         batch = {**names, "seed": seed, "batch": size, "budget": options.budget}
         if key(batch) in done:
             continue
@@ -166,13 +166,14 @@ def main() -> int:
     options = _options()
     if not options.render:
         run(options)
-    weights = fingerprint(*GUIDED)
-    rows = [row for row in read(options.results) if row["weights"] == weights]
+    known = {(task.name, task.weights) for task in TASKS}
+    rows = [row for row in read(options.results) if (row["task"], row["weights"]) in known]
     cells = report.cells(report.shared([row for row in rows if row["budget"] == options.budget]))
-    valid = (weights, transfer.NO_WEIGHTS)
+    valid = (fingerprint(*GUIDED), transfer.NO_WEIGHTS)
     others = [row for row in read(transfer.RESULTS) if row["weights"] in valid]
     more = transfer.section(others)
-    options.page.write_text(report.page(cells, options.budget, weights, more), encoding="utf-8")
+    page = report.page(cells, options.budget, fingerprint(*MODEL), more)
+    options.page.write_text(page, encoding="utf-8")
     report.plot(cells, options.page.with_suffix(".png"))
     print(report.table(cells))
     return 0

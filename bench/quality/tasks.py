@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from bench.records import MODEL, fingerprint
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.measurement import Measurement
@@ -47,6 +48,7 @@ class Task:
         place: x and y of the object's centre that is asked for, in [0, 1]; None for any.
         start: a first picture, made of true ones through the measurement alone; None elsewhere.
         denoise: share of the noise schedule to run from there.
+        networks: files of the guide networks that its energy asks.
     """
 
     name: str
@@ -57,6 +59,12 @@ class Task:
     place: tuple[float, float] | None = None
     start: Callable[[Tensor], Tensor] | None = None
     denoise: float = 1.0
+    networks: tuple[str, ...] = ()
+
+    @property
+    def weights(self) -> str:
+        """Fingerprint of the weights that take part."""
+        return fingerprint(*MODEL, *self.networks)
 
     @property
     def restores(self) -> bool:
@@ -147,11 +155,12 @@ def _half() -> Tensor:
 
 
 PLACE = (0.3, 0.7)
+CLASSIFIER, CLIP = ("classifier.safetensors",), ("open_clip.safetensors",)
 TASKS = (
-    Task("colour label", "red", _labels("red")),
-    Task("shape label", "circle", _labels("circle")),
-    Task("two labels", "red circle", _labels("red", "circle")),
-    Task("CLIP text", "a big blue square", _text("a big blue square")),
+    Task("colour label", "red", _labels("red"), networks=CLASSIFIER),
+    Task("shape label", "circle", _labels("circle"), networks=CLASSIFIER),
+    Task("two labels", "red circle", _labels("red", "circle"), networks=CLASSIFIER),
+    Task("CLIP text", "a big blue square", _text("a big blue square"), networks=CLIP),
     _restored("super-resolution x4", Shrink(4, "bicubic"), SIDE // 4),
     _restored("deblurring", GaussianBlur(3.0), SIDE),
     _restored("inpainting", Hide(_half()), SIDE, 0.8),

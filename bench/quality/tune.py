@@ -27,7 +27,6 @@ from bench.quality.methods import OURS_UNTIL
 from bench.quality.tasks import TASKS
 from bench.quality.trial import value_of
 from bench.quality.workers import spread
-from bench.records import GUIDED, fingerprint
 from guidance_core import searches
 from guidance_core.needs import needs
 from guidance_core.tuning import Point, Search, Trial, Trials
@@ -41,7 +40,7 @@ def searched(options: argparse.Namespace) -> dict[str, Any]:
     search = Search(
         searches.coordinates(kind, at_estimate=not reads), options.width, options.rounds
     )
-    sampling = {"batch": options.batch, "steps": options.steps, "weights": fingerprint(*GUIDED)}
+    sampling = {"batch": options.batch, "steps": options.steps, "weights": task.weights}
     trials = Trials(
         path, {"task": options.task, "names": [*search.named(search.first)], **sampling}
     )

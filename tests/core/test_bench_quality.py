@@ -52,6 +52,13 @@ def test_cells_are_means_over_pictures_and_what_diverged_counts_as_missed():
     assert "| MPGD | cannot use this energy |" in table
 
 
+def test_a_task_depends_on_the_weights_that_take_part():
+    weights = {task.name: task.weights for task in TASKS}
+    assert weights["position"] == weights["deblurring"] == records.fingerprint(*records.MODEL)
+    assert weights["colour label"] == weights["two labels"]
+    assert len({weights[name] for name in ("position", "colour label", "CLIP text")}) == 3
+
+
 def test_methods_are_compared_by_equal_seeds():
     rows = [{**BATCH, "method": name, "seed": seed} for name in "ab" for seed in (0, 2)]
     other = {**BATCH, "task": "deblurring", "seed": 8}
