@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from guidance_core.shapes.oracle import Verdict
 
-STRENGTH = 0.6
-STRENGTH_TWICE = 0.5  # where every step is taken twice
+STRENGTH = 0.8
+STRENGTH_TWICE = 0.6  # where every step is taken twice
 CONFIDENCE = 0.9  # the default of the node
 BACKWARD_STEPS = 2
 
