@@ -131,7 +131,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools.demo", description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=4, help="pictures in each cell of the table")
     parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
-    parser.add_argument("--steps", type=int, default=20, help="sampling steps")
+    parser.add_argument("--steps", type=int, default=30, help="sampling steps")
     parser.add_argument("--seed", type=int, default=7, help="seed of the first batch")
     parser.add_argument("--host", choices=("auto", "comfyui", "diffusers"), default="auto")
     names = [task.name for task in plan.TASKS]
