@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,11 @@ def fingerprint(*parts: str) -> str:
     files = sorted(found | {path for path in paths if path.is_file()})
     digest = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files))
     return digest.hexdigest()[:8]
+
+
+def taking_part(networks: Iterable[str]) -> str:
+    """The fingerprint of the model and of these guide networks, such as "classifier"."""
+    return fingerprint(*MODEL, *(f"{name}.safetensors" for name in networks))
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from bench import records
 from bench.guides import report
 from bench.guides.tasks import TASKS, Figures, Task
-from bench.records import MODEL, fingerprint, write
+from bench.records import MODEL, fingerprint, taking_part, write
 from tools.demo import diffusers_host
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,8 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def identity(task: Task) -> dict[str, str]:
     """What makes a task's batches comparable: the weights that take part, and the settings."""
-    guides = [f"{name}.safetensors" for name in task.networks]
-    weights = fingerprint(*MODEL, *guides)
+    weights = taking_part(task.networks)
     return {"task": task.name, "weights": weights, "recipe": report.recipe(task)}
 
 

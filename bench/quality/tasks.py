@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from bench.records import MODEL, fingerprint
+from bench.records import taking_part
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.measurement import Measurement
@@ -48,7 +48,7 @@ class Task:
         place: x and y of the object's centre that is asked for, in [0, 1]; None for any.
         start: a first picture, made of true ones through the measurement alone; None elsewhere.
         denoise: share of the noise schedule to run from there.
-        networks: files of the guide networks that its energy asks.
+        networks: guide networks of Shapes that its energy asks.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Task:
     @property
     def weights(self) -> str:
         """Fingerprint of the weights that take part."""
-        return fingerprint(*MODEL, *self.networks)
+        return taking_part(self.networks)
 
     @property
     def restores(self) -> bool:
@@ -155,7 +155,7 @@ def _half() -> Tensor:
 
 
 PLACE = (0.3, 0.7)
-CLASSIFIER, CLIP = ("classifier.safetensors",), ("open_clip.safetensors",)
+CLASSIFIER, CLIP = ("classifier",), ("open_clip",)
 TASKS = (
     Task("colour label", "red", _labels("red"), networks=CLASSIFIER),
     Task("shape label", "circle", _labels("circle"), networks=CLASSIFIER),

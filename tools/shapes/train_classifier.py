@@ -3,10 +3,11 @@
     python -m tools.shapes.train_classifier --steps 6000
 
 Only drawn scenes are shown, blurred and with noise at random, so that its gradient stays of use on
-the unsharp clean estimates of a sampler's early steps. Half of the pictures are blends of scenes at
-other places (`tools.shapes.blends`); of the rest, half are cross-faded with a scene of other
-shapes, colours and sizes at the same places. The labels are mixed with them (mixup, Zhang et al.
-2017, arXiv:1710.09412): so the gradient leads all the way from one colour or shape to another.
+the unsharp clean estimates of a sampler's early steps. A quarter of them are blends of several
+scenes (`tools.shapes.blends`), a quarter are cross-faded with a scene of other shapes, colours and
+sizes at the same places, the rest are single scenes. The labels are mixed with the pictures (mixup,
+Zhang et al. 2017, arXiv:1710.09412): so the gradient leads all the way from one colour or shape to
+another.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def batch(step: int, size: int) -> tuple[Tensor, Tensor]:
 
 
 def blended(step: int, size: int) -> tuple[Tensor, Tensor]:
-    """Worn pictures of several scenes at once, and how much of each label they show."""
+    """Worn scenes, half of them several at once, and how much of each label they show."""
     generator = torch.Generator().manual_seed(41_000_000 + step)
     drawn = blends(generator, size)
     pictures = torch.stack([blend.picture(SIDE) for blend in drawn])
