@@ -6,7 +6,6 @@ Layers have the names that they have in ComfyUI, so that settings are those of t
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -27,7 +26,7 @@ DEFAULTS = (
     ("input.7.0", "input.8.0", "output.3.0", "output.4.0", "output.5.0"),
     ("output.2.0",),
 )
-FEATURES = ("output.2",)
+FEATURES = ("output.2", "output.3")
 
 
 def layers(unet: UNet2DConditionModel) -> dict[str, nn.Module]:
@@ -82,16 +81,20 @@ class Reader:
             keep = lambda module, args, out: self._found.update({(request, name): out[0]})
             yield self.modules[name].register_forward_hook(keep)
             return
-        attention = self.modules[name.removesuffix(".0")].transformer_blocks[0].attn2
+        transformer = self.modules[name.removesuffix(".0")]
+        attention = transformer.transformer_blocks[0].attn2
         queries: list[Tensor] = []
+        sides: list[torch.Size] = []
 
         def on_keys(module: nn.Module, args: Any, keys: Tensor) -> None:
             q = queries.pop()
-            side = math.isqrt(q.shape[1])
             positions = request.positions or tuple(range(keys.shape[1]))
             flat = maps(heads_of(q, attention.heads), heads_of(keys, attention.heads), positions)
-            self._found[request, name] = flat.unflatten(2, (side, side))
+            self._found[request, name] = flat.unflatten(2, sides.pop())
 
+        yield transformer.register_forward_pre_hook(
+            lambda module, args: sides.append(args[0].shape[-2:])
+        )
         yield attention.to_q.register_forward_hook(lambda module, args, out: queries.append(out))
         yield attention.to_k.register_forward_hook(on_keys)
 
@@ -146,7 +149,7 @@ def sample(
     end_percent: float = 1.0,
     seed: int = 0,
 ) -> Tensor:
-    """Latents (B, 4, 16, 16) in the U-Net's units, by Euler's steps from `noise`.
+    """Latents of the size of `noise` in the U-Net's units, by Euler's steps from it.
 
     Arguments:
         model: Shapes.

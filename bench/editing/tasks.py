@@ -17,6 +17,7 @@ from bench.editing.sources import (
     distance,
     found,
     inside,
+    judged,
     object_words,
     place,
     word,
@@ -37,8 +38,9 @@ from guidance_core.references import Reference
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.recording import Recording
 from guidance_core.schedules import PercentWindow
-from guidance_core.shapes import oracle, scenes
+from guidance_core.shapes import scenes
 from guidance_core.shapes.oracle import Verdict
+from guidance_core.shapes.scenes import SIDE
 from guidance_core.tokens import Word
 from guidance_core.types import Energy
 from tools.demo import diffusers_host
@@ -113,16 +115,17 @@ class Desk:
         words: tuple[str, ...],
         other: int = 0,
         layers: Layers = DEFAULT,
+        width: int = SIDE,
     ) -> Source:
         """Pictures of random captions of some objects; `other` shifts the seeds of the noise."""
         if seeds != self._seeds:
             self._sources, self._seeds = {}, seeds
-        key = (count, words, other, layers)
+        key = (count, words, other, layers, width)
         if key not in self._sources:
             captions = tuple(caption(seed, count, words) for seed in seeds)
             own = tuple(seed + other for seed in seeds)
             records = frozenset({Attention((), layers), Features()})
-            self._sources[key] = Source(self.shapes, own, captions, 20, records)
+            self._sources[key] = Source(self.shapes, own, captions, 20, records, width)
         return self._sources[key]
 
 
@@ -136,7 +139,7 @@ def verdicts(
     source: Source, energy: Energy, strength: PercentWindow, stop: float = 0.0, **options: Any
 ) -> list[Verdict]:
     """What Forward makes of a source; `options` are those of `model.sample`."""
-    return oracle.judge(source.painted([Forward(energy, strength, stop=stop)], **options))
+    return judged(source.painted([Forward(energy, strength, stop=stop)], **options))
 
 
 def rows_of(
@@ -367,8 +370,8 @@ def circle_to_square(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     for kind, own in rules.items():
         latents = model.sample(shapes, own, path.states[0], path.sigmas, edited, 1.0)
         with torch.no_grad():
-            judged = oracle.judge(shapes.decode(latents))
-        for row, verdict, scene in zip(rows, judged, true, strict=True):
+            seen = judged(shapes.decode(latents))
+        for row, verdict, scene in zip(rows, seen, true, strict=True):
             item = verdict.items[0] if len(verdict.items) == 1 else None
             was = scene.items[0]
             row[kind] = {
@@ -424,8 +427,8 @@ TASKS = (
     ),
     Task(
         "swap appearance",
-        "Appearance of the noun (layer output.1.0) in another picture of another prompt; Forward, "
-        "relative, falling from strength 2 at 0.2 to 0 at 1",
+        "Appearance of the noun (layer output.1.0, features of output.2 and output.3) in another "
+        "picture of another prompt; Forward, relative, falling from strength 2 at 0.2 to 0 at 1",
         (
             Figure("colour is the reference's", "colour", "share", 0.8),
             Figure("shape kept", "shape", "share", 0.8),

@@ -18,6 +18,7 @@ from guidance_core.types import Energy, Rule
 from tools.demo.diffusers_host import NoiseLevels
 
 OURS_STRENGTH, OURS_UNTIL = 0.6, 0.8
+FITTED_UNTIL = 0.9  # share of the schedule where inpainting ends to be steered
 DRAWS = 2  # of the smoothing: 1 in TFG's scripts, 4 by default in its code
 
 
@@ -33,7 +34,6 @@ class Method:
         eta: noise put back after each step, 1 is DDPM's.
         confidence: where labels rest, 1 is never.
         started: whether restorations start from what the measurement shows.
-        most: steps of those at most.
         note: where the numbers come from.
     """
 
@@ -44,7 +44,6 @@ class Method:
     eta: float = 0.0
     confidence: float = 1.0
     started: bool = False
-    most: int = 10
     note: str = ""
 
 
@@ -89,6 +88,10 @@ def _tfg(energy: Energy, task: Task) -> list[Rule]:
 
 def _ours(energy: Energy, task: Task) -> list[Rule]:
     """What the nodes do by default, and what the help pages say for measurements."""
+    if task.hides:
+        # What is hidden has to fit what is seen, and only the model knows how.
+        window = PercentWindow(0.0, FITTED_UNTIL)
+        return [Forward(energy, window), Backward(energy, window, steps=2, optimiser="polyak")]
     if task.restores:
         window = PercentWindow(0.0, 1.0)
         return [Backward(energy, window, "absolute", steps=2, optimiser="polyak")]
@@ -114,7 +117,7 @@ def cost(method: Method, rules: Sequence[Rule], steps: int) -> int:
 
 def steps_within(method: Method, task: Task, rules: Sequence[Rule], budget: int) -> int:
     """The most steps that cost no more than a budget of evaluations, at least 1."""
-    most = min(budget, method.most) if denoised(method, task) < 1 else budget
+    most = min(budget, task.most) if denoised(method, task) < 1 else budget
     for steps in range(most, 1, -1):
         if cost(method, rules, steps) <= budget:
             return steps
@@ -161,6 +164,7 @@ METHODS = (
         started=True,
         note=f"Rule: Forward, relative {OURS_STRENGTH:g} until {OURS_UNTIL:.0%}, eta 1, labels at "
         "rest from a confidence of 0.9; measurements: image to image from what they show, Rule: "
-        "Backward with 2 steps of Polyak's size",
+        "Backward with 2 steps of Polyak's size, and where a part is hidden Rule: Forward with it, "
+        f"both relative 1 until {FITTED_UNTIL:.0%}",
     ),
 )

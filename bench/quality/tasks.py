@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,6 +49,8 @@ class Task:
         place: x and y of the object's centre that is asked for, in [0, 1]; None for any.
         start: a first picture, made of true ones through the measurement alone; None elsewhere.
         denoise: share of the noise schedule to run from there.
+        most: steps from there at most.
+        hides: whether a part of the true picture is not measured at all.
         networks: guide networks of Shapes that its energy asks.
     """
 
@@ -59,6 +62,8 @@ class Task:
     place: tuple[float, float] | None = None
     start: Callable[[Tensor], Tensor] | None = None
     denoise: float = 1.0
+    most: int = 10
+    hides: bool = False
     networks: tuple[str, ...] = ()
 
     @property
@@ -125,7 +130,7 @@ def _at(place: tuple[float, float]) -> Build:
     return lambda device, truth, confidence: Position(words, place)
 
 
-def _restored(name: str, operator: Operator, side: int, denoise: float = 0.5) -> Task:
+def _restored(name: str, operator: Operator, side: int, **more: Any) -> Task:
     """A measurement with noise of its own for each true picture, `side` pixels wide."""
 
     def measured(truth: Tensor) -> Tensor:
@@ -144,7 +149,7 @@ def _restored(name: str, operator: Operator, side: int, denoise: float = 0.5) ->
         return torch.lerp(colour, shown, known)
 
     norm = 2 * math.sqrt(3) * side
-    return Task(name, "", build, norm, start=start, denoise=denoise)
+    return Task(name, "", build, norm, start=start, **{"denoise": 0.5, **more})
 
 
 def _half() -> Tensor:
@@ -163,7 +168,7 @@ TASKS = (
     Task("CLIP text", "a big blue square", _text("a big blue square"), networks=CLIP),
     _restored("super-resolution x4", Shrink(4, "bicubic"), SIDE // 4),
     _restored("deblurring", GaussianBlur(3.0), SIDE),
-    _restored("inpainting", Hide(_half()), SIDE, 0.8),
+    _restored("inpainting", Hide(_half()), SIDE, denoise=0.4, most=20, hides=True),
     Task(
         "position",
         "a big red circle",

@@ -20,8 +20,9 @@ SD_LAYERS = ("input.7.0", "input.8.0", "output.3.0", "output.4.0", "output.5.0")
 SDXL_LAYERS = ("output.1.1", "output.1.2", "output.1.3")
 # Of Shapes, whose colours fill their objects there from the first steps on (bench/editing).
 SHAPES_LAYERS = ("output.2.0",)
-# Activations that tell the colours of Shapes apart; the last block tells little but the noise.
-SHAPES_FEATURES = ("output.2",)
+# Activations that tell the colours of Shapes apart: both of its finest blocks do so better than
+# either, and the last one alone tells little but the noise.
+SHAPES_FEATURES = ("output.2", "output.3")
 
 
 @dataclass(frozen=True, eq=False)

@@ -320,7 +320,7 @@ def test_colours_fill_their_objects_in_the_default_layer_of_shapes():
         picture = vae.decode(latent)[0]
     known = layout(model.get_model_object("diffusion_model"))
     assert known.layers(request) == ("output.2.0",)
-    assert known.layers(Features()) == ("output.2",)
+    assert known.layers(Features()) == ("output.2", "output.3")
     red = ((picture - torch.tensor([220, 50, 47]) / 255).square().sum(-1) < 0.1).float()
     assert red.sum() > 500
     (maps,) = seen[10][request]
