@@ -19,7 +19,8 @@ from typing import Any
 from tqdm import tqdm
 
 from bench.editing import report
-from bench.editing.tasks import TASKS, Desk, Row, Task
+from bench.editing.desk import Desk, Row, Task
+from bench.editing.tasks import TASKS
 from bench.records import MODEL, fingerprint
 from tools.demo import diffusers_host
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from bench.editing.tasks import TASKS, Figure, Row
+from bench.editing.desk import Figure, Row
+from bench.editing.tasks import TASKS
 
 COLUMNS = ("task", "figure", "asked", "unguided", "guided", "pictures", "steps", "settings")
 # A ratio of shares is told from this many pictures on that show what is asked, on either side.

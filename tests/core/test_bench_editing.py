@@ -11,10 +11,12 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from bench.editing import __main__ as editing
-from bench.editing import model, report, sources, tasks
-from bench.editing.tasks import TASKS, Figure
+from bench.editing import model, report, sources
+from bench.editing.desk import Figure
+from bench.editing.tasks import TASKS
 from guidance_core.captures import Attention, Features
 from guidance_core.energies.position import Position
+from guidance_core.rules.forward import Forward
 from guidance_core.rules.recording import Recording
 from guidance_core.schedules import Window
 from guidance_core.shapes import oracle, scenes
@@ -54,7 +56,7 @@ def test_maps_and_features_are_those_asked_for(shapes):
 
 def test_nothing_is_read_outside_the_window(shapes):
     energy = Position((Word("red", (3,)),), (0.5, 0.5))
-    later = tasks.Forward(energy, Window(1.0))
+    later = Forward(energy, Window(1.0))
     states = shapes.encode([""])
     denoise = model.denoiser(shapes, states, states, 1.0, [later])
     with torch.no_grad():
