@@ -44,8 +44,8 @@ INTRODUCTION = [
 ]
 NOTES = [
     "lcm is made for distilled models: on others its pictures are unfinished, guided or not.",
-    "Samplers that put noise back (euler_ancestral, dpmpp_sde, lcm) move objects further in as many",
-    "steps than the others do.",
+    "Samplers that put noise back (euler_ancestral, dpmpp_sde, lcm) move objects further in as",
+    "many steps than the others do.",
 ]
 
 
