@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -130,7 +129,9 @@ def _at(place: tuple[float, float]) -> Build:
     return lambda device, truth, confidence: Position(words, place)
 
 
-def _restored(name: str, operator: Operator, side: int, **more: Any) -> Task:
+def _restored(
+    name: str, operator: Operator, side: int, denoise: float = 0.5, most: int = 10
+) -> Task:
     """A measurement with noise of its own for each true picture, `side` pixels wide."""
 
     def measured(truth: Tensor) -> Tensor:
@@ -149,7 +150,8 @@ def _restored(name: str, operator: Operator, side: int, **more: Any) -> Task:
         return torch.lerp(colour, shown, known)
 
     norm = 2 * math.sqrt(3) * side
-    return Task(name, "", build, norm, start=start, **{"denoise": 0.5, **more})
+    steps = {"denoise": denoise, "most": most}
+    return Task(name, "", build, norm, start=start, **steps, hides=isinstance(operator, Hide))
 
 
 def _half() -> Tensor:
@@ -168,7 +170,7 @@ TASKS = (
     Task("CLIP text", "a big blue square", _text("a big blue square"), networks=CLIP),
     _restored("super-resolution x4", Shrink(4, "bicubic"), SIDE // 4),
     _restored("deblurring", GaussianBlur(3.0), SIDE),
-    _restored("inpainting", Hide(_half()), SIDE, denoise=0.4, most=20, hides=True),
+    _restored("inpainting", Hide(_half()), SIDE, denoise=0.4, most=20),
     Task(
         "position",
         "a big red circle",
