@@ -68,8 +68,9 @@ class EnergyFeatureKeep(io.ComfyNode):
                         "layers",
                         default="default",
                         tooltip="Layers to read: default (the last block of a U-Net's decoder, as "
-                        "in Self-Guidance; a block of the middle in SD3 and Flux), all, or names "
-                        "with commas between; a wrong name lists the right ones.",
+                        "in Self-Guidance, of Shapes the last two; a block of the middle in SD3 "
+                        "and Flux), all, or names with commas between; a wrong name lists the "
+                        "right ones.",
                     )
                 ),
                 io.Mask.Input(
