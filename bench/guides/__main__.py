@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from bench import records
 from bench.guides import report
-from bench.guides.tasks import TASKS, Figures, Task
+from bench.guides.desk import Figures, Task
+from bench.guides.tasks import TASKS
 from bench.records import MODEL, fingerprint, taking_part, write
 from tools.demo import diffusers_host
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from bench.guides.tasks import TASKS, Figures, Task
+from bench.guides.desk import Figures, Task
+from bench.guides.tasks import TASKS
 
 HEAD = (
     "| task | bound | figure | before | guided | holds | pictures | s/picture |\n"

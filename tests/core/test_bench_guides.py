@@ -11,7 +11,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from bench.guides import __main__ as guides
-from bench.guides import report, tasks
+from bench.guides import desk, looks, places, report
 from bench.guides.tasks import TASKS
 from guidance_core.shapes import scenes
 from guidance_core.shapes.scenes import Item, Scene
@@ -42,21 +42,21 @@ def test_a_task_depends_on_the_weights_that_take_part():
 
 def test_moved_object_overlaps_in_part_and_an_absent_one_not_at_all():
     here, there, far = drawn(ONE, replace(ONE, x=60.0), replace(ONE, x=100.0))
-    masks = tasks.foreground(torch.stack([here, there, far]))
-    values = tasks.overlap(masks, masks[:1].expand(3, -1, -1))
+    masks = desk.foreground(torch.stack([here, there, far]))
+    values = desk.overlap(masks, masks[:1].expand(3, -1, -1))
     assert values[0] == 1
     assert 0.1 < values[1] < 0.6
     assert values[2] == 0
-    assert tasks.box_overlap(ONE, ONE) == 1
-    assert tasks.box_overlap(ONE, replace(ONE, x=60.0)) == pytest.approx(20 / 60)
+    assert places.box_overlap(ONE, ONE) == 1
+    assert places.box_overlap(ONE, replace(ONE, x=60.0)) == pytest.approx(20 / 60)
 
 
 def test_palette_distance_is_the_share_of_other_colours():
     red = drawn(ONE)
     both = scenes.render([Scene((ONE, replace(ONE, x=100.0, colour="blue")))])
-    assert tasks.palette_distance(red, red).item() == 0
-    assert tasks.palette_distance(red, both).item() == pytest.approx(0.5, abs=0.05)
-    assert tasks.palette_distance(red, drawn(replace(ONE, colour="green"))).item() == 1
+    assert desk.palette_distance(red, red).item() == 0
+    assert desk.palette_distance(red, both).item() == pytest.approx(0.5, abs=0.05)
+    assert desk.palette_distance(red, drawn(replace(ONE, colour="green"))).item() == 1
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_page_shows_every_measured_task():
 def test_a_picture_is_painted_again_from_its_own_noise():
     model, settings = diffusers_host.load(), diffusers_host.Settings(steps=20, batch=1)
     picture = drawn(ONE)
-    noise = tasks.noise_of(model, picture, settings.steps)
+    noise = looks.noise_of(model, picture, settings.steps)
     again = diffusers_host.sample(model, [], settings, noise=noise)
     other = diffusers_host.sample(model, [], settings)
     with torch.no_grad():
-        back, strange = (tasks.psnr(model.decode(latents), picture) for latents in (again, other))
+        back, strange = (desk.psnr(model.decode(latents), picture) for latents in (again, other))
     assert float(back) > 30 > float(strange)

@@ -1,0 +1,85 @@
+"""Objects of the prompt, put where a map or a box says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.guides.desk import Ask, Asked, Figures, foreground, network, overlap, scenes_of
+from guidance_core.energies.box import Box
+from guidance_core.energies.detection import Detection
+from guidance_core.energies.segmentation import Segmentation
+from guidance_core.rules.forward import Forward
+from guidance_core.schedules import PercentWindow
+from guidance_core.shapes import oracle, scenes
+from guidance_core.shapes.scenes import SIDE, Item
+from guidance_core.tokens import Word
+from guidance_core.types import Energy, Rule
+from tools.demo.diffusers_host import Shapes
+
+PLACING = PercentWindow(0.0, 0.9, "linear_down", 2.0)
+DETECTING = PercentWindow(0.0, 0.9, "linear_down", 1.5)
+LOOKING = PercentWindow(0.0, 0.6, "linear_down", 2.5)
+COLOUR_PLACE = 3  # in the context of "a big red circle", after the start token
+
+
+def placed(energy: Energy) -> list[Rule]:
+    """Hard at first, when places are decided, then ever more gently."""
+    return [Forward(energy, PLACING)]
+
+
+def segmented(model: Shapes, seed: int, batch: int) -> Asked:
+    """One object named by the prompt, where a map of each picture's own says."""
+    drawn = scenes_of(seed, batch, count=1)
+    areas = torch.stack([scenes.inside(scene.items[0]) for scene in drawn])
+    guide: Any = network("segmenter", model.device)
+    numbers = [guide.pixel_labels.index(scene.items[0].shape) for scene in drawn]
+    classes = areas * torch.tensor(numbers).view(-1, 1, 1)
+
+    def judged(pictures: Tensor) -> Figures:
+        return {"IoU": overlap(foreground(pictures), areas)}
+
+    energy = Segmentation(guide, classes.to(model.device))
+    return Asked(placed(energy), judged, prompts=[scene.caption() for scene in drawn])
+
+
+def detected(attention: bool) -> Ask:
+    """One object named by the prompt, in a box; the same for the batch.
+
+    With `attention` its colour must look there too, which decides the place before a detector can.
+    """
+
+    def asked(model: Shapes, seed: int, batch: int) -> Asked:
+        (scene,) = scenes_of(seed, 1, count=1)
+        (item,) = scene.items
+        guide: Any = network("detector", model.device)
+
+        def judged(pictures: Tensor) -> Figures:
+            alike = [[i for i in v.items if i.shape == item.shape] for v in oracle.judge(pictures)]
+            best = [max((box_overlap(item, seen) for seen in some), default=0.0) for some in alike]
+            return {"box IoU": torch.tensor(best)}
+
+        box = torch.tensor([item.box]) / SIDE
+        detection = Detection(guide, box, (item.shape,))
+        if not attention:
+            return Asked(placed(detection), judged, prompts=scene.caption())
+        looking = Box((Word(item.colour, (COLOUR_PLACE,)),), tuple(box[0].tolist()))
+        rules = [Forward(looking, LOOKING), Forward(detection, DETECTING)]
+        return Asked(rules, judged, prompts=scene.caption())
+
+    return asked
+
+
+def box_overlap(one: Item, other: Item) -> float:
+    """Intersection over union of the boxes of two objects."""
+    a, b = one.box, other.box
+    width, height = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
+    both = max(width, 0.0) * max(height, 0.0)
+    area = lambda box: (box[2] - box[0]) * (box[3] - box[1])
+    return both / (area(a) + area(b) - both)
+
+
+def held(before: Figures, after: Figures) -> bool:
+    return bool((after["box IoU"] >= 0.5).float().mean() >= 0.75)

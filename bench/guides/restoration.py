@@ -1,0 +1,114 @@
+"""Pictures that are restored from a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_max_pool2d, interpolate
+
+from bench.guides.desk import Ask, Asked, Figures, decibels, psnr, scenes_of
+from guidance_core.energies.measurement import Measurement
+from guidance_core.noise import seeded_noise
+from guidance_core.operators import Operator
+from guidance_core.process import per_sample
+from guidance_core.rules.backward import Backward
+from guidance_core.schedules import PercentWindow
+from guidance_core.shapes import scenes
+from guidance_core.shapes.scenes import SIDE
+from guidance_core.shaping import masked_mean
+from guidance_core.types import Denoiser, Energy, Estimate, Rule, Run
+from tools.demo.diffusers_host import Settings, Shapes, sample
+
+NOISE = 0.002  # of a measurement, in [0, 1]
+FILLING_RECURRENCES = 2
+STEPS = 2
+FITTING, FITTING_STEPS, FITTING_LR = 0.9, 20, 0.03
+
+
+def restored(energy: Energy) -> list[Rule]:
+    """What restores: steps of Polyak's size at the estimate, to the very end."""
+    window = PercentWindow(0.0, 1.0)
+    return [Backward(energy, window, steps=STEPS, optimiser="polyak")]
+
+
+def fitted(energy: Energy) -> list[Rule]:
+    """What restores what no latent shows exactly: Polyak's steps would overshoot at the end."""
+    rough, fine = PercentWindow(0.0, FITTING), PercentWindow(FITTING, 1.0)
+    return [
+        Backward(energy, rough, steps=STEPS, optimiser="polyak"),
+        Backward(energy, fine, "absolute", FITTING_STEPS, "adam", FITTING_LR),
+    ]
+
+
+def restoring(
+    operator: Operator,
+    missing: Tensor | None = None,
+    rules: Callable[[Energy], list[Rule]] = restored,
+) -> Ask:
+    """Scenes to be restored from a measurement with a little noise, starting from what it shows."""
+
+    def asked(model: Shapes, seed: int, batch: int) -> Asked:
+        drawn = scenes_of(seed, batch)
+        truth = scenes.render(drawn)
+        seen = operator(truth)
+        seen = seen + NOISE * seeded_noise(seen, 85)
+        known = None if missing is None else 1 - missing
+        before = start = interpolate(seen, (SIDE, SIDE), mode="bicubic").clamp(0, 1)
+        if known is not None:
+            start = filled(model, before, known, [scene.caption() for scene in drawn])
+            before = before * known
+
+        def judged(pictures: Tensor) -> Figures:
+            # What was seen is put back, as the template inpainting does.
+            whole = pictures if known is None else torch.lerp(pictures, seen, known)
+            error = masked_mean((operator(pictures) - seen).square(), known)
+            return {"PSNR": psnr(whole, truth), "consistency": decibels(error)}
+
+        energy = Measurement(seen.to(model.device), operator, NOISE, known)
+        return Asked(rules(energy), judged, start, before=before)
+
+    return asked
+
+
+@dataclass(frozen=True, eq=False)
+class Hold:
+    """What ComfyUI's sampler does under a noise mask: known latents are put back at every step."""
+
+    latents: Tensor
+    known: Tensor
+
+    def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
+        """One evaluation."""
+        noise = run.noise(x, 2)
+        noisy = self.latents + per_sample(sigma, x) * noise
+        estimate = denoise(torch.lerp(x, noisy, self.known), sigma)
+        return estimate.moved((self.latents - estimate.x0) * self.known)
+
+
+def filled(model: Shapes, pictures: Tensor, known: Tensor, captions: Sequence[str]) -> Tensor:
+    """Pictures whose missing part the model made up in latents, as inpainting in ComfyUI does."""
+    ground = (pictures * known).sum((2, 3), keepdim=True) / known.sum()
+    latents = model.encoded(torch.lerp(ground, pictures, known))
+    cells = -adaptive_max_pool2d(-known[None, None], latents.shape[2:])
+    settings = Settings(batch=1, steps=20, cfg=4.0, recurrences=FILLING_RECURRENCES)
+    made = [
+        sample(model, [Hold(row[None], cells.to(row))], settings, positive=caption)
+        for row, caption in zip(latents, captions, strict=True)
+    ]
+    with torch.no_grad():
+        return model.decode(torch.cat(made)).cpu()
+
+
+def centre() -> Tensor:
+    """The middle quarter of a picture is missing, as in the inpainting of DPS."""
+    missing = torch.zeros(SIDE, SIDE)
+    missing[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4] = 1
+    return missing
+
+
+def gained(before: Figures, after: Figures) -> bool:
+    gain = (after["PSNR"] - before["PSNR"]).mean()
+    return bool(gain >= 3 and after["consistency"].median() >= 40)
