@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.editing.sources import Source, caption, judged, object_words, word
-from guidance_core.captures import DEFAULT, Attention, Features, Layers
+from guidance_core.captures import Capture
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes.oracle import Verdict
@@ -76,17 +76,19 @@ class Desk:
         count: int,
         words: tuple[str, ...],
         other: int = 0,
-        layers: Layers = DEFAULT,
+        records: frozenset[Capture] = frozenset(),
         width: int = SIDE,
     ) -> Source:
-        """Pictures of random captions of some objects; `other` shifts the seeds of the noise."""
+        """Pictures of random captions of some objects; `other` shifts the seeds of the noise.
+
+        `records` is what their reference holds.
+        """
         if seeds != self._seeds:
             self._sources, self._seeds = {}, seeds
-        key = (count, words, other, layers, width)
+        key = (count, words, other, records, width)
         if key not in self._sources:
             captions = tuple(caption(seed, count, words) for seed in seeds)
             own = tuple(seed + other for seed in seeds)
-            records = frozenset({Attention((), layers), Features()})
             self._sources[key] = Source(self.shapes, own, captions, 20, records, width)
         return self._sources[key]
 

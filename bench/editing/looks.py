@@ -16,6 +16,7 @@ from bench.editing.desk import (
     verdicts,
 )
 from bench.editing.sources import distance, found, object_words, place, word
+from guidance_core.captures import Attention, Features
 from guidance_core.energies.appearance import Appearance
 from guidance_core.energies.binding import Binding
 from guidance_core.energies.presence import Presence
@@ -33,7 +34,8 @@ def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     Guidance begins when the place is decided, so that nothing else has to hold it.
     """
     source = desk.source(seeds, 1, COLOURLESS)
-    look = desk.source(seeds, 1, PLAIN, other=1000, layers=NOUNS[1:])
+    seen = frozenset({Attention((), NOUNS[1:]), Features()})
+    look = desk.source(seeds, 1, PLAIN, other=1000, records=seen)
     words = tokens(source, 0, slice(1, 2))
     energy = Appearance(words, look.reference, NOUNS[1:])
     names = [object_words(text, 0) for text in source.captions]

@@ -8,6 +8,7 @@ import torch
 
 from bench.editing.desk import COLOUR, FULL, PLAIN, Desk, Row, rows_of, tokens, verdicts
 from bench.editing.sources import Each, distance, found, inside, object_words, place
+from guidance_core.captures import Attention
 from guidance_core.energies.box import Box
 from guidance_core.energies.position import Position
 from guidance_core.energies.shape import Shape
@@ -22,6 +23,7 @@ TARGETS = ((0.3, 0.35), (0.7, 0.35), (0.3, 0.7), (0.7, 0.7), (0.5, 0.4), (0.65, 
 PLACING, TRIES = PercentWindow(0.0, 0.6, "linear_down", 2.5), (3, 0.4)
 MOVING = PercentWindow(0.0, 0.9, "linear_down", 4.0)
 RESIZING = PercentWindow(0.2, 0.9)
+MAPS = frozenset({Attention()})
 LEFT, RIGHT = (0.02, 0.25, 0.48, 0.75), (0.52, 0.25, 0.98, 0.75)
 
 
@@ -53,7 +55,7 @@ def distance_of(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 def two_objects(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     """One of two objects is moved, the other stays."""
-    source = desk.source(seeds, 2, FULL)
+    source = desk.source(seeds, 2, FULL, records=MAPS)
     first, second = tokens(source, 0, COLOUR), tokens(source, 1)
     names = [[object_words(text, k) for k in (0, 1)] for text in source.captions]
     whole = [v.matches(text) for v, text in zip(source.verdicts, source.captions, strict=True)]
@@ -89,7 +91,7 @@ def resized(ratio: float) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
     """One object at another area."""
 
     def rows(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
-        source = desk.source(seeds, 1, PLAIN)
+        source = desk.source(seeds, 1, PLAIN, records=MAPS)
         words, kept = tokens(source, 0, slice(1)), source.reference
         energy = WeightedSum(
             (

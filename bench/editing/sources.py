@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.editing import model
-from guidance_core.captures import Attention, Capture, Features
+from guidance_core.captures import Capture
 from guidance_core.references import Reference
 from guidance_core.rules.recording import Recording
 from guidance_core.shapes import oracle, scenes
@@ -122,7 +122,7 @@ class Source:
         seeds: one a picture, of its noise.
         captions: one a picture.
         steps: sampling steps.
-        records: what to record on the way.
+        records: what to record on the way, for a reference; nothing where none is read.
         width: of the pictures in pixels, a multiple of 16; they are 128 high.
     """
 
@@ -130,13 +130,13 @@ class Source:
     seeds: tuple[int, ...]
     captions: tuple[str, ...]
     steps: int
-    records: frozenset[Capture] = frozenset({Attention(), Features()})
+    records: frozenset[Capture] = frozenset()
     width: int = SIDE
     levels: dict[float, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         note = lambda sigma, values: self.levels.__setitem__(sigma, dict(values))
-        pictures = self.painted([Recording(self.records, note)])
+        pictures = self.painted([Recording(self.records, note)] if self.records else [])
         object.__setattr__(self, "pictures", pictures)
         object.__setattr__(self, "verdicts", judged(pictures))
 
