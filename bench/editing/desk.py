@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from bench.editing.sources import Source, caption, judged, object_words, word
+from bench.editing.sources import Source, caption, object_words, word
 from guidance_core.captures import Capture
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
+from guidance_core.shapes import oracle
 from guidance_core.shapes.oracle import Verdict
-from guidance_core.shapes.scenes import SIDE
 from guidance_core.tokens import Word
 from guidance_core.types import Energy
 from tools.demo import diffusers_host
@@ -19,8 +20,9 @@ from tools.demo import diffusers_host
 Row = Mapping[str, Mapping[str, float]]
 COLOUR = slice(1, 2)  # of "big red circle"; colours fill their objects in the maps of Shapes
 FULL, PLAIN, COLOURLESS = ("size", "colour", "shape"), ("colour", "shape"), ("size", "shape")
-# Layers of Shapes where nouns, and where colours, are seen in their objects alone.
-NOUNS, COLOURS = ("output.0.0", "output.1.0"), ("output.2.0",)
+# Layers of Shapes where nouns are seen in their objects alone; where a noun, and where a colour, is
+# seen at all only if its object is painted.
+NOUNS, THERE, COLOURS = ("output.1.0",), ("middle.0.0",), ("output.2.0",)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class Desk:
     _sources: dict[Any, Source] = field(default_factory=dict)
     _seeds: tuple[int, ...] = ()
 
+    @cached_property
+    def crowded(self) -> diffusers_host.Shapes:
+        """The model with the LoRA that holds three objects."""
+        return diffusers_host.with_lora(self.shapes, diffusers_host.THREE_OBJECTS)
+
     def source(
         self,
         seeds: tuple[int, ...],
@@ -77,7 +84,6 @@ class Desk:
         words: tuple[str, ...],
         other: int = 0,
         records: frozenset[Capture] = frozenset(),
-        width: int = SIDE,
     ) -> Source:
         """Pictures of random captions of some objects; `other` shifts the seeds of the noise.
 
@@ -85,11 +91,11 @@ class Desk:
         """
         if seeds != self._seeds:
             self._sources, self._seeds = {}, seeds
-        key = (count, words, other, records, width)
+        key = (count, words, other, records)
         if key not in self._sources:
             captions = tuple(caption(seed, count, words) for seed in seeds)
             own = tuple(seed + other for seed in seeds)
-            self._sources[key] = Source(self.shapes, own, captions, 20, records, width)
+            self._sources[key] = Source(self.shapes, own, captions, 20, records)
         return self._sources[key]
 
 
@@ -103,7 +109,7 @@ def verdicts(
     source: Source, energy: Energy, strength: PercentWindow, stop: float = 0.0, **options: Any
 ) -> list[Verdict]:
     """What Forward makes of a source; `options` are those of `model.sample`."""
-    return judged(source.painted([Forward(energy, strength, stop=stop)], **options))
+    return oracle.judge(source.painted([Forward(energy, strength, stop=stop)], **options))
 
 
 def rows_of(

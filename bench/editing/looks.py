@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from bench.editing.desk import (
     COLOURLESS,
     COLOURS,
     NOUNS,
     PLAIN,
+    THERE,
     Desk,
     Row,
     rows_of,
     tokens,
     verdicts,
 )
-from bench.editing.sources import distance, found, object_words, place, word
+from bench.editing.sources import (
+    Source,
+    caption,
+    distance,
+    found,
+    object_words,
+    place,
+    word,
+)
 from guidance_core.captures import Attention, Features
 from guidance_core.energies.appearance import Appearance
 from guidance_core.energies.binding import Binding
 from guidance_core.energies.presence import Presence
 from guidance_core.energies.weighted_sum import WeightedSum
+from guidance_core.rules.latent_update import LatentUpdate
 from guidance_core.schedules import PercentWindow
+from guidance_core.shapes import oracle
 from guidance_core.shapes.oracle import Verdict
+from guidance_core.tokens import Word
 
 LOOKS = PercentWindow(0.2, 1.0, "linear_down", 2.0)
-MANY = PercentWindow(0.0, 0.8, "linear_down", 4.0)
+MANY = PercentWindow(0.0, 0.4, "linear_down", 1.0)
 
 
 def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
@@ -34,10 +46,10 @@ def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     Guidance begins when the place is decided, so that nothing else has to hold it.
     """
     source = desk.source(seeds, 1, COLOURLESS)
-    seen = frozenset({Attention((), NOUNS[1:]), Features()})
+    seen = frozenset({Attention((), NOUNS), Features()})
     look = desk.source(seeds, 1, PLAIN, other=1000, records=seen)
     words = tokens(source, 0, slice(1, 2))
-    energy = Appearance(words, look.reference, NOUNS[1:])
+    energy = Appearance(words, look.reference, NOUNS)
     names = [object_words(text, 0) for text in source.captions]
     there = [found(v, own) for v, own in zip(source.verdicts, names, strict=True)]
     looks = [found(v, own[1:]) for v, own in zip(look.verdicts, names, strict=True)]
@@ -56,27 +68,34 @@ def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     return rows_of(source, verdicts(source, energy, LOOKS), figures, lambda i: bool(differ(i)))
 
 
-def complete(width: int) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
-    """Three objects, which the model was not trained on, each with its colour."""
+def complete(*, lora: bool) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
+    """Three objects, each with its colour, in a model whose captions had two at most."""
 
     def rows(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
-        source = desk.source(seeds, 3, PLAIN, width=width)
-        text = source.captions[0]
-        pairs = [[word(text, name) for name in object_words(text, k)] for k in range(3)]
-        others = lambda own: tuple(name for pair in pairs if pair is not own for name in pair)
-        energy = WeightedSum(
-            (
-                (1.0, Presence(tuple(noun for _, noun in pairs), NOUNS)),
-                (1.0, Presence(tuple(colour for colour, _ in pairs), COLOURS)),
-                *((0.1, Binding(tuple(own), others(own), NOUNS[1:] + COLOURS)) for own in pairs),
-            )
-        )
+        told = tuple(caption(seed, 3, PLAIN) for seed in seeds)
+        # Without articles, so that all words stand where training had words.
+        prompts = tuple(text.replace("a ", "") for text in told)
+        source = Source(desk.crowded if lora else desk.shapes, seeds, prompts, 20)
+        pairs = [[word(prompts[0], name) for name in object_words(told[0], k)] for k in range(3)]
+        guided = oracle.judge(source.painted([LatentUpdate(together(pairs), MANY)]))
 
         def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
-            names = [object_words(source.captions[i], k) for k in range(3)]
-            there = [found(verdict, own) is not None for own in names]
-            return {"complete": all(there), "objects": sum(there) / 3}
+            there = [found(verdict, object_words(told[i], k)) is not None for k in range(3)]
+            only = all(there) and len(verdict.items) == 3
+            return {"complete": all(there), "only": only, "objects": sum(there) / 3}
 
-        return rows_of(source, verdicts(source, energy, MANY), figures)
+        return rows_of(source, guided, figures)
 
     return rows
+
+
+def together(pairs: Sequence[Sequence[Word]]) -> WeightedSum:
+    """Presence of all nouns, of all colours, and Binding of each object's two words."""
+    others = lambda own: tuple(name for pair in pairs if pair is not own for name in pair)
+    return WeightedSum(
+        (
+            (1.0, Presence(tuple(noun for _, noun in pairs), THERE)),
+            (1.0, Presence(tuple(colour for colour, _ in pairs), COLOURS)),
+            *((0.3, Binding(tuple(own), others(own), THERE + COLOURS)) for own in pairs),
+        )
+    )

@@ -8,7 +8,7 @@ import torch
 
 from bench.editing import model
 from bench.editing.desk import Desk, Row
-from bench.editing.sources import FIRST_SEED, distance, judged, place
+from bench.editing.sources import FIRST_SEED, distance, place
 from guidance_core.captures import Attention
 from guidance_core.directions import edit_direction, moved
 from guidance_core.energies.attention_keep import AttentionKeep
@@ -17,7 +17,7 @@ from guidance_core.references import Reference
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.recording import Recording
 from guidance_core.schedules import PercentWindow
-from guidance_core.shapes import scenes
+from guidance_core.shapes import oracle, scenes
 
 
 def drawn(seeds: tuple[int, ...], **wanted: str) -> list[scenes.Scene]:
@@ -79,7 +79,7 @@ def circle_to_square(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
     for kind, own in rules.items():
         latents = model.sample(shapes, own, path.states[0], path.sigmas, edited, 1.0)
         with torch.no_grad():
-            seen = judged(shapes.decode(latents))
+            seen = oracle.judge(shapes.decode(latents))
         for row, verdict, scene in zip(rows, seen, true, strict=True):
             item = verdict.items[0] if len(verdict.items) == 1 else None
             was = scene.items[0]

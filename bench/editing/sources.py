@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,7 +23,6 @@ from tools.demo import diffusers_host
 
 CFG = 4.0
 FIRST_SEED = 90_000_000  # captions are drawn from seeds of their own
-STRIDE, SAME = 16, 6.0  # pixels between windows, and between two sights of one object
 
 
 def caption(seed: int, count: int, words: tuple[str, ...]) -> str:
@@ -71,29 +70,6 @@ def inside(item: Item, box: tuple[float, float, float, float]) -> float:
     return float(outline[top:bottom, left:right].sum() / outline.sum())
 
 
-def judged(pictures: Tensor) -> list[Verdict]:
-    """What the oracle sees of pictures (B, 3, 128, W).
-
-    It looks at wider ones through a window that slides over them, and counts each object once.
-    Whether those are clean is not told: never.
-    """
-    if pictures.shape[-1] == SIDE:
-        return oracle.judge(pictures)
-    lefts = range(0, pictures.shape[-1] - SIDE + 1, STRIDE)
-    views = [oracle.judge(pictures[..., left : left + SIDE]) for left in lefts]
-    return [_together(lefts, own) for own in zip(*views, strict=True)]
-
-
-def _together(lefts: Sequence[int], views: Sequence[Verdict]) -> Verdict:
-    """The objects seen in windows that begin at those pixels."""
-    items: list[Item] = []
-    for left, view in zip(lefts, views, strict=True):
-        for item in (replace(item, x=item.x + left) for item in view.items):
-            if all(math.hypot(item.x - one.x, item.y - one.y) > SAME for one in items):
-                items.append(item)
-    return Verdict(tuple(items), clean=False)
-
-
 @dataclass(frozen=True, eq=False)
 class Each:
     """An energy for each sample of a batch, where targets differ."""
@@ -123,7 +99,6 @@ class Source:
         captions: one a picture.
         steps: sampling steps.
         records: what to record on the way, for a reference; nothing where none is read.
-        width: of the pictures in pixels, a multiple of 16; they are 128 high.
     """
 
     shapes: diffusers_host.Shapes
@@ -131,14 +106,13 @@ class Source:
     captions: tuple[str, ...]
     steps: int
     records: frozenset[Capture] = frozenset()
-    width: int = SIDE
     levels: dict[float, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         note = lambda sigma, values: self.levels.__setitem__(sigma, dict(values))
         pictures = self.painted([Recording(self.records, note)] if self.records else [])
         object.__setattr__(self, "pictures", pictures)
-        object.__setattr__(self, "verdicts", judged(pictures))
+        object.__setattr__(self, "verdicts", oracle.judge(pictures))
 
     pictures: Tensor = field(init=False)
     verdicts: list[Verdict] = field(init=False)
@@ -152,14 +126,14 @@ class Source:
     def noise(self) -> Tensor:
         """X at the first noise level; row i depends on its seed alone."""
         side = self.shapes.unet.config.sample_size
-        shape = (4, side, side * self.width // SIDE)
+        shape = (4, side, side)
         draw = lambda seed: torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         return torch.stack([draw(seed) for seed in self.seeds]) * (1 + self.sigmas[0] ** 2) ** 0.5
 
     def painted(
         self, rules: Sequence[Rule], captions: Sequence[str] | None = None, **options: Any
     ) -> Tensor:
-        """Pictures (B, 3, 128, width) from the same noise, steered."""
+        """Pictures (B, 3, 128, 128) from the same noise, steered."""
         states = self.shapes.encode(list(captions or self.captions))
         latents = model.sample(self.shapes, rules, self.noise, self.sigmas, states, CFG, **options)
         with torch.no_grad():

@@ -6,9 +6,11 @@ from bench.editing.desk import Figure, Task
 from bench.editing.looks import appearance, complete
 from bench.editing.places import boxes, position, resized, two_objects
 from bench.editing.real import circle_to_square, round_trip
-from guidance_core.shapes.scenes import SIDE
+from bench.records import fingerprint
+from tools.demo.diffusers_host import THREE_OBJECTS
 
 FORWARD = "Forward, relative, falling from strength"
+LORA = f"LoRA three_objects ({fingerprint(THREE_OBJECTS.name)}); "
 TASKS = (
     Task(
         "move one object",
@@ -65,16 +67,17 @@ TASKS = (
     *(
         Task(
             name,
-            "Presence of the nouns (layers output.0.0, output.1.0), Presence of the colours, a "
-            "tenth of three of Binding (output.1.0, output.2.0); Forward, relative, falling from "
-            "strength 4 to 0 at 0.8",
+            f"{model}Presence of the nouns (layer middle.0.0), Presence of the colours "
+            "(output.2.0), three tenths of three of Binding (both); Latent Update, relative, "
+            "falling from strength 1 to 0 at 0.4; prompts without articles",
             (
                 Figure("complete, rightly coloured", "complete", "share", 1.3, relative=True),
+                Figure("... and nothing else", "only", "share"),
                 Figure("objects that are there, rightly coloured", "objects", "share"),
             ),
-            complete(width),
+            complete(lora=bool(model)),
         )
-        for name, width in (("three objects", SIDE), ("three objects, 192 pixels wide", 192))
+        for name, model in (("three objects", LORA), ("three objects, without the LoRA", ""))
     ),
     Task(
         "invert and paint again",

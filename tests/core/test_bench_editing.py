@@ -116,19 +116,3 @@ def test_finished_batches_are_kept_and_those_of_other_weights_dropped(tmp_path):
     assert json.loads(path.read_text(encoding="utf-8"))["a"]["rows"] == [row]
     page = report.page(editing.rows_of(editing.read(path, "w")), "w")
     assert f"| {task.name} | median centroid error | ≤ 0.07 | 0.40 | 0.05 | 1 |" in page
-
-
-def test_wide_pictures_are_seen_through_a_window_and_each_object_once(shapes):
-    items = (ITEM, Item("circle", "blue", "small", 90.0, 30.0, 12.0))
-    wide = torch.cat([scenes.render([Scene(items)])] * 2, 3)[..., :192]
-    (verdict,) = sources.judged(wide)
-    near = lambda item: (item.colour, item.shape, round(item.x), round(item.y))
-    assert sorted(map(near, verdict.items)) == [
-        ("blue", "circle", 90, 30),
-        ("red", "square", 32, 64),
-        ("red", "square", 160, 64),
-    ]
-    red = Attention((3,))
-    source = sources.Source(shapes, (0,), ("a big red circle",), 2, frozenset({red}), 192)
-    assert source.pictures.shape == (1, 3, 128, 192)
-    assert next(iter(source.levels.values()))[red][0].shape[-2:] == (16, 24)

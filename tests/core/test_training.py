@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from guidance_core.shapes import scenes
-from tools.shapes import train_classifier, train_clip, train_decoder, train_diffusion
+from tools.demo import diffusers_host
+from tools.shapes import train_classifier, train_clip, train_decoder, train_diffusion, train_lora
 from tools.shapes.blends import Blend
 from tools.shapes.train_diffusion import FARTHEST, STRAY_SIGMA, WINDOW, Latents, generator_of
 
@@ -171,3 +173,71 @@ def test_a_step_of_the_classifier_is_a_function_of_its_number() -> None:
     assert told.shape == (6, len(scenes.LABELS))
     assert torch.equal(pictures, again)
     assert not torch.equal(pictures, other)
+
+
+def test_most_crowded_scenes_have_three_unlike_objects_inside_the_picture() -> None:
+    drawn = [train_lora.crowded(generator_of(0, i)) for i in range(200)]
+    crowds = [scene for scene in drawn if len(scene.items) == 3]
+    assert 150 < len(crowds) < 190
+    for scene in crowds:
+        assert len({item.colour for item in scene.items}) == 3
+        assert {item.shape for item in scene.items} == set(scenes.SHAPES)
+        assert all(scenes.apart(*pair) for pair in itertools.combinations(scene.items, 2))
+        edges = [edge for item in scene.items for edge in item.box]
+        assert min(edges) >= scenes.MARGIN
+        assert max(edges) <= scenes.SIDE - scenes.MARGIN
+
+
+def test_a_caption_names_two_of_three_objects_at_most() -> None:
+    drawn = [train_lora.crowded(generator_of(1, i)) for i in range(100)]
+    for chance in (i / 20 for i in range(20)):
+        for scene in drawn:
+            words = train_lora.caption(scene, chance).split()
+            assert sum(word in scenes.SHAPES for word in words) <= 2
+    scene = next(scene for scene in drawn if len(scene.items) == 3)
+    empty, plain, bare, full = (train_lora.caption(scene, c) for c in (0.1, 0.2, 0.5, 0.9))
+    assert empty == ""
+    assert plain == scenes.Scene(scene.items[:2]).caption(("colour", "shape"))
+    assert bare.split() == [word for word in plain.split() if word != "a"]
+    assert full == scenes.Scene(scene.items[:2]).caption()
+
+
+def test_three_objects_are_confused_with_other_colours_or_two_of_them() -> None:
+    drawn = [train_lora.crowded(generator_of(2, i)) for i in range(60)]
+    seen = set()
+    for i, scene in enumerate(one for one in drawn if len(one.items) == 3):
+        other = train_lora.confused(scene, generator_of(3, i))
+        seen.add(len(other.items))
+        if len(other.items) == 2:
+            assert set(other.items) < set(scene.items)
+    assert seen == {2, 3}
+
+
+def test_a_lora_starts_from_nothing_and_its_file_adds_what_was_learned(tmp_path) -> None:
+    model, kept = (diffusers_host.load(device="cpu") for _ in range(2))
+    x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    seen = lambda unet: unet(x, torch.tensor([500]), model.encode(["a circle"])).sample
+    with torch.no_grad():
+        before = seen(kept.unet)
+        added = train_lora.adapted(model.unet)
+        assert torch.equal(seen(model.unet), before)
+        for i, layer in enumerate(added.values()):
+            generator = torch.Generator().manual_seed(i)
+            layer.up.copy_(0.02 * torch.randn(layer.up.shape, generator=generator))
+        learned = seen(model.unet)
+        file = tmp_path / "lora.safetensors"
+        save_file(train_lora.written(added, model.unet), file)
+        again = seen(diffusers_host.with_lora(kept, file).unet)
+        assert (learned - before).norm() > 0.02 * before.norm()
+        assert (again - learned).norm() < 0.01 * (learned - before).norm()
+        assert torch.equal(seen(kept.unet), before)
+        fresh = train_lora.adapted(kept.unet)
+        train_lora.read(fresh, file)
+        assert (seen(kept.unet) - again).norm() < 1e-4 * again.norm()
+
+
+def test_the_lora_of_three_objects_changes_every_layer_it_was_trained_on() -> None:
+    state = load_file(diffusers_host.THREE_OBJECTS)
+    added = train_lora.adapted(diffusers_host.load(device="cpu").unet)
+    assert {key.partition(".")[0] for key in state} == set(added)
+    assert all(torch.count_nonzero(value) for value in state.values())

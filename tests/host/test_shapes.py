@@ -6,8 +6,11 @@ import json
 import os
 import time
 
+import comfy.model_management
 import comfy.sample
 import comfy.samplers
+import comfy.sd
+import comfy.utils
 import pytest
 import torch
 from energy_guidance.guidance_core.energies.color import MeanColor
@@ -93,6 +96,24 @@ def test_text_unet_and_vae_are_those_of_diffusers(parts, diffusers):
         assert relative(ours, unet(x, steps, states).sample) < 1e-4
         decoded = ((kl.decode(x[:1]).sample + 1) / 2).clamp(0, 1)
         assert relative(vae.decode(x[:1]).movedim(-1, 1), decoded) < 1e-4
+
+
+def test_the_stock_loader_applies_the_lora_of_three_objects(parts, diffusers):
+    """What `LoraLoaderModelOnly` does with the file, against the file added by hand."""
+    diffusers_host = pytest.importorskip("tools.demo.diffusers_host")
+    file = diffusers_host.THREE_OBJECTS
+    lora = comfy.utils.load_torch_file(str(file), safe_load=True)
+    plain = diffusers_host.load(networks.ASSETS, device="cpu")
+    x, steps = torch.randn(2, 4, 16, 16, generator=torch.manual_seed(2)), torch.tensor([700.0, 9.0])
+    states = plain.encode(["red circle and blue square and green triangle"] * 2)
+    with torch.inference_mode():
+        model, _ = comfy.sd.load_lora_for_models(parts[0], None, lora, 1.0, 0.0)
+        assert len(model.patches) == len(lora) // 3
+        comfy.model_management.load_models_gpu([model])
+        ours = model.model.diffusion_model(x, steps, states)
+        theirs = diffusers_host.with_lora(plain, file).unet(x, steps, states).sample
+        assert relative(ours, theirs) < 1e-3
+        assert relative(plain.unet(x, steps, states).sample, theirs) > 0.05
 
 
 def test_twenty_euler_steps_agree_with_diffusers(parts, diffusers):

@@ -70,7 +70,7 @@ def main() -> None:
     decoder = torch.nn.ModuleList([vae.post_quant_conv, vae.decoder]).requires_grad_(True)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=args.lr, betas=(0.9, 0.99))
     start = checkpoints.resume(args.out, vae=vae, optimiser=optimiser)
-    latents = Latents(vae, args.seed, astray=False)
+    latents = Latents(vae, args.seed)
     for step, bar in checkpoints.steps(start, args.steps, "decoder"):
         latents.upto(WINDOW + step)
         generator = generator_of(args.seed, 30_000_000 + step)

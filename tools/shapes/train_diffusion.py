@@ -114,10 +114,22 @@ class Latents:
     """The moving window of scenes: latents of scene i at row i modulo WINDOW.
 
     Beside them `others`, the latents of what each may be confused with, unless nobody asks.
+
+    Arguments:
+        vae: encodes.
+        seed: of the scenes.
+        drawn: draws a scene.
+        other: draws what a scene may be confused with; None where nobody asks.
     """
 
-    def __init__(self, vae: AutoencoderKL, seed: int, *, astray: bool = True) -> None:
-        self.vae, self.seed, self.end, self.astray = vae, seed, 0, astray
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        seed: int,
+        drawn: Callable[[torch.Generator], scenes.Scene] = scenes.random_scene,
+        other: Callable[[scenes.Scene, torch.Generator], scenes.Scene] | None = None,
+    ) -> None:
+        self.vae, self.seed, self.end, self.drawn, self.other = vae, seed, 0, drawn, other
         self.latents = torch.zeros(WINDOW, 4, 16, 16)
         self.others = torch.zeros(WINDOW, 4, 16, 16)
         self.scenes: list[scenes.Scene | None] = [None] * WINDOW
@@ -126,12 +138,12 @@ class Latents:
         """Encode what is missing of the scenes [end - WINDOW, end)."""
         for first in range(max(self.end, end - WINDOW), end, 32):
             indices = range(first, min(first + 32, end))
-            drawn = [scenes.random_scene(generator_of(self.seed, 20_000_000 + i)) for i in indices]
+            drawn = [self.drawn(generator_of(self.seed, 20_000_000 + i)) for i in indices]
             for i, scene, latent in zip(indices, drawn, self._encoded(drawn), strict=True):
                 self.latents[i % WINDOW], self.scenes[i % WINDOW] = latent, scene
-            if self.astray:
+            if self.other is not None:
                 seeded = zip(indices, drawn, strict=True)
-                others = [astray(s, generator_of(self.seed, 40_000_000 + i)) for i, s in seeded]
+                others = [self.other(s, generator_of(self.seed, 40_000_000 + i)) for i, s in seeded]
                 self.others[[i % WINDOW for i in indices]] = self._encoded(others)
         self.end = end
 
@@ -210,13 +222,19 @@ def rate(step: int, total: int) -> float:
 
 
 def batch_of(
-    latents: Latents, size: int, generator: torch.Generator
+    latents: Latents,
+    size: int,
+    generator: torch.Generator,
+    told: Callable[[scenes.Scene, float], str] = caption,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents (size, 4, 16, 16) from the window, how far they stray, ids of their captions."""
+    """Latents (size, 4, 16, 16) from the window, how far they stray, ids of their captions.
+
+    `told` captions a scene; the number in [0, 1) decides what it leaves out.
+    """
     rows = torch.randint(0, WINDOW, (size,), generator=generator)
     chances = torch.rand(size, generator=generator)
     captions = [
-        caption(latents.scenes[row], float(chance))
+        told(latents.scenes[row], float(chance))
         for row, chance in zip(rows.tolist(), chances, strict=True)
     ]
     x0 = latents.latents[rows]
@@ -256,7 +274,8 @@ def main() -> None:
     start = checkpoints.resume(args.out, model=model, optimiser=optimiser)
     # An exported VAE is standardised already.
     exported = args.init and AutoencoderKL.from_pretrained(args.init / "vae").eval()
-    latents = Latents((exported or load_vae(args.vae)).to(args.device), args.seed)
+    vae = (exported or load_vae(args.vae)).to(args.device)
+    latents = Latents(vae, args.seed, other=astray)
     alphas = DDPMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
     ).alphas_cumprod.to(args.device)
