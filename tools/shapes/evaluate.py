@@ -43,12 +43,12 @@ Captions read "a big red circle" or "a small white square and a big blue triangl
 colours may be left out. They never name a place. Out of reach: other words, three objects,
 touching objects, and few steps (with 6 instead of 20 a caption's colours come out wrong).
 
-Three objects need the LoRA `three_objects.safetensors` (739,328 parameters, for the U-Net): copy it to
-`models/loras` and load it with the stock *LoraLoaderModelOnly*. It was trained on 58,000 drawn scenes,
-most of three objects, under captions that name two of them at most (`tools/shapes/train_lora.py`, two
-trainings of 900 steps, 20 minutes each). Prompts of three objects do best without articles: "red circle
-and blue square and green triangle". Unguided a fifth of them come out complete; colours may bleed, and
-with captions of two a third object may turn up.
+Three objects need the LoRA `three_objects.safetensors` (739,328 parameters, for the U-Net): copy it
+to `models/loras` and load it with the stock *LoraLoaderModelOnly*. It was trained on drawn scenes,
+most of three objects, under captions that name two of them at most (the recipe of
+`tools/shapes/train_lora.py`: two trainings of 900 batches of 32, 20 minutes each). Prompts of three
+objects do best without articles: "red circle and blue square and green triangle". Unguided a fifth
+of them come out complete; colours may bleed, and with captions of two a third object may turn up.
 """
 
 
