@@ -11,7 +11,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from bench.editing import __main__ as editing
-from bench.editing import model, report, sources
+from bench.editing import looks, model, report, sources
 from bench.editing.desk import Figure
 from bench.editing.tasks import TASKS
 from guidance_core.captures import Attention, Features
@@ -116,3 +116,18 @@ def test_finished_batches_are_kept_and_those_of_other_weights_dropped(tmp_path):
     assert json.loads(path.read_text(encoding="utf-8"))["a"]["rows"] == [row]
     page = report.page(editing.rows_of(editing.read(path, "w")), "w")
     assert f"| {task.name} | median centroid error | ≤ 0.07 | 0.40 | 0.05 | 1 |" in page
+
+
+def test_three_objects_each_have_their_own_two_words_bound():
+    text = "red circle and blue square and green triangle"
+    pairs = [[sources.word(text, name) for name in part.split()] for part in text.split(" and ")]
+    (_, nouns), (_, colours), *bound = looks.together(pairs).parts
+    places = lambda words: [word.positions for word in words]
+    assert places(nouns.words) == [(2,), (5,), (8,)]
+    assert places(colours.words) == [(1,), (4,), (7,)]
+    assert [places(binding.words) for _, binding in bound] == [
+        [(1,), (2,)],
+        [(4,), (5,)],
+        [(7,), (8,)],
+    ]
+    assert places(bound[1][1].others) == [(1,), (2,), (7,), (8,)]
