@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from guidance_core.shapes.oracle import Verdict
 from guidance_core.tokens import Word
 from guidance_core.types import Energy
 from tools.demo import diffusers_host
+from tools.shapes import lora
 
 Row = Mapping[str, Mapping[str, float]]
 COLOUR = slice(1, 2)  # of "big red circle"; colours fill their objects in the maps of Shapes
@@ -75,7 +76,8 @@ class Desk:
     @cached_property
     def crowded(self) -> diffusers_host.Shapes:
         """The model with the LoRA that holds three objects."""
-        return diffusers_host.with_lora(self.shapes, diffusers_host.THREE_OBJECTS)
+        unet = lora.merged(self.shapes.unet, diffusers_host.THREE_OBJECTS)
+        return replace(self.shapes, unet=unet)
 
     def source(
         self,

@@ -28,7 +28,7 @@ from guidance_core.shapes import scenes
 from guidance_core.types import Energy
 from tools.demo.diffusers_host import NoiseLevels, Shapes, denoiser
 
-STEPS = 20
+SAMPLER_STEPS = 20
 STYLE_BLOCKS = (1, 2, 3)
 TRANSLATING = 1.5, 1.0  # of the structure, of the colours
 
@@ -68,7 +68,7 @@ def translated(model: Shapes, seed: int, batch: int) -> Asked:
         }
 
     rules = [*pushed(structure, TRANSLATING[0]), *pushed(colour, TRANSLATING[1])]
-    noise = noise_of(model, source, STEPS)
+    noise = noise_of(model, source, SAMPLER_STEPS)
     return Asked(rules, judged, noise=noise, before=source)
 
 

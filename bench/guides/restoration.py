@@ -24,21 +24,21 @@ from tools.demo.diffusers_host import Settings, Shapes, sample
 
 NOISE = 0.002  # of a measurement, in [0, 1]
 FILLING_RECURRENCES = 2
-STEPS = 2
+POLYAK_STEPS = 2
 FITTING, FITTING_STEPS, FITTING_LR = 0.9, 20, 0.03
 
 
 def restored(energy: Energy) -> list[Rule]:
     """What restores: steps of Polyak's size at the estimate, to the very end."""
     window = PercentWindow(0.0, 1.0)
-    return [Backward(energy, window, steps=STEPS, optimiser="polyak")]
+    return [Backward(energy, window, steps=POLYAK_STEPS, optimiser="polyak")]
 
 
 def fitted(energy: Energy) -> list[Rule]:
     """What restores what no latent shows exactly: Polyak's steps would overshoot at the end."""
     rough, fine = PercentWindow(0.0, FITTING), PercentWindow(FITTING, 1.0)
     return [
-        Backward(energy, rough, steps=STEPS, optimiser="polyak"),
+        Backward(energy, rough, steps=POLYAK_STEPS, optimiser="polyak"),
         Backward(energy, fine, "absolute", FITTING_STEPS, "adam", FITTING_LR),
     ]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.guides import restoration
 from bench.guides.desk import STRENGTH, Ask, Task
-from bench.guides.looks import STEPS, TRANSLATING, coloured, halved, style, translated
+from bench.guides.looks import SAMPLER_STEPS, TRANSLATING, coloured, halved, style, translated
 from bench.guides.places import DETECTING, LOOKING, PLACING, detected, held, segmented
 from bench.guides.restoration import (
     FITTING,
     FITTING_LR,
     FITTING_STEPS,
+    POLYAK_STEPS,
     centre,
     fitted,
     gained,
@@ -23,7 +23,7 @@ from guidance_core.schedules import PercentWindow
 from tools.demo.diffusers_host import Settings
 
 STYLING = 0.7  # strength of Rule: Forward, relative, of a style
-GUIDED = Settings(steps=STEPS, eta=1.0)
+GUIDED = Settings(steps=SAMPLER_STEPS, eta=1.0)
 PLACED = replace(GUIDED, recurrences=4, end_percent=0.4)
 BOXED = replace(GUIDED, recurrences=3, end_percent=0.4)
 IMAGE_TO_IMAGE = Settings(steps=6, denoise=0.3)
@@ -34,7 +34,7 @@ def _falling(window: PercentWindow) -> str:
 
 
 RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
-POLYAK = f"Measurement, Backward relative 1, {restoration.STEPS} polyak steps, to the end"
+POLYAK = f"Measurement, Backward relative 1, {POLYAK_STEPS} polyak steps, to the end"
 PUSH = f"Forward relative {STRENGTH:g}, to the end"
 BOXES = "75 % hold an object of the shape with IoU 0.5"
 PLACE = _falling(PLACING)
@@ -55,7 +55,7 @@ TASKS = (
         "inpaint",
         "the middle quarter is missing",
         restoring(Compose(), centre(), fitted),
-        f"Measurement, Backward relative 1, {restoration.STEPS} polyak steps, until {FITTING:g}; "
+        f"Measurement, Backward relative 1, {POLYAK_STEPS} polyak steps, until {FITTING:g}; "
         f"then absolute, {FITTING_STEPS} adam steps of {FITTING_LR:g}; for the PSNR what was seen "
         "is put back",
     ),

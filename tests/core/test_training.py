@@ -7,14 +7,23 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from guidance_core.shapes import scenes
 from tools.demo import diffusers_host
-from tools.shapes import train_classifier, train_clip, train_decoder, train_diffusion, train_lora
+from tools.shapes import (
+    latents,
+    lora,
+    train_classifier,
+    train_clip,
+    train_decoder,
+    train_diffusion,
+    train_lora,
+)
 from tools.shapes.blends import Blend
-from tools.shapes.train_diffusion import FARTHEST, STRAY_SIGMA, WINDOW, Latents, generator_of
+from tools.shapes.latents import FARTHEST, WINDOW, Latents, generator_of
+from tools.shapes.train_diffusion import STRAY_SIGMA
 
 ALPHAS = torch.linspace(0.999, 0.004, 1000)
 
@@ -59,7 +68,7 @@ def test_the_scene_is_the_answer_however_far_its_input_strayed() -> None:
 
 def test_about_half_of_the_inputs_stray_less_than_half_way() -> None:
     window = Window()
-    x0, drift, ids = train_diffusion.batch_of(window, 512, generator_of(0, 1))
+    x0, drift, ids = latents.batch_of(window, 512, generator_of(0, 1))
     rows = [(window.latents == one).flatten(1).all(1).nonzero().item() for one in x0]
     far = drift / (window.others[rows] - x0)
     assert torch.allclose(far, far[:, :1, :1, :1].expand_as(far), atol=1e-4)
@@ -71,7 +80,7 @@ def test_about_half_of_the_inputs_stray_less_than_half_way() -> None:
 
 def test_recolouring_changes_colours_alone() -> None:
     drawn = [scenes.random_scene(generator_of(0, i)) for i in range(32)]
-    others = [train_diffusion.recoloured(one, generator_of(1, i)) for i, one in enumerate(drawn)]
+    others = [latents.recoloured(one, generator_of(1, i)) for i, one in enumerate(drawn)]
     bare = lambda scene: [replace(item, colour="") for item in scene.items]
     assert [bare(one) for one in drawn] == [bare(one) for one in others]
     colours = {item.colour for scene in others for item in scene.items}
@@ -82,7 +91,7 @@ def test_a_scene_strays_to_other_colours_an_object_more_or_one_fewer() -> None:
     drawn = [scenes.random_scene(generator_of(0, i)) for i in range(60)]
     kinds = set()
     for i, one in enumerate(drawn):
-        other = train_diffusion.astray(one, generator_of(2, i))
+        other = latents.astray(one, generator_of(2, i))
         more = len(other.items) - len(one.items)
         kinds.add((len(one.items), more))
         kept = min(len(one.items), len(other.items))
@@ -219,25 +228,25 @@ def test_a_lora_starts_from_nothing_and_its_file_adds_what_was_learned(tmp_path)
     seen = lambda unet: unet(x, torch.tensor([500]), model.encode(["a circle"])).sample
     with torch.no_grad():
         before = seen(kept.unet)
-        added = train_lora.adapted(model.unet)
+        added = lora.adapted(model.unet)
         assert torch.equal(seen(model.unet), before)
         for i, layer in enumerate(added.values()):
             generator = torch.Generator().manual_seed(i)
             layer.up.copy_(0.02 * torch.randn(layer.up.shape, generator=generator))
         learned = seen(model.unet)
         file = tmp_path / "lora.safetensors"
-        save_file(train_lora.written(added, model.unet), file)
-        again = seen(diffusers_host.with_lora(kept, file).unet)
+        lora.write(added, file)
+        again = seen(lora.merged(kept.unet, file))
         assert (learned - before).norm() > 0.02 * before.norm()
         assert (again - learned).norm() < 0.01 * (learned - before).norm()
         assert torch.equal(seen(kept.unet), before)
-        fresh = train_lora.adapted(kept.unet)
-        train_lora.read(fresh, file)
+        fresh = lora.adapted(kept.unet)
+        lora.read(fresh, file)
         assert (seen(kept.unet) - again).norm() < 1e-4 * again.norm()
 
 
 def test_the_lora_of_three_objects_changes_every_layer_it_was_trained_on() -> None:
     state = load_file(diffusers_host.THREE_OBJECTS)
-    added = train_lora.adapted(diffusers_host.load(device="cpu").unet)
+    added = lora.adapted(diffusers_host.load(device="cpu").unet)
     assert {key.partition(".")[0] for key in state} == set(added)
     assert all(torch.count_nonzero(value) for value in state.values())

@@ -101,6 +101,7 @@ def test_text_unet_and_vae_are_those_of_diffusers(parts, diffusers):
 def test_the_stock_loader_applies_the_lora_of_three_objects(parts, diffusers):
     """What `LoraLoaderModelOnly` does with the file, against the file added by hand."""
     diffusers_host = pytest.importorskip("tools.demo.diffusers_host")
+    by_hand = pytest.importorskip("tools.shapes.lora")
     file = diffusers_host.THREE_OBJECTS
     lora = comfy.utils.load_torch_file(str(file), safe_load=True)
     plain = diffusers_host.load(networks.ASSETS, device="cpu")
@@ -111,7 +112,7 @@ def test_the_stock_loader_applies_the_lora_of_three_objects(parts, diffusers):
         assert len(model.patches) == len(lora) // 3
         comfy.model_management.load_models_gpu([model])
         ours = model.model.diffusion_model(x, steps, states)
-        theirs = diffusers_host.with_lora(plain, file).unet(x, steps, states).sample
+        theirs = by_hand.merged(plain.unet, file)(x, steps, states).sample
         assert relative(ours, theirs) < 1e-3
         assert relative(plain.unet(x, steps, states).sample, theirs) > 0.05
 

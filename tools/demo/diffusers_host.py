@@ -7,16 +7,14 @@ that both hosts give the same latents; noise put back after a step (eta) is draw
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import count, pairwise
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextModel
 
@@ -97,21 +95,6 @@ def load(weights: Path = WEIGHTS, device: torch.device | str | None = None) -> S
         )
     ]
     return Shapes(*(part.eval().requires_grad_(False).to(device) for part in parts))
-
-
-def with_lora(model: Shapes, path: Path) -> Shapes:
-    """The model with a LoRA file's changes added to its U-Net; the one given stays as it is."""
-    state, unet = load_file(path), copy.deepcopy(model.unet)
-    for name, layer in unet.named_modules():
-        key = "lora_unet_" + name.replace(".", "_")
-        if f"{key}.alpha" not in state:
-            continue
-        up, down = (
-            state[f"{key}.lora_{part}.weight"].float().flatten(1) for part in ("up", "down")
-        )
-        scale = float(state[f"{key}.alpha"]) / len(down)
-        layer.weight.data += scale * (up @ down).view_as(layer.weight).to(layer.weight)
-    return replace(model, unet=unet)
 
 
 class NoiseLevels:

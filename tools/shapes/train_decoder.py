@@ -17,7 +17,7 @@ from torch import Tensor
 
 from guidance_core.shapes import scenes
 from tools.shapes import checkpoints
-from tools.shapes.train_diffusion import WINDOW, Latents, generator_of
+from tools.shapes.latents import WINDOW, Latents, generator_of
 
 CELL = scenes.SIDE // 16
 # Share of the training on parts, their side in latent cells, and how many stand for one scene.

@@ -2,15 +2,13 @@
 
     python -m tools.shapes.train_diffusion --steps 4500
 
-Latents are encoded as the training goes, from a window of scenes that moves on with every step, so
-that a run resumes exactly and never sees a fixed data set.
+What they are shown is `tools.shapes.latents`; other trainings of the U-Net learn by `learn` too.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,15 +17,20 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from guidance_core.shapes import scenes
-from tools.shapes import checkpoints, text, train_vae
+from tools.shapes import checkpoints, train_vae
+from tools.shapes.latents import (
+    FRESH,
+    WINDOW,
+    Latents,
+    astray,
+    batch_of,
+    caption,
+    generator_of,
+)
 
-# Scenes in the window, and how many of them are new at every step.
-WINDOW, FRESH = 2048, 3
-# Share of captions left empty (for CFG), without sizes, and without colours.
-EMPTY, NO_SIZE, NO_COLOUR = 0.2, 0.12, 0.06
-# Share of inputs that have strayed towards another scene, how far at most, and the noise level from
-# which on: below it the target, which grows with 1 / sigma, would drown all others.
-ASTRAY, FARTHEST, STRAY_SIGMA = 0.5, 0.45, 0.15
+# Noise level from which on inputs stray: below it the target, which grows with 1 / sigma, would
+# drown all others.
+STRAY_SIGMA = 0.15
 # Min-SNR-gamma weights, Hang et al. 2023, arXiv:2303.09556.
 GAMMA = 5.0
 # Weight of high noise, where the colours are settled: up to this much of an x0 loss's 1 + 1 / SNR.
@@ -105,89 +108,6 @@ def standardised(vae: AutoencoderKL) -> AutoencoderKL:
     return vae
 
 
-def generator_of(seed: int, index: int) -> torch.Generator:
-    """Randomness of one scene or one step: runs of other seeds share none of it."""
-    return torch.Generator().manual_seed(seed * 100_000_000 + index)
-
-
-class Latents:
-    """The moving window of scenes: latents of scene i at row i modulo WINDOW.
-
-    Beside them `others`, the latents of what each may be confused with, unless nobody asks.
-
-    Arguments:
-        vae: encodes.
-        seed: of the scenes.
-        drawn: draws a scene.
-        other: draws what a scene may be confused with; None where nobody asks.
-    """
-
-    def __init__(
-        self,
-        vae: AutoencoderKL,
-        seed: int,
-        drawn: Callable[[torch.Generator], scenes.Scene] = scenes.random_scene,
-        other: Callable[[scenes.Scene, torch.Generator], scenes.Scene] | None = None,
-    ) -> None:
-        self.vae, self.seed, self.end, self.drawn, self.other = vae, seed, 0, drawn, other
-        self.latents = torch.zeros(WINDOW, 4, 16, 16)
-        self.others = torch.zeros(WINDOW, 4, 16, 16)
-        self.scenes: list[scenes.Scene | None] = [None] * WINDOW
-
-    def upto(self, end: int) -> None:
-        """Encode what is missing of the scenes [end - WINDOW, end)."""
-        for first in range(max(self.end, end - WINDOW), end, 32):
-            indices = range(first, min(first + 32, end))
-            drawn = [self.drawn(generator_of(self.seed, 20_000_000 + i)) for i in indices]
-            for i, scene, latent in zip(indices, drawn, self._encoded(drawn), strict=True):
-                self.latents[i % WINDOW], self.scenes[i % WINDOW] = latent, scene
-            if self.other is not None:
-                seeded = zip(indices, drawn, strict=True)
-                others = [self.other(s, generator_of(self.seed, 40_000_000 + i)) for i, s in seeded]
-                self.others[[i % WINDOW for i in indices]] = self._encoded(others)
-        self.end = end
-
-    @torch.no_grad()
-    def _encoded(self, drawn: list[scenes.Scene]) -> Tensor:
-        pictures = scenes.render(drawn).to(self.vae.device) * 2 - 1
-        return self.vae.encode(pictures).latent_dist.mean.cpu()
-
-
-def astray(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
-    """What a sampler may confuse the scene with: other colours, an object more, or one fewer."""
-    kind = int(torch.randint(0, len(scene.items) + 1, (), generator=generator))
-    if kind == 0:
-        return recoloured(scene, generator)
-    return joined(scene, generator) if kind == 1 else scenes.Scene(scene.items[:1])
-
-
-def recoloured(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
-    """The scene with every object in a colour drawn anew."""
-    colours = tuple(scenes.PALETTE)
-    drawn = torch.randint(0, len(colours), (len(scene.items),), generator=generator).tolist()
-    items = (replace(i, colour=colours[c]) for i, c in zip(scene.items, drawn, strict=True))
-    return scenes.Scene(tuple(items))
-
-
-def joined(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
-    """The scene with one more object, which touches none."""
-    while True:
-        (item,) = scenes.random_scene(generator, 1).items
-        if all(scenes.apart(item, there) for there in scene.items):
-            return scenes.Scene((*scene.items, item))
-
-
-def caption(scene: scenes.Scene, chance: float) -> str:
-    """A caption of the scene; `chance` in [0, 1) decides what it leaves out."""
-    if chance < EMPTY:
-        return ""
-    if chance < EMPTY + NO_SIZE:
-        return scene.caption(("colour", "shape"))
-    if chance < EMPTY + NO_SIZE + NO_COLOUR:
-        return scene.caption(("size", "shape"))
-    return scene.caption()
-
-
 def loss_of(
     model: Callable[..., Tensor],
     x0: Tensor,
@@ -221,43 +141,68 @@ def rate(step: int, total: int) -> float:
     return min(1.0, (step + 1) / 100, 1.25 * (1 - step / total))
 
 
-def batch_of(
-    latents: Latents,
-    size: int,
-    generator: torch.Generator,
-    told: Callable[[scenes.Scene, float], str] = caption,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents (size, 4, 16, 16) from the window, how far they stray, ids of their captions.
+def parser(about: str, steps: int, lr: float) -> argparse.ArgumentParser:
+    """What every training of the U-Net is asked on the command line, with its own defaults."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=lr)
+    parser.add_argument("--seed", type=int, default=0, help="another one for a second training")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true", help="autocast; a fifth faster on Zen 4")
+    return parser
 
-    `told` captions a scene; the number in [0, 1) decides what it leaves out.
+
+def learn(
+    args: argparse.Namespace,
+    path: Path,
+    network: Callable[..., Tensor],
+    latents: Latents,
+    told: Callable[[scenes.Scene, float], str] = caption,
+    **parts: nn.Module,
+) -> None:
+    """Train, resuming from the last checkpoint.
+
+    Arguments:
+        args: of `parser`.
+        path: of the checkpoint.
+        network: (latents, timesteps, token ids) -> eps.
+        latents: the scenes.
+        told: captions a scene.
+        parts: what learns, by its name in the checkpoint.
     """
-    rows = torch.randint(0, WINDOW, (size,), generator=generator)
-    chances = torch.rand(size, generator=generator)
-    captions = [
-        told(latents.scenes[row], float(chance))
-        for row, chance in zip(rows.tolist(), chances, strict=True)
-    ]
-    x0 = latents.latents[rows]
-    chosen, far = torch.rand(2, size, 1, 1, 1, generator=generator)
-    drift = (chosen < ASTRAY) * FARTHEST * far * (latents.others[rows] - x0)
-    return x0, drift, text.tokens(captions)
+    parameters = [parameter for part in parts.values() for parameter in part.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    start = checkpoints.resume(path, **parts, optimiser=optimiser)
+    alphas = DDPMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
+    ).alphas_cumprod.to(args.device)
+    for step, bar in checkpoints.steps(start, args.steps, path.stem):
+        generator = generator_of(args.seed, 30_000_000 + step)
+        latents.upto(WINDOW + step * FRESH)
+        batch = [part.to(args.device) for part in batch_of(latents, args.batch, generator, told)]
+        for group in optimiser.param_groups:
+            group["lr"] = args.lr * rate(step, args.steps)
+        with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.bf16):
+            loss = loss_of(network, *batch, alphas, generator)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
+        if (step + 1) % 100 == 0 or step + 1 == args.steps:
+            checkpoints.save(path, step + 1, **parts, optimiser=optimiser)
 
 
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0, help="another one for a second training")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--bf16", action="store_true", help="autocast; a fifth faster on Zen 4")
-    parser.add_argument("--vae", type=Path, default=Path("out/shapes/vae.pt"))
-    parser.add_argument("--out", type=Path, default=Path("out/shapes/diffusion.pt"))
-    parser.add_argument(
+    asked = parser(__doc__.splitlines()[0], steps=6000, lr=1e-3)
+    asked.add_argument("--vae", type=Path, default=Path("out/shapes/vae.pt"))
+    asked.add_argument("--out", type=Path, default=Path("out/shapes/diffusion.pt"))
+    asked.add_argument(
         "--init", type=Path, help="exported weights to go on from, without a checkpoint"
     )
-    return parser.parse_args()
+    return asked.parse_args()
 
 
 def main() -> None:
@@ -268,32 +213,10 @@ def main() -> None:
     model = Shapes().to(args.device, memory_format=torch.channels_last)
     if args.init is not None:
         warm(model, args.init)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01
-    )
-    start = checkpoints.resume(args.out, model=model, optimiser=optimiser)
     # An exported VAE is standardised already.
     exported = args.init and AutoencoderKL.from_pretrained(args.init / "vae").eval()
     vae = (exported or load_vae(args.vae)).to(args.device)
-    latents = Latents(vae, args.seed, other=astray)
-    alphas = DDPMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
-    ).alphas_cumprod.to(args.device)
-    for step, bar in checkpoints.steps(start, args.steps, "diffusion"):
-        generator = generator_of(args.seed, 30_000_000 + step)
-        latents.upto(WINDOW + step * FRESH)
-        batch = [part.to(args.device) for part in batch_of(latents, args.batch, generator)]
-        for group in optimiser.param_groups:
-            group["lr"] = args.lr * rate(step, args.steps)
-        with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.bf16):
-            loss = loss_of(model, *batch, alphas, generator)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
-        if (step + 1) % 100 == 0 or step + 1 == args.steps:
-            checkpoints.save(args.out, step + 1, model=model, optimiser=optimiser)
+    learn(args, args.out, model, Latents(vae, args.seed, other=astray), model=model)
 
 
 if __name__ == "__main__":
