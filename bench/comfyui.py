@@ -58,7 +58,7 @@ guide = importlib.import_module(f"{PACK}.nodes.host.guide")
 shapes = importlib.import_module(f"{PACK}.nodes.host.shapes")
 decode = importlib.import_module(f"{PACK}.nodes.host.decode")
 core = importlib.import_module(f"{PACK}.guidance_core")
-_PARTS = "types tokens schedules energies.box energies.color rules.forward rules.backward"
+_PARTS = "types attention.words schedules energies.box energies.color rules.forward rules.backward"
 for _part in [*_PARTS.split(), "process", "shaping"]:
     importlib.import_module(f"{PACK}.guidance_core.{_part}")
 
@@ -222,7 +222,7 @@ def _sdpa(attention: Any, *arguments: Any, **options: Any) -> Tensor:
 @contextlib.contextmanager
 def _trainable(model: nn.Module) -> Iterator[None]:
     """Weights that require grad, as they are where nobody froze them."""
-    view = importlib.import_module(f"{PACK}.nodes.host.weights").view
+    view = importlib.import_module(f"{PACK}.nodes.host.autograd.weights").view
     kept = []
     for module in model.modules():
         for name, weight in module._parameters.items():

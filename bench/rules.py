@@ -20,7 +20,9 @@ def kinds(core: ModuleType) -> dict[str, list]:
     """
     schedules, rules = core.schedules, core.rules
     energy = core.energies.color.MeanColor(torch.tensor([0.9, 0.1, 0.1]))
-    box = core.energies.box.Box((core.tokens.Word("red circle", (3, 4)),), (0.1, 0.1, 0.5, 0.5))
+    box = core.energies.box.Box(
+        (core.attention.words.Word("red circle", (3, 4)),), (0.1, 0.1, 0.5, 0.5)
+    )
     forward, backward = rules.forward.Forward, rules.backward.Backward
     on, off = schedules.Constant(0.5), schedules.Constant(0.0)
     later = schedules.Window(sigma_start=SIGMA / 100)

@@ -13,10 +13,10 @@ import torch
 from bench import comfyui as host
 from bench import transfer_modes as modes
 
-ksampler = importlib.import_module(f"{host.PACK}.nodes.ksampler")
-energies = importlib.import_module(f"{host.PACK}.nodes.energies")
+ksampler = importlib.import_module(f"{host.PACK}.nodes.sampling.ksampler")
+classifier = importlib.import_module(f"{host.PACK}.nodes.energies.classifier")
 networks = importlib.import_module(f"{host.PACK}.nodes.host.networks")
-tokens = importlib.import_module(f"{host.PACK}.nodes.host.tokens")
+tokens = importlib.import_module(f"{host.PACK}.nodes.host.reading.words")
 position = importlib.import_module(f"{host.PACK}.guidance_core.energies.position")
 oracle = importlib.import_module(f"{host.PACK}.guidance_core.shapes.oracle")
 
@@ -35,8 +35,8 @@ def _asked(target: str) -> tuple[Any, str]:
     """Energy and prompt of a target: a label of the classifier, or the place of words."""
     if target != POSITION:
         network = networks.load_classifier("shapes")
-        return energies.EnergyClassifier.execute(network, target, 1.0).args[0], ""
-    words = tokens.resolved(_parts()[1], PROMPT, PROMPT.removeprefix("a "))
+        return classifier.EnergyClassifier.execute(network, target, 1.0).args[0], ""
+    words = tokens.find_words(_parts()[1], PROMPT, PROMPT.removeprefix("a "))
     return position.Position(words, PLACE), PROMPT
 
 

@@ -11,9 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from .needs import Needs, is_active, needs
-from .points import PercentPoints
-from .schedules import PercentWindow
+from .requirements import Needs, is_active, needs
+from .schedules import PercentPoints, PercentWindow
 from .terms import noting, with_terms
 from .types import Denoiser, Estimate, Record, Rule, Run
 

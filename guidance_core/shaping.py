@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .process import per_sample, posterior_std
@@ -84,41 +83,3 @@ def fade(energy: Tensor, stop: float) -> Tensor:
     done; 0 means never.
     """
     return (energy / stop - 1.0).clamp(0.0, 1.0) if stop > 0 else torch.ones_like(energy)
-
-
-def mask_at(mask: Tensor, image: Tensor) -> Tensor:
-    """A mask (H, W) or (B, H, W) at the size of an image (B, C, h, w), shape (B, h, w).
-
-    Raises:
-        ValueError: the mask's batch is neither 1 nor that of the image.
-    """
-    layers = mask[None] if mask.ndim == 2 else mask
-    if layers.shape[0] not in (1, image.shape[0]):
-        raise ValueError(
-            f"mask has {layers.shape[0]} pictures, the latent batch {image.shape[0]}: "
-            "use one mask for all, or one per sample"
-        )
-    resized = F.interpolate(layers[:, None].to(image), image.shape[-2:], mode="area")[:, 0]
-    return resized.expand(image.shape[0], -1, -1)
-
-
-def mask_product(mask: Tensor, other: Tensor | None) -> Tensor:
-    """Where both masks are, each (H, W) or (B, H, W), at the size of the first; None is all."""
-    if other is None:
-        return mask
-    first, second = (part[None] if part.ndim == 2 else part for part in (mask, other))
-    resized = F.interpolate(second[:, None].to(first), first.shape[-2:], mode="area")[:, 0]
-    product = first * resized
-    return product[0] if mask.ndim == other.ndim == 2 else product
-
-
-def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean of values (B, C, h, w), weighted by a mask (H, W) or (B, H, W) if any, shape (B,).
-
-    A row whose mask is black has mean 0.
-    """
-    if mask is None:
-        return values.flatten(1).mean(1)
-    weights = mask_at(mask, values).flatten(1)
-    total = weights.sum(1).clamp_min(torch.finfo(weights.dtype).tiny)
-    return (values.mean(1).flatten(1) * weights).sum(1) / total

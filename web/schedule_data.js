@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * A strength over the run as points, the same maths as guidance_core/points.py. No host, no drawing.
+ * A strength over the run as points, the same maths as guidance_core/schedules/points.py. No host, no drawing.
  *
  * @typedef {[number, number]} Pair percent in [0, 1] and strength >= 0
  */
@@ -26,7 +26,7 @@ export const written = (points) => points.map(([x, y]) => `${plain(x)}:${plain(y
 /** @param {number} value */
 const plain = (value) => String(Number(value.toFixed(4)));
 
-/** Progress in the window to strength, as in guidance_core/schedules.py. @type {Record<string, (part: number) => number>} */
+/** Progress in the window to strength, as in guidance_core/schedules/windows.py. @type {Record<string, (part: number) => number>} */
 export const CURVES = {
   constant: () => 1,
   linear_down: (part) => 1 - part,

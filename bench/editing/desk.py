@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from bench.editing.sources import Source, caption, object_words, word
+from guidance_core.attention.words import Word
 from guidance_core.captures import Capture
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle
 from guidance_core.shapes.oracle import Verdict
-from guidance_core.tokens import Word
 from guidance_core.types import Energy
 from tools.demo import diffusers_host
 from tools.shapes import lora

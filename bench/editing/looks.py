@@ -25,6 +25,7 @@ from bench.editing.sources import (
     place,
     word,
 )
+from guidance_core.attention.words import Word
 from guidance_core.captures import Attention, Features
 from guidance_core.energies.appearance import Appearance
 from guidance_core.energies.binding import Binding
@@ -34,7 +35,6 @@ from guidance_core.rules.latent_update import LatentUpdate
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle
 from guidance_core.shapes.oracle import Verdict
-from guidance_core.tokens import Word
 
 LOOKS = PercentWindow(0.2, 1.0, "linear_down", 2.0)
 MANY = PercentWindow(0.0, 0.4, "linear_down", 1.0)

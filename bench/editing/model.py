@@ -13,10 +13,10 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from guidance_core.attention import heads_of, maps
+from guidance_core.attention.maps import heads_of, maps
 from guidance_core.captures import Capture, Features, chosen
 from guidance_core.compose import active, energies_of, guided, resolved
-from guidance_core.recurrence import recurrent
+from guidance_core.procedures.recurrence import recurrent
 from guidance_core.types import Denoiser, Estimate, Rule, Run
 from tools.demo import diffusers_host
 

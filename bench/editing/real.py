@@ -9,11 +9,11 @@ import torch
 from bench.editing import model
 from bench.editing.desk import Desk, Row
 from bench.editing.sources import FIRST_SEED, distance, place
+from guidance_core.attention.references import Reference
 from guidance_core.captures import Attention
-from guidance_core.directions import edit_direction, moved
 from guidance_core.energies.attention_keep import AttentionKeep
-from guidance_core.inversion import Path, invert, psnr
-from guidance_core.references import Reference
+from guidance_core.procedures.edit_directions import edit_direction, moved
+from guidance_core.procedures.inversion import Path, invert, psnr
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.recording import Recording
 from guidance_core.schedules import PercentWindow

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from bench.editing import model
+from guidance_core.attention.references import Reference
+from guidance_core.attention.words import Word
 from guidance_core.captures import Capture
-from guidance_core.references import Reference
 from guidance_core.rules.recording import Recording
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import SIDE, Item
-from guidance_core.tokens import Word
 from guidance_core.types import Rule
 from tools.demo import diffusers_host
 

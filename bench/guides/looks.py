@@ -23,7 +23,7 @@ from bench.guides.desk import (
 from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.energies.segmentation import Segmentation
 from guidance_core.energies.style import Style
-from guidance_core.inversion import invert
+from guidance_core.procedures.inversion import invert
 from guidance_core.shapes import scenes
 from guidance_core.types import Energy
 from tools.demo.diffusers_host import NoiseLevels, Shapes, denoiser

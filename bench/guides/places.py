@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.guides.desk import Ask, Asked, Figures, foreground, network, overlap, scenes_of
+from guidance_core.attention.words import Word
 from guidance_core.energies.box import Box
 from guidance_core.energies.detection import Detection
 from guidance_core.energies.segmentation import Segmentation
@@ -15,7 +16,6 @@ from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import SIDE, Item
-from guidance_core.tokens import Word
 from guidance_core.types import Energy, Rule
 from tools.demo.diffusers_host import Shapes
 

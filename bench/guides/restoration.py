@@ -11,14 +11,14 @@ from torch.nn.functional import adaptive_max_pool2d, interpolate
 
 from bench.guides.desk import Ask, Asked, Figures, decibels, psnr, scenes_of
 from guidance_core.energies.measurement import Measurement
+from guidance_core.image.degradations import Operator
+from guidance_core.image.masks import masked_mean
 from guidance_core.noise import seeded_noise
-from guidance_core.operators import Operator
 from guidance_core.process import per_sample
 from guidance_core.rules.backward import Backward
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import scenes
 from guidance_core.shapes.scenes import SIDE
-from guidance_core.shaping import masked_mean
 from guidance_core.types import Denoiser, Energy, Estimate, Rule, Run
 from tools.demo.diffusers_host import Settings, Shapes, sample
 

@@ -18,7 +18,7 @@ from bench.guides.restoration import (
     restoring,
 )
 from guidance_core.energies.color_histogram import ColorHistogram
-from guidance_core.operators import Compose, GaussianBlur, Shrink
+from guidance_core.image.degradations import Compose, GaussianBlur, Shrink
 from guidance_core.schedules import PercentWindow
 from tools.demo.diffusers_host import Settings
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from bench.quality.tasks import Task
 from guidance_core.compose import active, resolved
-from guidance_core.presets import PRESETS
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.posterior import Posterior
+from guidance_core.rules.presets import PRESETS
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant, PercentWindow
 from guidance_core.types import Energy, Rule

@@ -12,17 +12,17 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from bench.records import taking_part
+from guidance_core.attention.words import Word
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.measurement import Measurement
 from guidance_core.energies.position import Position
 from guidance_core.energies.weighted_sum import WeightedSum
+from guidance_core.image.degradations import GaussianBlur, Hide, Operator, Shrink
 from guidance_core.networks import classifier, clip
 from guidance_core.noise import seeded_noise
-from guidance_core.operators import GaussianBlur, Hide, Operator, Shrink
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import SIDE, Item, Scene, random_scene
-from guidance_core.tokens import Word
 from guidance_core.types import Energy
 from tools.demo.diffusers_host import WEIGHTS
 

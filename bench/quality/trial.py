@@ -13,7 +13,7 @@ import torch
 from bench.quality import __main__ as quality
 from bench.quality.methods import OURS_UNTIL, Method
 from bench.quality.tasks import TASKS
-from guidance_core import searches
+from guidance_core.procedures import search_spaces
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import PercentWindow
@@ -34,7 +34,7 @@ def _model() -> diffusers_host.Shapes:
 def rule_of(kind: str, energy: Energy, settings: Mapping[str, float]) -> Rule:
     """The rule that settings are."""
     if kind == "unified":
-        return Unified(energy, PercentWindow(0.0, OURS_UNTIL), **searches.sizes(settings))
+        return Unified(energy, PercentWindow(0.0, OURS_UNTIL), **search_spaces.sizes(settings))
     end = settings.get("end", OURS_UNTIL)
     return Forward(energy, PercentWindow(0.0, end, value=settings["strength"]))
 

@@ -27,9 +27,12 @@ from bench.quality.methods import OURS_UNTIL
 from bench.quality.tasks import TASKS
 from bench.quality.trial import value_of
 from bench.quality.workers import spread
-from guidance_core import searches
-from guidance_core.needs import needs
-from guidance_core.tuning import Point, Search, Trial, Trials
+from guidance_core.procedures import search_spaces
+from guidance_core.procedures.beam_search import Point, Search, Trial, Trials
+from guidance_core.requirements import needs
+
+# The node of the rule that each search tunes.
+NODES = {"strength": "EGRuleForward", "unified": "EGRuleUnified"}
 
 
 def searched(options: argparse.Namespace) -> dict[str, Any]:
@@ -38,7 +41,7 @@ def searched(options: argparse.Namespace) -> dict[str, Any]:
     task = next(task for task in TASKS if task.name == options.task)
     reads = bool(needs([task.build(torch.device("cpu"), quality.truth(0, 1), 1.0)]).captures)
     search = Search(
-        searches.coordinates(kind, at_estimate=not reads), options.width, options.rounds
+        search_spaces.coordinates(kind, at_estimate=not reads), options.width, options.rounds
     )
     sampling = {"batch": options.batch, "steps": options.steps, "weights": task.weights}
     trials = Trials(
@@ -67,7 +70,7 @@ def _found(kind: str, search: Search, best: Point, value: float) -> dict[str, An
         "search": kind,
         "settings": settings,
         "value": value,
-        "node": searches.node(kind, settings),
+        "node": {"class_type": NODES[kind], "inputs": search_spaces.widgets(kind, settings)},
         "recurrences": int(settings.get("recurrences", 1)),
         "end_percent": settings.get("end", OURS_UNTIL),
     }
@@ -92,7 +95,9 @@ def main() -> int:
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.quality.tune", description=__doc__.splitlines()[0])
     parser.add_argument("--task", choices=[t.name for t in TASKS], default=TASKS[0].name)
-    parser.add_argument("--search", choices=searches.KINDS, default="unified", help="what to tune")
+    parser.add_argument(
+        "--search", choices=search_spaces.KINDS, default="unified", help="what to tune"
+    )
     parser.add_argument("--seeds", type=int, default=16, help="pictures for each score")
     parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
     parser.add_argument("--steps", type=int, default=20, help="sampling steps")

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..embeddings import ImageEncoder
-from ..features import embedding_seen
-from ..labels import called
+from ..image.clip_views import ImageEncoder
+from ..networks.labels import called
+from ..networks.protocols import embedding_seen
 from ..process import full_precision
 from ..types import Estimate
 

@@ -17,11 +17,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..attention import averaged, maps_in, resized, thresholded, word_maps
+from ..attention.maps import averaged, maps_in, resized, thresholded, word_maps
+from ..attention.references import Reference
+from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Features, Layers
 from ..process import full_precision
-from ..references import Reference
-from ..tokens import Word, positions_of
 from ..types import Estimate
 
 

@@ -15,10 +15,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..attention.references import Reference
+from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
 from ..process import full_precision
-from ..references import Reference
-from ..tokens import Word, positions_of
 from ..types import Estimate
 
 

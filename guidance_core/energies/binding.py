@@ -18,9 +18,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..attention import maps_in
+from ..attention.maps import maps_in
+from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
-from ..tokens import Word, positions_of
 from ..types import Estimate
 
 

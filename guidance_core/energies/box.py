@@ -16,9 +16,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..attention import across_text, averaged, maps_in
+from ..attention.maps import across_text, averaged, maps_in
+from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
-from ..tokens import Word, positions_of
 from ..types import Estimate
 
 LOSSES = ("layout", "boxdiff")

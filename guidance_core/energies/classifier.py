@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..labels import called, index_of
+from ..networks.labels import called, index_of
 from ..process import full_precision
 from ..types import Estimate
 

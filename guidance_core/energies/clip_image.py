@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ..captures import Capture
-from ..embeddings import Cutouts, ImageEncoder, check_distance, distance_between
-from ..features import embedding_seen
-from ..pictures import check_pictures, placed
+from ..image.batches import check_pictures, placed
+from ..image.clip_views import Cutouts, ImageEncoder, check_distance, distance_between
+from ..networks.protocols import embedding_seen
 from ..process import full_precision
 from ..types import Estimate
 

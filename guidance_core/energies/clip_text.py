@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..embeddings import Cutouts, ImageEncoder, check_distance, distance_between
-from ..features import embedding_seen
+from ..image.clip_views import Cutouts, ImageEncoder, check_distance, distance_between
+from ..networks.protocols import embedding_seen
 from ..process import full_precision
 from ..types import Estimate
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
+from ..image.masks import mask_at, mask_product
 from ..process import full_precision
-from ..shaping import mask_at, mask_product
 from ..types import Estimate
 
 

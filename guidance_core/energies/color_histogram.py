@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..pictures import batched, check_pictures
+from ..image.batches import batched, check_pictures
 from ..process import full_precision
 from ..types import Estimate
 

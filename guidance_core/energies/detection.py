@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..labels import called, index_of
+from ..networks.labels import called, index_of
 from ..noise import mixed_seed, seeded
 from ..process import full_precision
 from ..types import Estimate

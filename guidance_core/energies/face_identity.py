@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..embeddings import distance_between
-from ..labels import called, index_of
-from ..pictures import batched, check_pictures, placed
+from ..image.batches import batched, check_pictures, placed
+from ..image.clip_views import distance_between
+from ..networks.labels import called, index_of
 from ..process import full_precision
 from ..types import Estimate
 

@@ -15,10 +15,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..attention.references import Reference
 from ..captures import DEFAULT, Capture, Features, Layers
+from ..image.masks import mask_at
 from ..process import full_precision
-from ..references import Reference
-from ..shaping import mask_at
 from ..types import Estimate
 
 

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..features import Features, blocks_seen, check_features
-from ..pictures import batched, check_pictures, fitted, placed
+from ..image.batches import batched, check_pictures, fitted, placed
+from ..image.masks import mask_product, masked_mean
+from ..networks.protocols import Features, blocks_seen, check_features
 from ..process import full_precision
-from ..shaping import mask_product, masked_mean
 from ..types import Estimate
 
 DISTANCES = ("l1", "l2", "features")

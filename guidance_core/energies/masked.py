@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..needs import is_active, needs
-from ..pictures import square_around
-from ..shaping import mask_at
+from ..image.masks import mask_at, square_around
+from ..requirements import is_active, needs
 from ..types import Energy, Estimate
 
 

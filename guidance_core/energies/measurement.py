@@ -14,10 +14,10 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..operators import Compose, Operator
-from ..pictures import batched
+from ..image.batches import batched
+from ..image.degradations import Compose, Operator
+from ..image.masks import mask_product, masked_mean
 from ..process import full_precision
-from ..shaping import mask_product, masked_mean
 from ..types import Estimate
 
 

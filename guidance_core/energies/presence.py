@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ..attention import across_text, averaged
+from ..attention.maps import across_text, averaged
+from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
-from ..tokens import Word, positions_of
 from ..types import Estimate
 
 

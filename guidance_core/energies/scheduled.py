@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..needs import is_active, needs
+from ..requirements import is_active, needs
 from ..types import Energy, Estimate, Schedule
 
 

@@ -9,93 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..labels import called, index_of
-from ..pictures import batched, check_pictures, placed
+from ..image.batches import batched, check_pictures, placed
+from ..networks.labels import called
+from ..networks.protocols import Segmenter, check_segmenter
 from ..process import full_precision
-from ..shaping import mask_at
 from ..types import Estimate
 
 IGNORED = 255  # class of pixels that may be anything, as in Pascal VOC
-OUTSIDE = ("other", "ignored")
-
-
-class Segmenter(Protocol):
-    """A guide network with K labels for every pixel."""
-
-    pixel_labels: tuple[str, ...]
-
-    def __call__(self, image: Tensor, /) -> Tensor:
-        """Logits (B, K, h, w) of images (B, 3, H, W) in [0, 1]."""
-        ...
-
-
-def check_segmenter(network: object) -> None:
-    """Refuse another kind of network with a TypeError."""
-    if not hasattr(network, "pixel_labels"):
-        raise TypeError(f"segmentation needs a segmenter, got {called(network)}: load one as such")
-
-
-@dataclass(frozen=True, eq=False)
-class LabelArea:
-    """Negative log-probability that a label is where it should be, in nats.
-
-    The mean of -log p(label) inside the area, plus the mean of -log(1 - p(label)) outside it, so
-    that a small area counts as much as all that is around it.
-
-    Arguments:
-        network: the segmenter, a module.
-        label: one of its labels.
-        area: where the label should be, shape (H, W) or (B, H, W), values in [0, 1], any size.
-        outside: "other" (there it should not be) or "ignored" (there anything goes).
-
-    Raises:
-        TypeError: another kind of network.
-        ValueError: an unknown label, an empty area, or another `outside`.
-    """
-
-    network: Segmenter
-    label: str
-    area: Tensor
-    outside: str = "other"
-    captures: ClassVar[frozenset[Capture]] = frozenset()
-    reads_image: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_segmenter(self.network)
-        index_of(self.label, self.network.pixel_labels, self.network)
-        if self.outside not in OUTSIDE:
-            raise ValueError(f"outside must be other or ignored, got {self.outside!r}")
-        if self.area.ndim not in (2, 3) or not (self.area.flatten(-2).amax(-1) > 0).all():
-            raise ValueError(f"the area of {self.label!r} is empty: paint where it should be")
-
-    def __call__(self, estimate: Estimate) -> Tensor:
-        """Energy of shape (B,)."""
-        logits = full_precision(estimate.seen_by(self.network))
-        index = index_of(self.label, self.network.pixel_labels, self.network)
-        others = torch.cat([logits[:, :index], logits[:, index + 1 :]], 1).logsumexp(1)
-        margin = logits[:, index] - others
-        inside = _mean(F.softplus(-margin), mask_at(self.area, logits))
-        if self.outside == "ignored":
-            return inside
-        return inside + _mean(F.softplus(margin), 1 - mask_at(self.area, logits))
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The segmenter."""
-        return (self.network,)  # type: ignore[return-value]
-
-
-def _mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean of each row of (B, h, w), shape (B,); 0 where no pixel counts."""
-    total = weights.flatten(1).sum(1).clamp_min(torch.finfo(weights.dtype).tiny)
-    return (values * weights).flatten(1).sum(1) / total
 
 
 @dataclass(frozen=True, eq=False)

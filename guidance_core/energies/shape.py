@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..attention import centroid, maps_in, thresholded, word_maps
+from ..attention.maps import centroid, maps_in, thresholded, word_maps
+from ..attention.references import Reference
+from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
-from ..references import Reference
-from ..shaping import mask_at
-from ..tokens import Word, positions_of
+from ..image.masks import mask_at
 from ..types import Estimate
 
 

@@ -13,10 +13,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..attention import maps_in, thresholded, word_maps
+from ..attention.maps import maps_in, thresholded, word_maps
+from ..attention.references import Reference
+from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
-from ..references import Reference
-from ..tokens import Word, positions_of
 from ..types import Estimate
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..needs import is_active, needs
-from ..smoothing import smoothed
+from ..gradients import smoothed
+from ..requirements import is_active, needs
 from ..types import Energy, Estimate
 
 

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
+from ..image.masks import mask_product, masked_mean
 from ..process import full_precision
-from ..shaping import mask_product, masked_mean
 from ..types import Estimate
 
 

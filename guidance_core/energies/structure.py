@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..features import Tokeniser, check_tokens
-from ..pictures import batched, check_pictures, placed
+from ..image.batches import batched, check_pictures, placed
+from ..networks.protocols import Tokeniser, check_tokens
 from ..process import full_precision
 from ..types import Estimate
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..features import Features, blocks_seen, check_features
-from ..pictures import batched, check_pictures, placed
+from ..image.batches import batched, check_pictures, placed
+from ..networks.protocols import Features, blocks_seen, check_features
 from ..process import full_precision
 from ..types import Estimate
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ..features import Look
-from ..pictures import squared
+from ..image.batches import squared
 from . import weights
+from .protocols import Look
 
 # Tried in this order when the architecture is "auto" and the file does not say.
 RECOGNISED = (

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..features import Tokens
-from ..pictures import squared
+from ..image.batches import squared
 from . import weights
+from .protocols import Tokens
 
 # Tried in this order when the architecture is "auto" and the file does not say.
 RECOGNISED = (

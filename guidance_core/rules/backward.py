@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from ..gradients import at_estimate
-from ..needs import is_active
 from ..process import per_sample, posterior_std
+from ..requirements import is_active
 from ..shaping import cfg_push, clip_rms, fade, norm, rms
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ..gradients import through_model
-from ..needs import is_active, needs
 from ..process import per_sample, posterior_std
+from ..requirements import is_active, needs
 from ..shaping import cfg_push, fade, norm, rms, unit_rms
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule, euler_share
 

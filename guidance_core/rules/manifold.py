@@ -14,8 +14,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..gradients import at_estimate
-from ..needs import is_active, needs
 from ..process import per_sample
+from ..requirements import is_active, needs
 from ..shaping import cfg_push, fade, norm, rms, unit_rms, unit_size
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 

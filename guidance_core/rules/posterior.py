@@ -15,8 +15,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..gradients import through_model
-from ..needs import is_active
 from ..process import ancestral_noise, per_sample
+from ..requirements import is_active
 from ..shaping import cfg_push, fade, norm, of_root, rms, unit_rms, unit_size
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..gradients import at_estimate, through_model
-from ..needs import is_active, needs
+from ..gradients import at_estimate, smoothed, through_model
 from ..process import per_sample, posterior_std
+from ..requirements import is_active, needs
 from ..shaping import cfg_push, clip_rms, fade, norm, of_root, rms, unit_rms, unit_size
-from ..smoothing import smoothed
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 
 SCALES = ("relative", "absolute", "cfg")

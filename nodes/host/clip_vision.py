@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ...guidance_core.features import Look
-from ...guidance_core.pictures import squared
+from ...guidance_core.image.batches import squared
+from ...guidance_core.networks.protocols import Look
 from ...guidance_core.process import full_precision
 from .networks import PATCHER
 

@@ -14,10 +14,10 @@ from comfy.ldm.modules.diffusionmodules.model import AttnBlock, ResnetBlock
 from comfy.taesd.taesd import TAESD
 from torch import Tensor, nn
 
-from . import memory
+from .autograd import memory
+from .autograd.recompute import recomputed
+from .autograd.weights import normal
 from .networks import managed
-from .recompute import recomputed
-from .weights import normal
 
 CHOICES = ("auto", "vae", "taesd", "rgb")
 

@@ -13,12 +13,13 @@ from comfy_execution.utils import get_executing_context
 from torch import Tensor, nn
 
 from ...guidance_core.compose import energies_of
-from . import memory, monitor
-from .captures import Recorder
+from .autograd import memory
+from .autograd.graph import carries_graph
+from .browser import monitor
 from .decode import decoder as choose_decoder
-from .graph import carries_graph
 from .networks import managed
-from .reading import check_references
+from .reading.reading import check_references
+from .reading.recorder import Recorder
 from .run import KEY, GuidedRun
 
 

@@ -13,10 +13,10 @@ import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from ...guidance_core.inversion import Path, WhiteNoise, invert
+from ...guidance_core.procedures.inversion import Path, WhiteNoise, invert
 from ...guidance_core.types import Estimate
+from .autograd.weights import normal
 from .run import signal_scale
-from .weights import normal
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,14 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ...guidance_core.attention.references import Reference
+from ...guidance_core.attention.words import Word, positions_of
 from ...guidance_core.captures import DEFAULT, Attention, Capture, Features, Layers, chosen
-from ...guidance_core.inversion import Path
-from ...guidance_core.references import Reference
+from ...guidance_core.procedures.inversion import Path
 from ...guidance_core.rules.recording import Recording
-from ...guidance_core.tokens import Word, positions_of
 from . import guide
 from .invert import Plan, negative_of
-from .layouts import layout
+from .reading.layouts import layout
 
 
 def requests(

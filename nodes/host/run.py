@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from ...guidance_core.compose import active, guided, resolved
 from ...guidance_core.types import Estimate, Run
-from . import memory, steps
-from .conds import controls_of, networks_of, normal_conds, only
-from .graph import OVERRIDE, carries_graph, differentiable, differentiable_attention
-from .reading import Reading
-from .recompute import blocks_of, recomputed
-from .weights import Loan, normal
+from . import steps
+from .autograd import memory
+from .autograd.conds import controls_of, networks_of, normal_conds, only
+from .autograd.graph import OVERRIDE, carries_graph, differentiable, differentiable_attention
+from .autograd.recompute import blocks_of, recomputed
+from .autograd.weights import Loan, normal
+from .reading.reading import Reading
 
 KEY = "energy_guidance"
 # The host adds ControlNet's output to skip connections in place: they must not be what the next

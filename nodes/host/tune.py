@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 
 from ...guidance_core.compose import resolved
-from ...guidance_core.needs import is_active, needs
+from ...guidance_core.procedures.beam_search import Trial
+from ...guidance_core.requirements import is_active, needs
 from ...guidance_core.schedules import PercentWindow
-from ...guidance_core.tuning import Trial
 from ...guidance_core.types import Estimate
-from . import guide, sampling
+from . import guide, samplers
+from .autograd.weights import normal
 from .decode import decoder as choose_decoder
 from .networks import managed
-from .weights import normal
 
 FOLDER = "guidance_tuning"
 # Finished pictures are judged here: a schedule that goes to the end has its say, at 0 none has.
@@ -93,7 +93,7 @@ class Trying:
         plan = (seed, self.steps, self.cfg, self.sampler_name, self.scheduler)
         ends = {"start_percent": window.start_percent, "end_percent": window.end_percent}
         try:
-            latent = sampling.sample(
+            latent = samplers.sample(
                 guided,
                 *plan,
                 *(self.positive, self.negative, self.latent),

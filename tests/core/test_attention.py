@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from guidance_core import attention
+from guidance_core.attention import maps
+from guidance_core.attention.references import Reference
+from guidance_core.attention.words import Word
 from guidance_core.captures import Attention, Features
 from guidance_core.energies.appearance import Appearance
 from guidance_core.energies.attention_keep import AttentionKeep
@@ -24,10 +26,8 @@ from guidance_core.energies.shape import Shape
 from guidance_core.energies.size import Size
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import through_model
-from guidance_core.needs import needs
-from guidance_core.references import Reference
+from guidance_core.requirements import needs
 from guidance_core.schedules import Constant
-from guidance_core.tokens import Word
 from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, latent, levels, seeded
 
@@ -257,17 +257,17 @@ def test_presence_is_about_the_worst_word():
     one = Presence(words)(context(square(1, 1), flat))
     assert float(both) < float(one)
     assert float(Presence(words[:1])(context(square(1, 1), flat))) < float(one)
-    shares = attention.across_text(context(square(1, 1), flat).capture(Attention())[0])
+    shares = maps.across_text(context(square(1, 1), flat).capture(Attention())[0])
     assert_close(one[0], 1 - shares[0, 2].max())
     assert (shares[:, [0, -1]] == 0).all()
 
 
 def test_a_share_of_the_text_is_blurred_with_the_published_kernel():
     kornia = pytest.importorskip("kornia")
-    maps = seeded(2, 5, 6, 7).sigmoid()
-    sharp = (100 * maps[:, 1:-1]).softmax(1)
+    context = seeded(2, 5, 6, 7).sigmoid()
+    sharp = (100 * context[:, 1:-1]).softmax(1)
     expected = kornia.filters.gaussian_blur2d(sharp, (3, 3), (0.5, 0.5), separable=False)
-    assert_close(attention.across_text(maps)[:, 1:-1], expected)
+    assert_close(maps.across_text(context)[:, 1:-1], expected)
 
 
 def test_binding_is_zero_together_and_apart_from_others():
@@ -331,8 +331,8 @@ def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
     mask = torch.ones(10, 7, dtype=torch.bool).tril(3)
 
     def both():
-        plain = attention.maps(q, k, (1, 5))
-        hidden = attention.maps(q, k, (1, 5), mask, 0.3)
+        plain = maps.maps(q, k, (1, 5))
+        hidden = maps.maps(q, k, (1, 5), mask, 0.3)
         return plain, hidden, *torch.autograd.grad((plain.square() + hidden).sum(), (q, k))
 
     whole = both()
@@ -340,7 +340,7 @@ def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
     assert_close(whole[0], looks)
     hidden = (0.3 * q @ k.mT).masked_fill(~mask, -math.inf).softmax(3).mean(1)[..., [1, 5]].mT
     assert_close(whole[1], hidden)
-    monkeypatch.setattr(attention, "ROOM", 2 * 3 * 7 * 4)
+    monkeypatch.setattr(maps, "ROOM", 2 * 3 * 7 * 4)
     for once, again in zip(whole, both(), strict=True):
         assert_close(again, once)
 

@@ -14,6 +14,7 @@ from bench.editing import __main__ as editing
 from bench.editing import looks, model, report, sources
 from bench.editing.desk import Figure
 from bench.editing.tasks import TASKS
+from guidance_core.attention.words import Word
 from guidance_core.captures import Attention, Features
 from guidance_core.energies.position import Position
 from guidance_core.rules.forward import Forward
@@ -21,7 +22,6 @@ from guidance_core.rules.recording import Recording
 from guidance_core.schedules import Window
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import Item, Scene
-from guidance_core.tokens import Word
 from guidance_core.types import Estimate
 from tools.demo import diffusers_host
 

@@ -14,8 +14,8 @@ from bench.quality import report, trial, tune
 from bench.quality.methods import METHODS, FreedomText, cost, steps_within
 from bench.quality.tasks import NOISE, TASKS, scenes_of
 from guidance_core.captures import Attention, Features
+from guidance_core.procedures.recurrence import recurrent
 from guidance_core.process import ancestral_noise
-from guidance_core.recurrence import recurrent
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import Item, Scene
 from guidance_core.types import Estimate, Run, euler_share

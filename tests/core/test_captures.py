@@ -7,14 +7,14 @@ import copy
 import pytest
 import torch
 
+from guidance_core.attention.references import Reference, references_in
+from guidance_core.attention.words import Word, positions_of
 from guidance_core.captures import Attention, Features, chosen
 from guidance_core.energies.attention_keep import AttentionKeep
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.weighted_sum import WeightedSum
-from guidance_core.references import Reference, references_in
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import Constant
-from guidance_core.tokens import Word, positions_of
 from tests.core.toys import seeded
 
 THERE = ("input.1.0", "middle.0", "output.3.0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from guidance_core.directions import edit_direction, mean_states, moved
+from guidance_core.procedures.edit_directions import edit_direction, mean_states, moved
 from tests.core.toys import DOUBLE, assert_close, seeded
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from guidance_core.gradients import at_estimate
-from guidance_core.needs import needs
+from guidance_core.requirements import needs
 from guidance_core.types import Estimate
 from tests.core.toys import assert_close, decode, latent, levels
 

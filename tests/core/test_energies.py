@@ -18,10 +18,11 @@ from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.energies.detection import Detection
 from guidance_core.energies.face_identity import FaceIdentity
 from guidance_core.energies.image import ReferenceImage
+from guidance_core.energies.label_area import LabelArea
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.palette import Palette
 from guidance_core.energies.scheduled import Scheduled
-from guidance_core.energies.segmentation import LabelArea, Segmentation
+from guidance_core.energies.segmentation import Segmentation
 from guidance_core.energies.semblance import Semblance
 from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.smoothness import Smoothness
@@ -29,7 +30,7 @@ from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import at_estimate
-from guidance_core.needs import needs
+from guidance_core.requirements import needs
 from guidance_core.schedules import Constant, Window
 from guidance_core.types import Estimate
 from tests.core.toys import (

@@ -20,7 +20,8 @@ from guidance_core.energies.clip_image import ClipImage
 from guidance_core.energies.detection import Detection
 from guidance_core.energies.face_identity import FaceIdentity
 from guidance_core.energies.image import ReferenceImage
-from guidance_core.energies.segmentation import LabelArea, Segmentation
+from guidance_core.energies.label_area import LabelArea
+from guidance_core.energies.segmentation import Segmentation
 from guidance_core.energies.semblance import Semblance
 from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style

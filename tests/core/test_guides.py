@@ -15,9 +15,10 @@ from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.energies.detection import Detection
 from guidance_core.energies.face_identity import FaceIdentity
 from guidance_core.energies.image import ReferenceImage
+from guidance_core.energies.label_area import LabelArea
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.palette import Palette
-from guidance_core.energies.segmentation import LabelArea, Segmentation
+from guidance_core.energies.segmentation import Segmentation
 from guidance_core.energies.semblance import Semblance
 from guidance_core.energies.smoothness import Smoothness
 from guidance_core.energies.structure import Structure

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from guidance_core.attention.heatmaps import heatmaps, layered, sizes
+from guidance_core.attention.references import Reference
+from guidance_core.attention.words import Word
 from guidance_core.captures import Attention, Features
-from guidance_core.heatmaps import heatmaps, layered, sizes
-from guidance_core.references import Reference
-from guidance_core.tokens import Word
 from tests.core.toys import seeded
 
 

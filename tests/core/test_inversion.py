@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from guidance_core.inversion import (
+from guidance_core.procedures.inversion import (
     Path,
     WhiteNoise,
     invert,

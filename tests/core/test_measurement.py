@@ -9,7 +9,7 @@ from torch import Tensor
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.measurement import Measurement
 from guidance_core.gradients import at_estimate
-from guidance_core.operators import (
+from guidance_core.image.degradations import (
     Compose,
     GaussianBlur,
     Grey,

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidance_core.compose import resolved
-from guidance_core.points import PercentPoints, Polyline, parsed
-from guidance_core.schedules import PercentWindow, Scaled
+from guidance_core.schedules import PercentPoints, PercentWindow, Polyline, Scaled, parsed
 
 
 def linear(percent: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from guidance_core.recurrence import recurrent
+from guidance_core.procedures.recurrence import recurrent
 from tests.core.toys import DOUBLE, Model, latent, seeded
 from tests.ground_truth import flow, single, ve
 

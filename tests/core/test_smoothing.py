@@ -13,8 +13,8 @@ from guidance_core.energies.masked import Masked
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.weighted_sum import WeightedSum
-from guidance_core.needs import needs
 from guidance_core.noise import seeded_noise
+from guidance_core.requirements import needs
 from guidance_core.schedules import Window
 from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, decode, latent, levels, toward

@@ -7,10 +7,10 @@ import math
 
 import pytest
 
-from guidance_core import searches
+from guidance_core.procedures import search_spaces
+from guidance_core.procedures.beam_search import Coordinate, Search, Trials
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant
-from guidance_core.tuning import Coordinate, Search, Trials
 
 PLANE = (Coordinate("rho", 0.25, 2.0, 8.0), Coordinate("mu", 0.25, 2.0, 8.0))
 FACTS = {"names": ("rho", "mu"), "steps": 3}
@@ -98,21 +98,21 @@ def test_trials_of_other_facts_are_not_taken_and_other_files_are_refused(tmp_pat
 
 
 def test_what_is_searched_suits_the_energy():
-    names = lambda *args, **kw: [c.name for c in searches.coordinates(*args, **kw)]
+    names = lambda *args, **kw: [c.name for c in search_spaces.coordinates(*args, **kw)]
     assert names("unified") == ["rho", "mu", "gamma", "recurrences"]
     assert names("unified", at_estimate=False, recurrences=1) == ["rho"]
     assert names("strength") == ["strength", "end", "recurrences"]
     assert names("strength", timed=True) == ["strength", "recurrences"]
     with pytest.raises(ValueError, match="search must be one of unified, strength"):
-        searches.coordinates("beam")
+        search_spaces.coordinates("beam")
 
 
 def test_settings_become_a_rule_and_its_widgets():
     energy = lambda estimate: estimate.x0.flatten(1).sum(1)
-    rule = Unified(energy, Constant(), **searches.sizes({"rho": 0.5, "mu": 2.0, "gamma": 0.1}))
+    rule = Unified(energy, Constant(), **search_spaces.sizes({"rho": 0.5, "mu": 2.0, "gamma": 0.1}))
     assert (rule.rho, rule.mu, rule.gamma, rule.samples) == (0.5, 2.0, 0.1, 1)
-    assert searches.sizes({"rho": 0.5}) == {"rho": 0.5, "mu": 0.0, "gamma": 0.0, "samples": 0}
-    inputs = searches.node("strength", {"strength": 0.5, "end": 0.45})["inputs"]
+    assert search_spaces.sizes({"rho": 0.5}) == {"rho": 0.5, "mu": 0.0, "gamma": 0.0, "samples": 0}
+    inputs = search_spaces.widgets("strength", {"strength": 0.5, "end": 0.45})
     assert inputs == {"strength": 0.5, "scale": "relative", "stop": 0.0}
 
 

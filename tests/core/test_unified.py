@@ -10,12 +10,12 @@ from torch import Tensor
 
 from guidance_core.captures import Attention
 from guidance_core.compose import guided
-from guidance_core.presets import PRESETS
 from guidance_core.process import ancestral_noise, posterior_std
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.manifold import Manifold
 from guidance_core.rules.posterior import Posterior
+from guidance_core.rules.presets import PRESETS
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant
 from guidance_core.shaping import rms

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from guidance_core.features import Tokens
+from guidance_core.networks.protocols import Tokens
 from guidance_core.process import per_sample
 from guidance_core.types import Estimate, Record, Run
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from energy_guidance.guidance_core.attention.references import Reference
+from energy_guidance.guidance_core.attention.words import Word
 from energy_guidance.guidance_core.captures import Attention, Features
 from energy_guidance.guidance_core.energies.appearance import Appearance
 from energy_guidance.guidance_core.energies.attention_keep import AttentionKeep
@@ -14,14 +16,15 @@ from energy_guidance.guidance_core.energies.position import Position
 from energy_guidance.guidance_core.energies.presence import Presence
 from energy_guidance.guidance_core.energies.shape import Shape
 from energy_guidance.guidance_core.energies.size import Size
-from energy_guidance.guidance_core.references import Reference
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.latent_update import LatentUpdate
 from energy_guidance.guidance_core.schedules import PercentWindow
 from energy_guidance.guidance_core.shapes.scenes import BACKGROUND
-from energy_guidance.guidance_core.tokens import Word
-from energy_guidance.nodes import attention_places, attention_words, rules
-from energy_guidance.nodes.host import guide, sampling, shapes
+from energy_guidance.nodes.energies.box import EnergyBox
+from energy_guidance.nodes.energies.position import EnergyPosition
+from energy_guidance.nodes.energies.presence import EnergyPresence
+from energy_guidance.nodes.host import guide, samplers, shapes
+from energy_guidance.nodes.rules.latent_update import RuleLatentUpdate
 from energy_guidance.tests.host import probe, tiny
 from energy_guidance.tests.host.test_captures import FAMILIES, Looking
 
@@ -84,7 +87,7 @@ def painted(parts, *rules_, steps=8, batch=4):
         guided = guide.apply(model, rules_) if rules_ else model
         latent = {"samples": torch.zeros(batch, 4, 16, 16)}
         settings = (11, steps, 4.0, "euler", "normal", *conds, latent)
-        pictures = vae.decode(sampling.sample(guided, *settings)["samples"])
+        pictures = vae.decode(samplers.sample(guided, *settings)["samples"])
     behind = torch.tensor(BACKGROUND) / 255
     shown = ((pictures - behind).square().sum(-1) > 0.1).double()
     places = (torch.arange(128) + 0.5).double() / 128
@@ -155,26 +158,20 @@ def built(node, **inputs):
 
 def test_nodes_build_what_they_say():
     common = {"weight": 1.0, "layers": "default"}
-    at = built(
-        attention_places.EnergyPosition, tokens=WORDS, x=0.3, y=0.7, shift_x=0, shift_y=0, **common
-    )
+    at = built(EnergyPosition, tokens=WORDS, x=0.3, y=0.7, shift_x=0, shift_y=0, **common)
     assert at == Position(WORDS, TARGET, None, (0, 0))
     box = dict(zip(("left", "top", "right", "bottom"), (0.1, 0.2, 0.5, 0.6), strict=True))
-    half = built(
-        attention_places.EnergyBox, tokens=WORDS, **box, loss="boxdiff", weight=0.5, layers="all"
-    )
+    half = built(EnergyBox, tokens=WORDS, **box, loss="boxdiff", weight=0.5, layers="all")
     assert half.parts == ((0.5, Box(WORDS, (0.1, 0.2, 0.5, 0.6), "boxdiff", "all")),)
     named = {"weight": 1.0, "layers": "output.3.0, output.4.0"}
-    assert built(attention_words.EnergyPresence, tokens=WORDS, **named).layers == (
+    assert built(EnergyPresence, tokens=WORDS, **named).layers == (
         "output.3.0",
         "output.4.0",
     )
-    assert attention_places.EnergyBox.validate_inputs(left=0.5, right=0.2).startswith(
-        "the box is empty"
-    )
-    assert attention_places.EnergyBox.validate_inputs(**box) is True
+    assert EnergyBox.validate_inputs(left=0.5, right=0.2).startswith("the box is empty")
+    assert EnergyBox.validate_inputs(**box) is True
     rule = built(
-        rules.RuleLatentUpdate,
+        RuleLatentUpdate,
         energy=at,
         strength=0.5,
         scale="relative",

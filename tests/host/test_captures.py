@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import comfy.model_management
 import pytest
 import torch
-from energy_guidance.guidance_core.attention import centroid, thresholded
+from energy_guidance.guidance_core.attention.maps import centroid, thresholded
 from energy_guidance.guidance_core.captures import Attention, Features
 from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.schedules import Constant, PercentWindow
-from energy_guidance.nodes.host import guide, memory, networks, shapes
-from energy_guidance.nodes.host.layouts import layout
+from energy_guidance.nodes.host import guide, networks, shapes
+from energy_guidance.nodes.host.autograd import memory
+from energy_guidance.nodes.host.reading.layouts import layout
 from energy_guidance.tests.host import probe, tiny
 
 WORDS, WHOLE = Attention((1, 4), "all"), Attention((), "all")

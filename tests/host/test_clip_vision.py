@@ -12,9 +12,9 @@ from energy_guidance.guidance_core.energies.style import Style
 from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.schedules import Constant
 from energy_guidance.guidance_core.trace import Trace
-from energy_guidance.nodes.guide_loaders import GuideFromCLIPVision
 from energy_guidance.nodes.host import networks
-from energy_guidance.nodes.host.weights import Loan
+from energy_guidance.nodes.host.autograd.weights import Loan
+from energy_guidance.nodes.loaders.clip_vision import GuideFromCLIPVision
 
 from .test_guides import parts, sampled  # noqa: F401
 from .tiny import _filled

@@ -13,8 +13,9 @@ from comfy.taesd.taesd import TAESD
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.manifold import Manifold
 from energy_guidance.guidance_core.schedules import PercentWindow
-from energy_guidance.nodes.host import decode, guide, memory
-from energy_guidance.nodes.host.weights import Loan
+from energy_guidance.nodes.host import decode, guide
+from energy_guidance.nodes.host.autograd import memory
+from energy_guidance.nodes.host.autograd.weights import Loan
 from energy_guidance.tests.host import probe, tiny
 
 FORMAT = comfy.latent_formats.SD15()

@@ -11,13 +11,17 @@ import comfy.samplers
 import pytest
 import torch
 from comfy_execution.graph_utils import ExecutionBlocker
+from energy_guidance.guidance_core.attention.heatmaps import heatmaps
+from energy_guidance.guidance_core.attention.words import Word
 from energy_guidance.guidance_core.captures import Attention, Features
-from energy_guidance.guidance_core.heatmaps import heatmaps
-from energy_guidance.guidance_core.inversion import WhiteNoise
+from energy_guidance.guidance_core.procedures.inversion import WhiteNoise
 from energy_guidance.guidance_core.shapes import scenes
-from energy_guidance.guidance_core.tokens import Word
-from energy_guidance.nodes import diagnostics, editing, inversion
-from energy_guidance.nodes.host import directions, invert, layouts, networks, sampling, shapes
+from energy_guidance.nodes.diagnostics.figures import sheet
+from energy_guidance.nodes.diagnostics.show_attention import ShowAttention
+from energy_guidance.nodes.editing.invert import Invert
+from energy_guidance.nodes.editing.record_reference import RecordReference
+from energy_guidance.nodes.host import edit_directions, invert, networks, samplers, shapes
+from energy_guidance.nodes.host.reading import layouts
 from energy_guidance.tests.host import tiny
 
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
@@ -163,14 +167,14 @@ def recorded(model, **inputs):
         "layers": "default",
     }
     with torch.inference_mode():
-        output = editing.RecordReference.execute(model, tiny.cond(1), **{**defaults, **inputs})
+        output = RecordReference.execute(model, tiny.cond(1), **{**defaults, **inputs})
         return output.args
 
 
 def test_a_painted_source_is_the_stock_picture_and_its_captures(eps):
     reference, latent = recorded(eps, latent_image=tiny.latent(2))
     with torch.inference_mode():
-        plain = sampling.sample(
+        plain = samplers.sample(
             eps, 1, 3, 1.0, "euler", "normal", tiny.cond(1), tiny.cond(1), tiny.latent(2)
         )
     assert torch.equal(latent["samples"], plain["samples"])
@@ -237,7 +241,7 @@ def test_a_real_picture_comes_back_within_35_decibels():
         empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
         latent = {"samples": vae.encode(pixels)}
         plan = (50, 1.0, "normal", 1.0, 1, 0.0, True)
-        _, path, _, report = inversion.Invert.execute(model, empty, latent, *plan, vae=vae).args
+        _, path, _, report = Invert.execute(model, empty, latent, *plan, vae=vae).args
     assert path.states.shape[0] == 51
     assert float(report.split("worst picture ")[1]) > 35
 
@@ -249,15 +253,15 @@ def test_a_direction_between_two_prompts_leads_from_one_to_the_other():
         encode = lambda text: clip.encode_from_tokens_scheduled(clip.tokenize(text))
         circle, square = encode("a red circle"), encode("a red square")
         texts = ("a red circle\n", "a red square")
-        moved = directions.edited(clip, circle, *texts, 1.0)
+        moved = edit_directions.edited(clip, circle, *texts, 1.0)
         assert distance(moved[0][0], square[0][0]) < 1e-5
         assert distance(moved[0][1]["pooled_output"], square[0][1]["pooled_output"]) < 1e-5
-        assert torch.equal(directions.edited(clip, circle, *texts, 0.0)[0][0], circle[0][0])
+        assert torch.equal(edit_directions.edited(clip, circle, *texts, 0.0)[0][0], circle[0][0])
         wide = [[torch.zeros(1, 77, 7), {}]]
         with pytest.raises(ValueError, match="7 channels"):
-            directions.edited(clip, wide, *texts, 1.0)
+            edit_directions.edited(clip, wide, *texts, 1.0)
         with pytest.raises(ValueError, match="at least one sentence"):
-            directions.edited(clip, circle, " ", "a", 1.0)
+            edit_directions.edited(clip, circle, " ", "a", 1.0)
 
 
 def test_attention_is_drawn_a_sheet_a_picture(eps):
@@ -265,13 +269,13 @@ def test_attention_is_drawn_a_sheet_a_picture(eps):
     sigmas = sorted(reference.captures, reverse=True)[:2]
     maps = torch.stack([heatmaps(reference, WORDS, sigma, (16, 16)) for sigma in sigmas])
     words = [word.text for word in WORDS]
-    bare = diagnostics.sheet(maps[:, 0], words, sigmas, None)
+    bare = sheet(maps[:, 0], words, sigmas, None)
     assert bare.shape[0] == 1
     assert bare.shape[3] == 3
     assert bare.std() > 0.05
-    over = diagnostics.sheet(maps[:, 0], words, sigmas, torch.ones(16, 16, 3))
+    over = sheet(maps[:, 0], words, sigmas, torch.ones(16, 16, 3))
     assert over.shape == bare.shape
     assert not torch.equal(over, bare)
     pictures = torch.zeros(3, 16, 16, 3)
     with pytest.raises(ValueError, match="of 2 pictures, image has 3"):
-        diagnostics.ShowAttention.execute(reference, WORDS, 2, pictures)
+        ShowAttention.execute(reference, WORDS, 2, pictures)

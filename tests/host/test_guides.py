@@ -9,14 +9,17 @@ from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.schedules import Constant
 from energy_guidance.guidance_core.trace import Trace
-from energy_guidance.nodes import (
-    guides_layout,
-    guides_measured,
-    guides_pixels,
-    guides_reference,
-    guides_seen,
-)
-from energy_guidance.nodes.combinators import CombineEnergies
+from energy_guidance.nodes.energies.clip_image import EnergyCLIPImage
+from energy_guidance.nodes.energies.detection import EnergyDetection, boxes_of
+from energy_guidance.nodes.energies.face_identity import EnergyFaceIdentity
+from energy_guidance.nodes.energies.image import EnergyImage
+from energy_guidance.nodes.energies.measurement import EnergyMeasurement
+from energy_guidance.nodes.energies.palette import EnergyPalette, palette
+from energy_guidance.nodes.energies.segmentation import EnergySegmentation
+from energy_guidance.nodes.energies.smoothness import EnergySmoothness
+from energy_guidance.nodes.energies.structure import EnergyStructure
+from energy_guidance.nodes.energies.style import EnergyStyle, numbers
+from energy_guidance.nodes.energies.weighted_sum import CombineEnergies
 from energy_guidance.nodes.host import guide, networks, shapes
 
 NEEDED = ("unet/config.json", "segmenter.safetensors", "vit.safetensors")
@@ -47,27 +50,21 @@ def energies() -> dict:
     camera = {"kernel": "bicubic", "blur": "motion", "blur_size": 5.0, "angle": 20.0}
     camera |= {"shrink": 2, "grey": True, "noise": 0.01, "simulate": True, "weight": 1.0}
     return {
-        "measurement": guides_measured.EnergyMeasurement.execute(picture(), missing=area, **camera),
-        "image": guides_reference.EnergyImage.execute(picture(), "features", 1.0, network=vit),
-        "clip": guides_reference.EnergyCLIPImage.execute(
-            clip, picture(), "spherical", 1, True, 0, 1.0
-        ),
-        "style": guides_reference.EnergyStyle.execute(vit, picture(), "1, -1", 2.0, mask=area),
-        "palette": guides_pixels.EnergyPalette.execute("#ff0000 00ff00", 1.0),
-        "histogram": guides_pixels.EnergyPalette.execute("", 1.0, reference=picture()),
-        "smoothness": guides_pixels.EnergySmoothness.execute(True, 1.0, mask=area),
-        "area": guides_layout.EnergySegmentation.execute(
-            segmenter, "circle", "other", 1.0, area=area
-        ),
-        "map": guides_layout.EnergySegmentation.execute(
-            segmenter, "", "other", 1.0, area=area * 2 / 255
-        ),
-        "segmentation": guides_layout.EnergySegmentation.execute(
+        "measurement": EnergyMeasurement.execute(picture(), missing=area, **camera),
+        "image": EnergyImage.execute(picture(), "features", 1.0, network=vit),
+        "clip": EnergyCLIPImage.execute(clip, picture(), "spherical", 1, True, 0, 1.0),
+        "style": EnergyStyle.execute(vit, picture(), "1, -1", 2.0, mask=area),
+        "palette": EnergyPalette.execute("#ff0000 00ff00", 1.0),
+        "histogram": EnergyPalette.execute("", 1.0, reference=picture()),
+        "smoothness": EnergySmoothness.execute(True, 1.0, mask=area),
+        "area": EnergySegmentation.execute(segmenter, "circle", "other", 1.0, area=area),
+        "map": EnergySegmentation.execute(segmenter, "", "other", 1.0, area=area * 2 / 255),
+        "segmentation": EnergySegmentation.execute(
             segmenter, "", "other", 1.0, reference=picture()
         ),
-        "boxes": guides_layout.EnergyDetection.execute(detector, "circle: 0.1 0.2 0.5 0.6", 0, 1.0),
-        "structure": guides_seen.EnergyStructure.execute(vit, picture(), "contrast", 0.07, 1.0),
-        "appearance": guides_seen.EnergyStructure.execute(vit, picture(), "appearance", 0.07, 1.0),
+        "boxes": EnergyDetection.execute(detector, "circle: 0.1 0.2 0.5 0.6", 0, 1.0),
+        "structure": EnergyStructure.execute(vit, picture(), "contrast", 0.07, 1.0),
+        "appearance": EnergyStructure.execute(vit, picture(), "appearance", 0.07, 1.0),
     }
 
 
@@ -109,19 +106,19 @@ def test_a_sum_of_guides_goes_through_the_model(parts) -> None:
     ("make", "words"),
     [
         (
-            lambda: guides_reference.EnergyImage.execute(torch.rand(1, 8, 8, 4), "l2", 1.0),
+            lambda: EnergyImage.execute(torch.rand(1, 8, 8, 4), "l2", 1.0),
             "got 4 channels",
         ),
-        (lambda: guides_pixels.palette("#12345"), "colors must be #rrggbb .*'#12345'"),
-        (lambda: guides_reference.numbers("two"), "whole numbers"),
-        (lambda: guides_layout.boxes_of("dog 0 0 1 1"), "one object a line"),
-        (lambda: guides_layout.boxes_of(" \n"), "boxes is empty"),
+        (lambda: palette("#12345"), "colors must be #rrggbb .*'#12345'"),
+        (lambda: numbers("two"), "whole numbers"),
+        (lambda: boxes_of("dog 0 0 1 1"), "one object a line"),
+        (lambda: boxes_of(" \n"), "boxes is empty"),
         (
-            lambda: guides_layout.EnergySegmentation.execute(None, "circle", "other", 1.0),
+            lambda: EnergySegmentation.execute(None, "circle", "other", 1.0),
             "an area or a reference picture, got neither",
         ),
         (
-            lambda: guides_seen.EnergyFaceIdentity.execute(
+            lambda: EnergyFaceIdentity.execute(
                 None, picture(), "cosine", 1.0, reference_mask=torch.zeros(1, 128, 128)
             ),
             "reference_mask is empty",

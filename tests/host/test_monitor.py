@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 from energy_guidance.guidance_core.trace import Trace
-from energy_guidance.nodes.host import monitor
+from energy_guidance.nodes.host.browser import monitor
 from energy_guidance.tests.host.server import Server
 from energy_guidance.tests.host.test_http_workflows import STEPS, id_of, workflow
 

@@ -7,7 +7,7 @@ import json
 import comfy.ops
 import pytest
 import torch
-from energy_guidance.nodes.host.weights import Loan
+from energy_guidance.nodes.host.autograd.weights import Loan
 
 FP8 = torch.float8_e4m3fn
 SCALE = 0.5

@@ -8,13 +8,13 @@ import comfy.samplers
 import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
+from energy_guidance.guidance_core.attention.words import Word
 from energy_guidance.guidance_core.energies.position import Position
 from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.latent_update import LatentUpdate
 from energy_guidance.guidance_core.schedules import PercentWindow
-from energy_guidance.guidance_core.tokens import Word
-from energy_guidance.nodes.host import guide, sampling
+from energy_guidance.nodes.host import guide, samplers
 from energy_guidance.tests.host import probe, tiny
 
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
@@ -64,7 +64,7 @@ def test_every_sampler_takes_recurrences(model, sampler):
 def resample(model, sampler="euler", steps=3, latent=None, **options):
     latent = tiny.latent(2) if latent is None else latent
     with torch.inference_mode():
-        return sampling.sample(
+        return samplers.sample(
             model, 1, steps, 4.0, sampler, "normal", tiny.cond(1), tiny.cond(2), latent, **options
         )
 
@@ -254,7 +254,7 @@ def test_the_host_is_asked_for_the_memory_of_the_backward_pass(model):
 
 def test_recurrence_is_counted_and_reported(model):
     steps = []
-    sampler = sampling.recurrent_sampler(comfy.samplers.sampler_object("euler"), 3)
+    sampler = samplers.recurrent_sampler(comfy.samplers.sampler_object("euler"), 3)
     with torch.inference_mode():
         latent = tiny.latent()["samples"]
         comfy.sample.sample_custom(
@@ -274,7 +274,7 @@ def test_recurrence_is_counted_and_reported(model):
 
 
 def test_recurrence_leaves_steps_outside_its_window_alone(model):
-    whole = sampling.recurrent_sampler(comfy.samplers.sampler_object("euler"), 2, 0.0, 0.5)
+    whole = samplers.recurrent_sampler(comfy.samplers.sampler_object("euler"), 2, 0.0, 0.5)
     sigmas = torch.tensor([14.0, 0.3, 0.1, 0.0])
     assert whole._total(model.get_model_object("model_sampling"), sigmas) == 4
 
@@ -282,4 +282,4 @@ def test_recurrence_leaves_steps_outside_its_window_alone(model):
 @pytest.mark.parametrize("value", [0, -1])
 def test_recurrences_below_one_are_refused(value):
     with pytest.raises(ValueError, match="recurrences must be >= 1"):
-        sampling.recurrent_sampler(comfy.samplers.sampler_object("euler"), value)
+        samplers.recurrent_sampler(comfy.samplers.sampler_object("euler"), value)

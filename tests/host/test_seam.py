@@ -5,7 +5,8 @@ from __future__ import annotations
 import comfy.ops
 import pytest
 import torch
-from energy_guidance.nodes.host import guide, memory, weights
+from energy_guidance.nodes.host import guide
+from energy_guidance.nodes.host.autograd import memory, weights
 from energy_guidance.tests.host import probe, tiny
 
 FP8 = torch.float8_e4m3fn

@@ -17,7 +17,8 @@ from energy_guidance.guidance_core.energies.color import MeanColor
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.shapes import scenes
 from energy_guidance.guidance_core.trace import Trace
-from energy_guidance.nodes.host import guide, monitor, networks, shapes
+from energy_guidance.nodes.host import guide, networks, shapes
+from energy_guidance.nodes.host.browser import monitor
 
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
 

@@ -13,8 +13,9 @@ import comfy.text_encoders.qwen_image
 import comfy.text_encoders.sd3_clip
 import pytest
 import torch
-from energy_guidance.guidance_core.tokens import Word
-from energy_guidance.nodes.host import networks, shapes, tokens
+from energy_guidance.guidance_core.attention.words import Word
+from energy_guidance.nodes.host import networks, shapes
+from energy_guidance.nodes.host.reading.words import find_words, words_of
 
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
 
@@ -63,12 +64,12 @@ def flux():
 
 
 def positions(clip, prompt, words):
-    return [word.positions for word in tokens.resolved(clip, prompt, words)]
+    return [word.positions for word in find_words(clip, prompt, words)]
 
 
 def test_words_and_phrases_of_one_encoder(sd1):
     prompt = "a big red circle and a small white square"
-    words = tokens.resolved(sd1, prompt, "red circle, square\n\n big ")
+    words = find_words(sd1, prompt, "red circle, square\n\n big ")
     assert words == (Word("red circle", (3, 4)), Word("square", (9,)), Word("big", (2,)))
 
 
@@ -85,14 +86,14 @@ def test_a_piece_of_a_word_is_not_a_word(sd1):
         (positions(sd1, "a semicircle or a", "a#2")[0][0] + 1,)
     ]
     with pytest.raises(ValueError, match="'cat'"):
-        tokens.resolved(sd1, "a catalogue", "cat")
+        find_words(sd1, "a catalogue", "cat")
 
 
 def test_repeated_words_are_all_meant_unless_numbered(sd1):
     prompt = "a red circle and a blue circle"
     assert positions(sd1, prompt, "circle, circle#1, circle#2, a #2") == [(3, 7), (3,), (7,), (5,)]
     with pytest.raises(ValueError, match="circle#3"):
-        tokens.resolved(sd1, prompt, "circle#3")
+        find_words(sd1, prompt, "circle#3")
 
 
 @pytest.mark.parametrize(
@@ -162,30 +163,30 @@ def test_t5_finds_words_of_several_pieces_and_with_weights(flux, prompt):
 
 def test_words_come_with_their_pieces_and_weights(sd1, flux):
     prompt = "a (red:1.3) trirhombus"
-    a, red, long = tokens.words_of(sd1, prompt)
+    a, red, long = words_of(sd1, prompt)
     assert (a.pieces, a.weight) == (("a",), 1.0)
     assert (red.text, red.pieces, red.weight) == ("red", ("red",), pytest.approx(1.3))
     assert (len(long.pieces) > 1, "".join(long.pieces)) == (True, "trirhombus")
-    assert [(word.text, word.weight) for word in tokens.words_of(flux, prompt)][1] == ("red", 1.3)
+    assert [(word.text, word.weight) for word in words_of(flux, prompt)][1] == ("red", 1.3)
     # Behind the first chunk too.
-    last = tokens.words_of(sd1, "very " * 80 + "(red:0.5)")[-1]
+    last = words_of(sd1, "very " * 80 + "(red:0.5)")[-1]
     assert (last.text, last.weight) == ("red", 0.5)
 
 
 def test_a_missing_word_lists_those_there(sd1):
     with pytest.raises(ValueError, match="a, big, red, circle, and"):
-        tokens.resolved(sd1, "a big red circle and a (square:1.1)", "triangle")
+        find_words(sd1, "a big red circle and a (square:1.1)", "triangle")
     with pytest.raises(ValueError, match="at least one word"):
-        tokens.resolved(sd1, "a circle", " , \n")
+        find_words(sd1, "a circle", " , \n")
     with pytest.raises(ValueError, match="nothing"):
-        tokens.resolved(sd1, "", "circle")
+        find_words(sd1, "", "circle")
 
 
 def test_an_encoder_that_cuts_its_context_is_refused():
     module = comfy.text_encoders.qwen_image
     clip = clip_of(comfy.sd1_clip.SD1Tokenizer(), model_of(module.QwenImageTEModel))
     with pytest.raises(ValueError, match="QwenImageTEModel"):
-        tokens.resolved(clip, "a circle", "circle")
+        find_words(clip, "a circle", "circle")
 
 
 @pytest.mark.skipif(not THERE and not os.environ.get("CI"), reason="no embedded model")

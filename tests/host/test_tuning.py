@@ -16,8 +16,10 @@ from energy_guidance.guidance_core.energies.scheduled import Scheduled
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.unified import Unified
 from energy_guidance.guidance_core.schedules import PercentWindow
-from energy_guidance.nodes import combinators, tuning
-from energy_guidance.nodes.host import networks, sampling, shapes, tune
+from energy_guidance.nodes.energies.smoothed import SmoothEnergy
+from energy_guidance.nodes.host import networks, samplers, shapes, tune
+from energy_guidance.nodes.inputs.rule import DEFAULT_WINDOW
+from energy_guidance.nodes.sampling.tune import TuneGuidance
 from energy_guidance.tests.host import probe, tiny
 
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
@@ -37,13 +39,11 @@ def output(tmp_path, monkeypatch):
 
 def tuned(model, **changes):
     """The node's result on a tiny model, with the default widgets but for these."""
-    widgets = {
-        i.id: getattr(i, "default", None) for i in tuning.TuneGuidance.define_schema().inputs
-    }
+    widgets = {i.id: getattr(i, "default", None) for i in TuneGuidance.define_schema().inputs}
     widgets |= {"positive": tiny.cond(1), "negative": tiny.cond(2), "energy": ENERGY}
     widgets |= {"latent_image": tiny.latent(), "steps": 2, "seeds": 2, "rounds": 2, "width": 1}
     with torch.inference_mode():
-        found = tuning.TuneGuidance.execute(**{**widgets, "model": model, **changes})
+        found = TuneGuidance.execute(**{**widgets, "model": model, **changes})
     rule, recurrences, report, plot = found.args
     return rule, recurrences, json.loads(report), plot
 
@@ -51,7 +51,7 @@ def tuned(model, **changes):
 @pytest.fixture
 def sampled(monkeypatch):
     """Seeds of the sampling runs, in order."""
-    seeds, plain = [], sampling.sample
+    seeds, plain = [], samplers.sample
 
     def counted(model, seed, *args, **options):
         seeds.append(seed)
@@ -81,7 +81,7 @@ def test_it_finds_the_settings_that_meet_the_metric_best(model, output, sampled)
     )
     with torch.inference_mode():
         again = [
-            -trying.value(rule, seed, recurrences, tuning.DEFAULT_WINDOW, lambda *_: None)
+            -trying.value(rule, seed, recurrences, DEFAULT_WINDOW, lambda *_: None)
             for seed in (7, 8)
         ]
     assert sum(again) / 2 == pytest.approx(report["metric"], rel=1e-6)
@@ -190,17 +190,17 @@ def test_workflows_are_told_apart_by_what_is_connected():
 
 
 def test_the_schema_and_the_signature_agree():
-    for node in (tuning.TuneGuidance, combinators.SmoothEnergy):
+    for node in (TuneGuidance, SmoothEnergy):
         names = {i.id for i in node.define_schema().inputs}
         assert names == set(inspect.signature(node.execute).parameters)
         assert isinstance(node.define_schema(), io.Schema)
 
 
 def test_a_smoothed_energy_refuses_attention_and_keeps_its_networks():
-    smooth = combinators.SmoothEnergy.execute(ENERGY, 0.5, 2, 3).args[0]
+    smooth = SmoothEnergy.execute(ENERGY, 0.5, 2, 3).args[0]
     assert (smooth.gamma, smooth.samples, smooth.seed, smooth.energy) == (0.5, 2, 3, ENERGY)
     with pytest.raises(ValueError, match="reads attention or features"):
-        combinators.SmoothEnergy.execute(Maps(), 1.0, 1, 0)
+        SmoothEnergy.execute(Maps(), 1.0, 1, 0)
 
 
 @pytest.mark.skipif(not THERE, reason="the embedded model's weights are not in assets/shapes")
@@ -218,7 +218,7 @@ def test_shapes_are_tuned_with_a_classifier_and_judged_by_clip(output):
         positive=empty,
         negative=empty,
         latent_image={"samples": torch.zeros(1, 4, 16, 16)},
-        energy=combinators.SmoothEnergy.execute(energy, 0.1, 1, 0).args[0],
+        energy=SmoothEnergy.execute(energy, 0.1, 1, 0).args[0],
         metric=metric,
         vae=vae,
         steps=2,

@@ -7,12 +7,12 @@ import io
 import numpy as np
 import pytest
 import torch
+from energy_guidance.guidance_core.attention.heatmaps import layered
+from energy_guidance.guidance_core.attention.references import Reference
+from energy_guidance.guidance_core.attention.words import Word
 from energy_guidance.guidance_core.captures import Attention
-from energy_guidance.guidance_core.heatmaps import layered
-from energy_guidance.guidance_core.references import Reference
-from energy_guidance.guidance_core.tokens import Word
-from energy_guidance.nodes import diagnostics
-from energy_guidance.nodes.host import viewer
+from energy_guidance.nodes.diagnostics.show_attention import ShowAttention
+from energy_guidance.nodes.host.browser import viewer
 from energy_guidance.tests.host.server import Server
 from energy_guidance.tests.host.test_http_workflows import STEPS, id_of, workflow
 from PIL import Image
@@ -87,7 +87,7 @@ def test_nothing_is_computed_where_no_browser_waits(monkeypatch):
         raise AssertionError("computed for nobody")
 
     monkeypatch.setattr(viewer, "handed", fail)
-    shown = diagnostics.ShowAttention.execute(reference(), WORDS, 2).ui
+    shown = ShowAttention.execute(reference(), WORDS, 2).ui
     assert viewer.KEY not in shown
     assert len(shown["images"]) == 2
 

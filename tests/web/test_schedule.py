@@ -7,8 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from guidance_core.points import parsed
-from guidance_core.schedules import PercentWindow
+from guidance_core.schedules import PercentWindow, parsed
 from tests.web.desk import Desk
 from tests.web.test_monitor import LEVELS, show
 

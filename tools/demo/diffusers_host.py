@@ -20,7 +20,7 @@ from transformers import CLIPTextModel
 
 from guidance_core.captures import Capture
 from guidance_core.compose import active, energies_of, guided, resolved
-from guidance_core.recurrence import Sampler, recurrent
+from guidance_core.procedures.recurrence import Sampler, recurrent
 from guidance_core.types import Denoiser, Estimate, Rule, Run
 from tools.demo.reading import Reading
 from tools.shapes import text

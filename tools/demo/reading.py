@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from guidance_core.attention import heads_of, maps
+from guidance_core.attention.maps import heads_of, maps
 from guidance_core.captures import DEFAULT, Attention, Capture
 
 # What ComfyUI calls output.2.0, where the colours of Shapes fill their objects.

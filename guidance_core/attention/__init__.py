@@ -1,0 +1,1 @@
+"""What energies of attention share: maps, words, references, heat maps."""

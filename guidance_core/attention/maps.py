@@ -1,0 +1,153 @@
+"""Maths of attention maps, shared by hosts and by the energies that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ..captures import Attention
+from ..process import full_precision
+from ..types import Estimate
+from .words import Word
+
+# Numbers of one chunk of an attention matrix: more chunks are computed twice in place of kept.
+ROOM = 2**25
+# A map whose values differ by less than this part of the largest counts as flat: it keeps gradients
+# finite (Self-Guidance's code has the same number, absolute: attention of transformers is smaller).
+FLAT = 1e-4
+
+
+def heads_of(tokens: Tensor, heads: int) -> Tensor:
+    """Projected tokens (B, N, heads * D) as (B, heads, N, D)."""
+    batch, count, width = tokens.shape
+    return tokens.reshape(batch, count, heads, width // heads).movedim(2, 1)
+
+
+def maps(
+    q: Tensor,
+    k: Tensor,
+    positions: tuple[int, ...],
+    mask: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """How much each query looks at some keys: softmax over all keys, averaged over heads.
+
+    Arguments:
+        q: queries, shape (B, heads, N, D).
+        k: keys, shape (B, heads, T, D).
+        positions: K of the T keys.
+        mask: what may be seen, booleans or an offset, shape (N, T) with any leading axes.
+        scale: factor of the logits; None is D^-0.5.
+
+    Returns:
+        Shape (B, K, N), float32 or wider.
+    """
+    per_chunk = max(1, ROOM // (q.shape[0] * q.shape[1] * k.shape[2]))
+    chunks = torch.split(q, per_chunk, 2)
+    factor = q.shape[-1] ** -0.5 if scale is None else scale
+    places = torch.tensor(positions, device=q.device)
+    biases = [None] * len(chunks) if mask is None else _split(mask, per_chunk, len(chunks))
+    if len(chunks) == 1:
+        return _looks(q, k, places, biases[0], factor)
+    parts = [
+        checkpoint(_looks, chunk, k, places, bias, factor, use_reentrant=False)
+        for chunk, bias in zip(chunks, biases, strict=True)
+    ]
+    return torch.cat(parts, 2)
+
+
+def _split(mask: Tensor, size: int, count: int) -> list[Tensor | None]:
+    mask = mask[:, None] if mask.ndim == 3 else mask
+    return list(torch.split(mask, size, -2)) if mask.shape[-2] > 1 else [mask] * count
+
+
+def _looks(q: Tensor, k: Tensor, places: Tensor, bias: Tensor | None, factor: float) -> Tensor:
+    wide = torch.promote_types(q.dtype, torch.float32)
+    logits = (q.to(wide) * factor) @ k.to(wide).transpose(2, 3)
+    if bias is not None:
+        logits = (
+            logits.masked_fill(~bias, -torch.inf)
+            if bias.dtype == torch.bool
+            else logits + bias.to(wide)
+        )
+    looks: Tensor = logits.softmax(3)[..., places].mean(1).transpose(1, 2)
+    return looks
+
+
+def word_maps(layers: Sequence[Tensor], request: Attention, words: Sequence[Word]) -> list[Tensor]:
+    """Maps of words, the mean over the tokens of each: (B, K, h, w) to (B, W, h, w) per layer."""
+    places = {position: i for i, position in enumerate(request.positions)}
+    index = [[places.get(p, p) for p in word.positions] for word in words]
+    return [
+        torch.stack([full_precision(layer)[:, rows].mean(1) for rows in index], 1)
+        for layer in layers
+    ]
+
+
+def maps_in(estimate: Estimate, request: Attention, words: Sequence[Word]) -> list[Tensor]:
+    """Maps of words in an estimate, (B, W, h, w) per layer."""
+    return word_maps(estimate.capture(request), request, words)
+
+
+def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps (B, W, h, w) at another size, bilinear."""
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
+
+
+def averaged(layers: Sequence[Tensor]) -> Tensor:
+    """Mean over layers at the size of the finest, (B, W, h, w)."""
+    finest = max((layer.shape[-2:] for layer in layers), key=lambda size: size[0] * size[1])
+    return torch.stack([resized(layer, finest) for layer in layers]).mean(0)
+
+
+def min_max(maps: Tensor) -> Tensor:
+    """Each map (..., h, w) stretched to [0, 1]; a flat one becomes 0."""
+    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    floor = (FLAT * high.detach()).clamp_min(torch.finfo(maps.dtype).tiny)
+    return (maps - low) / torch.maximum(high - low, floor)
+
+
+def thresholded(maps: Tensor, sharpness: float = 10.0) -> Tensor:
+    """Soft masks of maps (..., h, w), in [0, 1].
+
+    References:
+        Diffusion Self-Guidance, Epstein et al. 2023, arXiv:2306.00986, section 3.2.
+        Deviates from the published code: extremes are taken over each map, not across words.
+    """
+    return min_max((sharpness * (min_max(maps) - 0.5)).sigmoid())
+
+
+def centroid(maps: Tensor) -> Tensor:
+    """Centre of mass of masks (..., h, w) as (..., 2): x and y in [0, 1]; an empty one's is 0.5."""
+    mass = maps + FLAT
+    mass = mass / mass.sum((-2, -1), keepdim=True)
+    x = (mass.sum(-2) * _centres(maps.shape[-1], maps)).sum(-1)
+    y = (mass.sum(-1) * _centres(maps.shape[-2], maps)).sum(-1)
+    return torch.stack([x, y], -1)
+
+
+def _centres(count: int, like: Tensor) -> Tensor:
+    return (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count
+
+
+def across_text(maps: Tensor) -> Tensor:
+    """Attention to every place of a context (B, T, h, w), sharpened and made a share of the text.
+
+    A softmax of 100 times the attention over the places between the first and the last, each map
+    then blurred a little; the first and the last, which draw most of the attention, become 0.
+
+    References:
+        Attend-and-Excite, Chefer et al. 2023, arXiv:2301.13826, section 3 and its code.
+    """
+    shares = (100 * full_precision(maps[:, 1:-1])).softmax(1)
+    weights = torch.tensor([-1.0, 0.0, 1.0], dtype=shares.dtype, device=shares.device)
+    weights = (-weights.square() / (2 * 0.5**2)).exp()
+    kernel = (weights[:, None] * weights / weights.sum().square()).expand(shares.shape[1], 1, 3, 3)
+    blurred = F.conv2d(F.pad(shares, (1, 1, 1, 1), mode="reflect"), kernel, groups=shares.shape[1])
+    return F.pad(blurred, (0, 0, 0, 0, 1, 1))

@@ -1,0 +1,155 @@
+"""What a model showed on the way to another picture, for energies that compare with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..captures import Attention, Capture
+
+Values = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Captures of another run, per noise level, on the CPU in half precision.
+
+    Arguments:
+        captures: for each noise level the value of each request, as in an estimate.
+        size: height and width of the latent they belong to.
+
+    Raises:
+        ValueError: nothing was recorded.
+    """
+
+    captures: Mapping[float, Mapping[Capture, Values]]
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if not self.captures or not all(self.captures.values()):
+            raise ValueError("the reference is empty: nothing was recorded")
+        packed = {
+            sigma: {request: tuple(map(_packed, values)) for request, values in level.items()}
+            for sigma, level in self.captures.items()
+        }
+        object.__setattr__(self, "captures", packed)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Reference:
+        """Itself: nobody writes to it, and each run copies its rules with what they hold."""
+        return self
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the recorded values take."""
+        levels = [values for level in self.captures.values() for values in level.values()]
+        return sum(value.nbytes for values in levels for value in values)
+
+    def check(self, latent: Tensor, places: int | None = None) -> None:
+        """Refuse a run that this reference does not fit.
+
+        Arguments:
+            latent: shape (B, C, *S), of the run.
+            places: places in the positive prompt's context of the run, where they are known.
+
+        Raises:
+            ValueError: another size, another number of pictures, or a prompt of another length.
+        """
+        here = tuple(latent.shape[-2:])
+        if here != tuple(self.size):
+            raise ValueError(
+                f"the reference was recorded at a latent of {self.size[0]} x {self.size[1]}, this "
+                f"run has {here[0]} x {here[1]}: record it at the size of the run"
+            )
+        for request, values in next(iter(self.captures.values())).items():
+            _check_batch(values[0], len(latent))
+            there = values[0].shape[1]
+            whole = isinstance(request, Attention) and not request.positions
+            if whole and places is not None and places != there:
+                raise ValueError(
+                    f"the reference was recorded with a prompt of {there} places, this run's has "
+                    f"{places}: record it with a prompt of the same length, best the same"
+                )
+
+    def at(self, sigma: float, request: Capture) -> Values:
+        """What was recorded of a request, at the noise level nearest to sigma.
+
+        Some of the positions that were recorded together may be asked for.
+
+        Raises:
+            ValueError: the request was not recorded; the message lists what was.
+        """
+        level = self.captures[min(self.captures, key=lambda there: abs(there - sigma))]
+        if request in level:
+            return level[request]
+        if isinstance(request, Attention) and request.positions:
+            for there, values in level.items():
+                places = _places(request, there)
+                if places is not None and max(places) < values[0].shape[1]:
+                    return tuple(value[:, places] for value in values)
+        recorded = "; ".join(map(str, level))
+        raise ValueError(
+            f"the reference holds no {request}: record it with the same words and layers; "
+            f"recorded were {recorded}"
+        )
+
+    def like(self, values: Values, sigma: float, request: Capture) -> Values:
+        """What was recorded, in the dtype and on the device of values (B, K, h, w), in its shape.
+
+        Raises:
+            ValueError: neither one picture was recorded nor as many as the batch has, or the
+                values are of another shape.
+        """
+        recorded = self.at(sigma, request)
+        _check_batch(recorded[0], values[0].shape[0])
+        return tuple(_like(there, value) for there, value in zip(recorded, values, strict=True))
+
+
+def references_in(thing: Any) -> Iterator[Reference]:
+    """References inside rules and energies: looks into dataclasses, tuples and lists."""
+    if isinstance(thing, Reference):
+        yield thing
+    elif isinstance(thing, (tuple, list)):
+        for part in thing:
+            yield from references_in(part)
+    elif is_dataclass(thing) and not isinstance(thing, (nn.Module, type)):
+        for field in fields(thing):
+            yield from references_in(getattr(thing, field.name, None))
+
+
+def _check_batch(recorded: Tensor, batch: int) -> None:
+    if recorded.shape[0] not in (1, batch):
+        raise ValueError(
+            f"the reference has {recorded.shape[0]} pictures, the latent batch {batch}: record one "
+            "picture, or one for each sample"
+        )
+
+
+def _like(recorded: Tensor, value: Tensor) -> Tensor:
+    recorded = recorded.to(value.device, torch.promote_types(value.dtype, torch.float32))
+    if recorded.shape[1:] != value.shape[1:]:
+        raise ValueError(
+            f"the reference holds values of shape {tuple(recorded.shape[1:])}, this run has "
+            f"{tuple(value.shape[1:])}: record it with the same model, size and prompt"
+        )
+    return recorded.expand(value.shape[0], -1, -1, -1)
+
+
+def _packed(value: Tensor) -> Tensor:
+    # Under inference mode this would be a tensor that autograd cannot save.
+    with torch.inference_mode(False):
+        return value.detach().to("cpu", torch.float16, copy=True)
+
+
+def _places(request: Attention, there: Capture) -> list[int] | None:
+    """Where the positions of a request stand among those recorded; None if they do not."""
+    if not isinstance(there, Attention) or there.layers != request.layers:
+        return None
+    if not there.positions:
+        return list(request.positions)
+    known = there.positions
+    inside = all(position in known for position in request.positions)
+    return [known.index(position) for position in request.positions] if inside else None

@@ -1,0 +1,1 @@
+"""What energies of the image share: batches, masks, degradations, views of CLIP."""

@@ -1,0 +1,105 @@
+"""What energies of style, structure and likeness read from a guide network."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from ..types import Estimate
+from .labels import called
+
+
+class Features(Protocol):
+    """A guide network with feature maps."""
+
+    def blocks(self, image: Tensor, /) -> list[Tensor]:
+        """Feature maps (B, D, h, w) of every block, for images (B, 3, H, W) in [0, 1]."""
+        ...
+
+
+def check_features(network: object, what: str) -> None:
+    """Refuse a network without feature maps.
+
+    Raises:
+        ValueError: no network at all.
+        TypeError: a network without `blocks`.
+    """
+    if network is None:
+        raise ValueError(f"{what} needs a network: connect a CLIP, a ViT or a classifier")
+    if not hasattr(network, "blocks"):
+        name = getattr(network, "name", type(network).__name__)
+        raise TypeError(
+            f"{what} needs a network with feature maps, got {name}: load a CLIP, a ViT or a "
+            "classifier such as vgg16"
+        )
+
+
+class Look(NamedTuple):
+    """All that a CLIP network says of pictures in one forward pass, its method `look`.
+
+    Arguments:
+        embedding: of unit length, shape (B, D).
+        blocks: feature maps (B, d, h, w) of every block.
+    """
+
+    embedding: Tensor
+    blocks: list[Tensor]
+
+
+def embedding_seen(network: Any, estimate: Estimate) -> Tensor:
+    """Embedding (B, D) of the picture; one forward pass for all energies of a network."""
+    if hasattr(network, "look"):
+        return estimate.seen_by(network.look).embedding
+    return estimate.seen_by(network.encode_image)
+
+
+def blocks_seen(network: Any, estimate: Estimate) -> list[Tensor]:
+    """Feature maps (B, D, h, w) of the picture; one forward pass for all energies of a network."""
+    if hasattr(network, "look"):
+        return estimate.seen_by(network.look).blocks
+    return estimate.seen_by(network.blocks)
+
+
+class Tokens(NamedTuple):
+    """What a vision transformer says of pictures.
+
+    Arguments:
+        keys: keys of the last block's attention, all heads side by side, shape (B, N, D), one for
+            each of N patches.
+        pooled: the class token after the last block, shape (B, D).
+    """
+
+    keys: Tensor
+    pooled: Tensor
+
+
+class Tokeniser(Protocol):
+    """A guide network in the manner of DINO."""
+
+    def tokens(self, image: Tensor, /) -> Tokens:
+        """Keys and class token of images (B, 3, H, W) in [0, 1]."""
+        ...
+
+
+def check_tokens(network: object, what: str) -> None:
+    """Refuse a network without tokens with a TypeError."""
+    if not hasattr(network, "tokens"):
+        name = getattr(network, "name", type(network).__name__)
+        raise TypeError(f"{what} needs a ViT, got {name}: use Load Guide: ViT")
+
+
+class Segmenter(Protocol):
+    """A guide network with K labels for every pixel."""
+
+    pixel_labels: tuple[str, ...]
+
+    def __call__(self, image: Tensor, /) -> Tensor:
+        """Logits (B, K, h, w) of images (B, 3, H, W) in [0, 1]."""
+        ...
+
+
+def check_segmenter(network: object) -> None:
+    """Refuse another kind of network with a TypeError."""
+    if not hasattr(network, "pixel_labels"):
+        raise TypeError(f"segmentation needs a segmenter, got {called(network)}: load one as such")

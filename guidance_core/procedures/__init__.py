@@ -1,0 +1,1 @@
+"""Whole procedures around a sampler: inversion, recurrence, edit directions, search."""

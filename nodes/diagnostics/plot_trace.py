@@ -1,0 +1,53 @@
+"""Energy, gradient and push against the noise level."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..inputs.sockets import Trace, schema
+from .figures import drawn
+
+
+class PlotTrace(io.ComfyNode):
+    """Energy, gradient and push against the noise level."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        size = {"default": 640, "min": 256, "max": 4096, "step": 16}
+        return schema(
+            "EGPlotTrace",
+            display_name="Plot Guidance Trace",
+            category="guidance/diagnostics",
+            description="Draws the energy, its gradient and the push of every sampling step.",
+            search_aliases=("guidance curve", "energy plot", "diagnostics"),
+            is_output_node=True,
+            inputs=[
+                Trace.Input("trace", tooltip="From KSampler (Guided) or Apply Guidance."),
+                io.Int.Input("width", tooltip="Width of the picture in pixels.", **size),
+                io.Int.Input("height", tooltip="Height of the picture in pixels.", **size),
+                io.Latent.Input(
+                    "after",
+                    optional=True,
+                    tooltip="The sampled latent, so that the plot waits for the sampler. Needed "
+                    "with a trace of Apply Guidance, which is filled only while another node "
+                    "samples.",
+                ),
+            ],
+            outputs=[io.Image.Output(tooltip="The plot.")],
+        )
+
+    @classmethod
+    def execute(cls, trace: Any, width: int, height: int, after: Any = None) -> io.NodeOutput:
+        """Draw the trace."""
+        rows = trace.to_dict()["rows"]
+        if not rows:
+            raise ValueError(
+                "trace must hold at least one guided step, got none: connect the sampled latent "
+                "to 'after' so that the plot waits for the sampler, and check that strength and "
+                "window let guidance act"
+            )
+        image = drawn(rows, width, height)
+        return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))

@@ -1,0 +1,69 @@
+"""Where a source picture looks at each word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from comfy_api.latest import io, ui
+
+from ...guidance_core.attention.heatmaps import heatmaps
+from ..host.browser import viewer
+from ..inputs.sockets import Reference, Tokens, schema
+from .figures import sheet
+
+
+class ShowAttention(io.ComfyNode):
+    """Where a source picture looks at each word."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGShowAttention",
+            display_name="Show Attention",
+            category="guidance/diagnostics",
+            description="Draws the attention to words of the prompt over the picture, from the "
+            "first recorded noise level to the last.",
+            search_aliases=("attention map", "heat map", "daam"),
+            is_output_node=True,
+            inputs=[
+                Reference.Input("reference", tooltip="From Record Reference, with maps."),
+                Tokens.Input("tokens", tooltip="The words to show, from Prompt Words."),
+                io.Int.Input(
+                    "columns",
+                    default=5,
+                    min=1,
+                    max=100,
+                    tooltip="How many noise levels to show, evenly spread over the run. Layout "
+                    "forms in the first: Self-Guidance and Attend-and-Excite act there.",
+                ),
+                io.Image.Input(
+                    "image", optional=True, tooltip="The source picture, to draw the maps over."
+                ),
+            ],
+            outputs=[io.Image.Output(tooltip="A sheet a picture: words down, noise levels across")],
+        )
+
+    @classmethod
+    def execute(cls, reference: Any, tokens: Any, columns: int, image: Any = None) -> io.NodeOutput:
+        """Draw the maps."""
+        recorded = sorted(reference.captures, reverse=True)
+        places = np.linspace(0, len(recorded) - 1, min(columns, len(recorded))).round().astype(int)
+        sigmas = [recorded[place] for place in places]
+        size = tuple(8 * side for side in reference.size) if image is None else image.shape[1:3]
+        maps = torch.stack([heatmaps(reference, tokens, sigma, tuple(size)) for sigma in sigmas])
+        if image is not None and len(image) != maps.shape[1]:
+            raise ValueError(
+                f"the reference is of {maps.shape[1]} pictures, image has {len(image)}: connect "
+                "the pictures that were recorded"
+            )
+        words = [word.text for word in tokens]
+        pictures = [None] * maps.shape[1] if image is None else image.cpu()
+        sheets = [sheet(maps[:, i], words, sigmas, picture) for i, picture in enumerate(pictures)]
+        images = torch.cat(sheets)
+        shown = ui.PreviewImage(images, cls=cls).as_dict()
+        if viewer.asked():
+            shown |= viewer.handed(reference, tokens, image)
+        return io.NodeOutput(images, ui=shown)

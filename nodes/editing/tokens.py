@@ -1,0 +1,59 @@
+"""Words of a prompt, for energies of attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..host.browser.note import note
+from ..host.browser.words import remember
+from ..host.reading.words import find_words
+from ..inputs.sockets import Tokens as TokensSocket
+from ..inputs.sockets import schema
+
+
+class Tokens(io.ComfyNode):
+    """Words of a prompt, for energies of attention."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGTokens",
+            display_name="Prompt Words",
+            category="guidance/editing",
+            description="Finds words in a prompt with the text encoder's own tokenizer, for "
+            "energies that look at the attention to them.",
+            search_aliases=("tokens", "attention words", "token index"),
+            inputs=[
+                io.Clip.Input("clip", tooltip="The text encoder that the prompt is encoded with."),
+                io.String.Input(
+                    "prompt",
+                    multiline=True,
+                    tooltip="The very text of the positive prompt, weights and brackets included. "
+                    "Best fed from one text node into both.",
+                ),
+                io.String.Input(
+                    "words",
+                    multiline=True,
+                    tooltip="Words or phrases of the prompt, one a line or parted by commas. A "
+                    "word that occurs more than once means every place; circle#2 is the second "
+                    "alone. Self-Guidance and Attend-and-Excite choose the nouns.",
+                ),
+            ],
+            outputs=[
+                TokensSocket.Output(
+                    display_name="tokens", tooltip="The words and their places in the prompt."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, clip: Any, prompt: str, words: str) -> io.NodeOutput:
+        """Resolve the words."""
+        remember(clip, prompt)
+        found = find_words(clip, prompt, words)
+        places = lambda word: ", ".join(map(str, word.positions))
+        note("\n".join(f"{word.text}: {places(word)}" for word in found))
+        return io.NodeOutput(found)

@@ -1,0 +1,51 @@
+"""A picture that people like, by an aesthetic predictor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ...guidance_core.energies.aesthetic import Aesthetic
+from ..host import networks
+from ..inputs.energy import OUTPUTS, closing_inputs, finished
+from ..inputs.network_file import file_fault, file_input
+from ..inputs.sockets import Network, schema
+
+
+class EnergyAesthetic(io.ComfyNode):
+    """A picture that people like, by an aesthetic predictor."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGEnergyAesthetic",
+            display_name="Energy: Aesthetic",
+            category="guidance/energies",
+            description="Low where a predictor on CLIP embeddings gives the picture a high rating.",
+            search_aliases=("laion aesthetics", "beauty", "quality", "reward"),
+            inputs=[
+                Network.Input(
+                    "network",
+                    tooltip="From Load Guide: OpenCLIP: the one that the predictor was trained "
+                    "on (LAION: ViT-L-14).",
+                ),
+                file_input(embedded=False),
+                *closing_inputs(),
+            ],
+            outputs=OUTPUTS,
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str | None = None) -> bool | str:
+        """Refuse a missing file when the workflow is queued."""
+        return file_fault(file, embedded=False) or True
+
+    @classmethod
+    def execute(
+        cls, network: Any, file: str, weight: float, mask: torch.Tensor | None = None
+    ) -> io.NodeOutput:
+        """Build the energy."""
+        return finished(Aesthetic(network, networks.load_aesthetic(file)), weight, mask)

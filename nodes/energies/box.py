@@ -1,0 +1,84 @@
+"""Words that keep to a box."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ...guidance_core.energies.box import LOSSES, Box
+from ..inputs.attention import (
+    CATEGORY,
+    HOW,
+    angle_input,
+    ending_inputs,
+    layers_of,
+    opening_inputs,
+    outputs,
+    share,
+)
+from ..inputs.energy import finished
+from ..inputs.sockets import schema
+
+
+class EnergyBox(io.ComfyNode):
+    """Words that keep to a box."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGEnergyBox",
+            display_name="Energy: Box",
+            category=CATEGORY,
+            description="Low where the model sees the words inside a box. " + HOW,
+            search_aliases=("layout guidance", "boxdiff", "bounding box", "region"),
+            inputs=[
+                *opening_inputs(),
+                share("left", 0.1, "Left edge of the box."),
+                share("top", 0.1, "Upper edge of the box."),
+                share("right", 0.5, "Right edge of the box."),
+                share("bottom", 0.5, "Lower edge of the box."),
+                io.Combo.Input(
+                    "loss",
+                    options=list(LOSSES),
+                    default="layout",
+                    tooltip="layout: the attention that is not in the box (layout guidance). "
+                    "boxdiff: strongest cells in, none out, edges at the corners (BoxDiff).",
+                ),
+                *ending_inputs(),
+                angle_input("box"),
+            ],
+            outputs=outputs(),
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        left: float | None = None,
+        top: float | None = None,
+        right: float | None = None,
+        bottom: float | None = None,
+    ) -> bool | str:
+        """Refuse an empty box when the workflow is queued."""
+        for low, high, names in ((left, right, "left < right"), (top, bottom, "top < bottom")):
+            if low is not None and high is not None and low >= high:
+                return f"the box is empty: need {names}, got {low} and {high}"
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        tokens: Any,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+        loss: str,
+        weight: float,
+        layers: str,
+        angle: float = 0.0,
+    ) -> io.NodeOutput:
+        """Build the energy."""
+        energy = Box(tokens, (left, top, right, bottom), loss, layers_of(layers), angle)
+        return finished(energy, weight, None)

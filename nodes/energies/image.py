@@ -1,0 +1,61 @@
+"""Distance from a reference picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ...guidance_core.energies.image import ReferenceImage
+from ..inputs.energy import OUTPUTS, closing_inputs, finished, pictures, reference_input
+from ..inputs.sockets import Network, schema
+
+
+class EnergyImage(io.ComfyNode):
+    """Distance from a reference picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGEnergyImage",
+            display_name="Energy: Image",
+            category="guidance/energies",
+            description="Low where the picture equals a reference, pixel by pixel or in what a "
+            "network sees. With a mask: there.",
+            search_aliases=("reference", "reconstruction", "lpips", "perceptual loss"),
+            inputs=[
+                reference_input("The wanted picture; resized to the picture's size."),
+                io.Combo.Input(
+                    "distance",
+                    options=["l2", "l1", "features"],
+                    default="l2",
+                    tooltip="Mean squared or mean absolute difference of pixels, or difference of "
+                    "a network's features, as in LPIPS. DiffuseIT's pixel term is l2.",
+                ),
+                *closing_inputs(),
+                Network.Input(
+                    "network",
+                    optional=True,
+                    tooltip="For 'features': from Load Guide: Classifier (LPIPS: vgg16), OpenCLIP "
+                    "or ViT.",
+                ),
+            ],
+            outputs=OUTPUTS,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        reference: torch.Tensor,
+        distance: str,
+        weight: float,
+        mask: torch.Tensor | None = None,
+        network: Any = None,
+    ) -> io.NodeOutput:
+        """Build the energy."""
+        energy = ReferenceImage(
+            pictures(reference), distance, network if distance == "features" else None
+        )
+        return finished(energy, weight, mask)

@@ -1,0 +1,83 @@
+"""Distance of the picture's colours from a list of colours or from a reference's."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from comfy_api.latest import io
+
+from ...guidance_core.energies.color_histogram import ColorHistogram
+from ...guidance_core.energies.palette import Palette
+from ..inputs.energy import (
+    OUTPUTS,
+    closing_inputs,
+    fault_of,
+    finished,
+    normal,
+    pictures,
+    reference_input,
+)
+from ..inputs.sockets import schema
+
+
+class EnergyPalette(io.ComfyNode):
+    """Distance of the picture's colours from a list of colours or from a reference's."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGEnergyPalette",
+            display_name="Energy: Palette",
+            category="guidance/energies",
+            description="Low where every pixel has one of a few colours; or, with a reference, "
+            "where the picture has the reference's colours in the same amounts. No network.",
+            search_aliases=("color palette", "histogram", "colour", "color match"),
+            inputs=[
+                io.String.Input(
+                    "colors",
+                    default="#282c34 #dc322f #fadc32",
+                    tooltip="Wanted colours as #rrggbb, with spaces or commas. How much of each is "
+                    "left to the model. Not used with a reference.",
+                ),
+                *closing_inputs(),
+                reference_input(
+                    "Take colours and their amounts from this picture instead (sliced Wasserstein "
+                    "distance; DiffuseIT matched colours afterwards).",
+                    optional=True,
+                ),
+            ],
+            outputs=OUTPUTS,
+        )
+
+    @classmethod
+    def validate_inputs(cls, colors: str | None = None) -> bool | str:
+        """Refuse what is not a colour when the workflow is queued."""
+        # Empty ones are fine beside a reference, which is not known yet.
+        return fault_of(palette, colors) or True if colors and colors.strip() else True
+
+    @classmethod
+    def execute(
+        cls,
+        colors: str,
+        weight: float,
+        mask: torch.Tensor | None = None,
+        reference: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        """Build the energy."""
+        if reference is not None:
+            return finished(ColorHistogram(pictures(reference)), weight, mask)
+        return finished(Palette(normal(palette(colors))), weight, mask)
+
+
+def palette(text: str) -> torch.Tensor:
+    """Colours (N, 3) in [0, 1] of a text such as '#ff0000 #00ff00'."""
+    parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
+    wrong = [part for part in parts if not re.fullmatch(r"#?[0-9a-fA-F]{6}", part)]
+    if wrong or not parts:
+        raise ValueError(
+            f"colors must be #rrggbb with spaces or commas, got {wrong[0] if wrong else 'none'!r}"
+        )
+    hexes = [part.removeprefix("#") for part in parts]
+    return torch.tensor([[int(h[i : i + 2], 16) / 255 for i in (0, 2, 4)] for h in hexes])

@@ -1,0 +1,71 @@
+"""Distance of features' Gram matrices from a reference's."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ...guidance_core.energies.style import Style
+from ..inputs.energy import OUTPUTS, closing_inputs, fault_of, finished, pictures, reference_input
+from ..inputs.sockets import Network, schema
+
+
+class EnergyStyle(io.ComfyNode):
+    """Distance of features' Gram matrices from a reference's."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGEnergyStyle",
+            display_name="Energy: Style",
+            category="guidance/energies",
+            description="Low where the picture has the style of a reference: which features of a "
+            "network go together (Gram matrices), wherever they are.",
+            search_aliases=("gram matrix", "style transfer", "texture", "freedom"),
+            inputs=[
+                Network.Input(
+                    "network",
+                    tooltip="From Load Guide: OpenCLIP (FreeDoM: ViT-B-16), ViT, or Classifier "
+                    "(Gatys: vgg19).",
+                ),
+                reference_input("The picture whose style is wanted, any size."),
+                io.String.Input(
+                    "layers",
+                    default="2",
+                    tooltip="Blocks of the network to compare, counted from 0, with commas; -1 is "
+                    "the last. FreeDoM: 2. Early blocks hold colour and texture, late ones "
+                    "content.",
+                ),
+                *closing_inputs(),
+            ],
+            outputs=OUTPUTS,
+        )
+
+    @classmethod
+    def validate_inputs(cls, layers: str | None = None) -> bool | str:
+        """Refuse layers that are not numbers when the workflow is queued."""
+        return True if layers is None else fault_of(numbers, layers) or True
+
+    @classmethod
+    def execute(
+        cls,
+        network: Any,
+        reference: torch.Tensor,
+        layers: str,
+        weight: float,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        """Build the energy."""
+        return finished(Style(network, pictures(reference), numbers(layers)), weight, mask)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers of a text such as '2, -1'."""
+    parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
+    if not parts or not all(re.fullmatch(r"-?\d+", part) for part in parts):
+        raise ValueError(f"layers must be whole numbers with commas, such as 2, -1; got {text!r}")
+    return tuple(int(part) for part in parts)

@@ -1,0 +1,89 @@
+"""A weighted sum of energies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ...guidance_core.energies.classifier import ClassLabel
+from ...guidance_core.energies.weighted_sum import WeightedSum
+from ..inputs.sockets import Energy, schema
+
+SLOTS = 4
+
+
+class CombineEnergies(io.ComfyNode):
+    """A weighted sum of energies."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        weight = {"default": 1.0, "min": -1000.0, "max": 1000.0, "step": 0.05}
+        inputs: list[io.Input] = []
+        for slot in range(1, SLOTS + 1):
+            inputs += [
+                Energy.Input(
+                    f"energy_{slot}", optional=slot > 1, tooltip=f"Part {slot} of the sum."
+                ),
+                io.Float.Input(
+                    f"weight_{slot}",
+                    tooltip=f"How much part {slot} counts; negative pushes away, 0 drops it. TFG "
+                    f"adds its energies with weight 1.",
+                    **weight,
+                ),
+            ]
+        return schema(
+            "EGCombineEnergies",
+            display_name="Combine Energies",
+            category="guidance/energies",
+            description="Weighted sum of up to four energies; feed one sum into another for more. "
+            "One sum costs one backward pass, stacked rules cost one each.",
+            search_aliases=("sum", "weighted energies", "multiple guidance"),
+            inputs=inputs,
+            outputs=[Energy.Output(display_name="energy", tooltip="The sum.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        energy_1: Any,
+        weight_1: float,
+        weight_2: float,
+        weight_3: float,
+        weight_4: float,
+        energy_2: Any = None,
+        energy_3: Any = None,
+        energy_4: Any = None,
+    ) -> io.NodeOutput:
+        """Sum what is connected."""
+        slots = zip(
+            (weight_1, weight_2, weight_3, weight_4),
+            (energy_1, energy_2, energy_3, energy_4),
+            strict=True,
+        )
+        parts = tuple((weight, energy) for weight, energy in slots if energy is not None and weight)
+        if not parts:
+            raise ValueError(
+                "at least one connected energy must have a weight other than 0, got none"
+            )
+        total = WeightedSum(parts)
+        label = _at_rest(total, 1.0)
+        if label is not None:
+            raise ValueError(
+                f"a negative weight pushes away from the label {label.label!r}, but with "
+                f"confidence {label.confidence:g} its energy is 0 where the label is seen, just "
+                "where it should push: set confidence to 1 in Energy: Classifier"
+            )
+        return io.NodeOutput(total)
+
+
+def _at_rest(energy: Any, weight: float) -> ClassLabel | None:
+    """A label in the energy that is pushed away from, yet rests where it is seen; None if none."""
+    if isinstance(energy, WeightedSum):
+        found = (_at_rest(part, weight * share) for share, part in energy.parts)
+        return next((label for label in found if label is not None), None)
+    if isinstance(energy, ClassLabel):
+        return energy if weight < 0 and energy.confidence < 1 else None
+    inner = getattr(energy, "energy", None)
+    return None if inner is None else _at_rest(inner, weight)

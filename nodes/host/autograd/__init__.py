@@ -1,0 +1,1 @@
+"""What lets a gradient through the host's models."""

@@ -1,0 +1,1 @@
+"""What talks to the pack's part in the browser."""

@@ -1,0 +1,1 @@
+"""Attention and features inside models, and the words of text encoders."""

@@ -1,0 +1,186 @@
+"""Words of a prompt as positions in the context that a model attends to.
+
+The CLIP's own tokenizers decide what is where: weights, brackets, words of several pieces and
+prompts of several chunks are theirs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.sd1_clip
+from comfy.sdxl_clip import SDXLClipModel
+from comfy.text_encoders.flux import FluxClipModel
+from comfy.text_encoders.sd3_clip import SD3ClipModel
+
+from ....guidance_core.attention.words import Word
+
+SEPARATORS = re.compile(r"[\n,]")
+OCCURRENCE = re.compile(r"^(?P<phrase>.*\S)\s*#(?P<number>[1-9]\d*)$")
+# How vocabularies mark where a word ends (CLIP) or begins (T5, byte-level ones).
+BLANKS = ("</w>", "▁", "Ġ")
+EMBEDDING = "\ufffc"
+WORD = re.compile(r"\w+(?:['-]\w+)*")
+
+Pieces = list[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Spelt:
+    """A word of a prompt as the text encoder reads it: in which pieces, and how strongly."""
+
+    text: str
+    pieces: tuple[str, ...]
+    weight: float
+
+
+def find_words(clip: Any, prompt: str, words: str) -> tuple[Word, ...]:
+    """Return words of a prompt with their positions in the context.
+
+    Arguments:
+        clip: the host's CLIP.
+        prompt: the text as it is encoded.
+        words: words or phrases, one a line or parted by commas; "circle#2" is the second circle.
+
+    Raises:
+        ValueError: there are no words, a word is not in the prompt, or the text encoder is of a
+            kind whose context is not known.
+    """
+    phrases = [phrase for part in SEPARATORS.split(words) if (phrase := part.strip())]
+    if not phrases:
+        raise ValueError(
+            "words must hold at least one word of the prompt, got none: write one a line"
+        )
+    parts = _parts(clip, prompt)
+    return tuple(Word(phrase, _positions(parts, phrase)) for phrase in phrases)
+
+
+def _positions(parts: list[tuple[Any, Pieces]], phrase: str) -> tuple[int, ...]:
+    """Positions of a phrase in every part of the context."""
+    numbered = OCCURRENCE.match(phrase)
+    text, number = (numbered["phrase"], int(numbered["number"])) if numbered else (phrase, None)
+    found: set[int] = set()
+    for tokenizer, pieces in parts:
+        spans = list(_spans(tokenizer, pieces, text))
+        for span in spans if number is None else spans[number - 1 : number]:
+            found.update(span)
+    if not found:
+        raise ValueError(_absence(parts, phrase))
+    return tuple(sorted(found))
+
+
+def words_of(clip: Any, prompt: str) -> list[Spelt]:
+    """Return every word of a prompt, in order, as the host's CLIP spells it.
+
+    Raises:
+        ValueError: the text encoder is of a kind whose context is not known.
+    """
+    tokenizer, pieces = _parts(clip, prompt)[0]
+    weights = [weight for chunk in _tokenized(tokenizer, prompt) for _, weight, *_ in chunk]
+    text, owner = _joined(pieces)
+    found = []
+    for match in WORD.finditer(text):
+        owners = owner[match.start() : match.end()]
+        weight = float(weights[pieces[owners[0]][1]])
+        found.append(Spelt(match.group(), tuple(_runs(match.group(), owners)), weight))
+    return found
+
+
+def _joined(pieces: Pieces) -> tuple[str, list[int]]:
+    """Their text, and for each of its characters the piece that it is from."""
+    owner = [index for index, (piece, _) in enumerate(pieces) for _ in piece]
+    return "".join(piece for piece, _ in pieces), owner
+
+
+def _runs(text: str, owners: list[int]) -> Iterator[str]:
+    """A text cut where the owner of its characters changes."""
+    together = zip(text, owners, strict=True)
+    for _, run in itertools.groupby(together, key=lambda pair: pair[1]):
+        yield "".join(letter for letter, _ in run)
+
+
+def _words(parts: list[tuple[Any, Pieces]]) -> list[str]:
+    return WORD.findall(_joined(parts[0][1])[0])
+
+
+def _absence(parts: list[tuple[Any, Pieces]], phrase: str) -> str:
+    there = ", ".join(dict.fromkeys(_words(parts))) or "nothing"
+    return (
+        f"expected words of the prompt, {phrase!r} is not in it: the words there are {there} "
+        "(a number after # counts occurrences)"
+    )
+
+
+def _spans(tokenizer: Any, pieces: Pieces, phrase: str) -> Iterator[list[int]]:
+    """Positions of each occurrence of a phrase, as this tokenizer spells both."""
+    wanted = "".join(piece for piece, _ in _spoken(tokenizer, _tokenized(tokenizer, phrase)))
+    wanted = wanted.strip()
+    text, owner = _joined(pieces)
+    if not wanted:
+        return
+    before = r"(?<!\w)" if wanted[0].isalnum() else ""
+    after = r"(?!\w)" if wanted[-1].isalnum() else ""
+    for match in re.finditer(before + re.escape(wanted) + after, text):
+        yield [pieces[index][1] for index in owner[match.start() : match.end()]]
+
+
+def _tokenized(tokenizer: Any, text: str) -> list[list[tuple[Any, float]]]:
+    return tokenizer.tokenize_with_weights(text)
+
+
+def _spoken(tokenizer: Any, chunks: list[list[tuple[Any, float]]], start: int = 0) -> Pieces:
+    """Lower-case text and position of every token that stands for a piece of the prompt."""
+    pieces: Pieces = []
+    for chunk in chunks:
+        for index, (token, _) in enumerate(chunk):
+            if index == 0 and tokenizer.start_token is not None:
+                continue
+            if isinstance(token, int) and token == tokenizer.end_token:
+                break
+            pieces.append((_spelling(tokenizer, token), start + index))
+        start += len(chunk)
+    return pieces
+
+
+def _spelling(tokenizer: Any, token: Any) -> str:
+    if not isinstance(token, int):
+        return EMBEDDING
+    piece = tokenizer.inv_vocab[token]
+    for mark in BLANKS:
+        piece = piece.replace(mark, " ")
+    return piece.lower()
+
+
+def _parts(clip: Any, prompt: str) -> list[tuple[Any, Pieces]]:
+    """Tokenizer and pieces of each encoder whose states the context is made of."""
+    tokens, model = clip.tokenize(prompt), clip.cond_stage_model
+    part = lambda name, start=0: (
+        _tokenizer(clip, name),
+        _spoken(_tokenizer(clip, name), tokens[name], start),
+    )
+    if isinstance(model, SD3ClipModel):
+        # CLIP's states lie side by side, T5's come after them; each may be left out.
+        first = [name for name in ("l", "g") if getattr(model, f"clip_{name}") is not None]
+        length = min((sum(map(len, tokens[name])) for name in first), default=0)
+        parts = [part(name) for name in first]
+        return parts + ([part("t5xxl", length)] if model.t5xxl is not None else [])
+    if isinstance(model, SDXLClipModel):
+        return [part("l"), part("g")]
+    if isinstance(model, FluxClipModel):
+        return [part("t5xxl")]
+    plain = comfy.sd1_clip.SD1ClipModel
+    if isinstance(model, plain) and type(model).encode_token_weights is plain.encode_token_weights:
+        return [part(model.clip_name)]
+    raise ValueError(
+        "expected a text encoder whose context is known (one CLIP or T5, SDXL, SD3, Flux), got "
+        f"{type(model).__name__}: use another model, or energies that look at the picture"
+    )
+
+
+def _tokenizer(clip: Any, name: str) -> Any:
+    """The tokenizer of one encoder: hosts call it clip_l, or by its own name."""
+    return getattr(clip.tokenizer, f"clip_{name}", None) or getattr(clip.tokenizer, name)

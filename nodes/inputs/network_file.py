@@ -1,0 +1,37 @@
+"""The file picker that loaders of guide networks share."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..host import networks
+
+FILE_TIP = (
+    "A weights file under models/guidance (safetensors, or a checkpoint that loads with "
+    "weights_only). 'shapes' is the small network that comes with the pack, for the embedded "
+    "model."
+)
+
+
+def file_input(*, embedded: bool = True) -> io.Input:
+    """The file picker of a guide network; `embedded`: whether the pack brings one of its kind."""
+    files, tip = networks.guide_files(embedded=embedded), FILE_TIP
+    if not embedded:
+        tip = f"{FILE_TIP.partition('. ')[0]}. The pack brings none of this kind."
+    return io.Combo.Input("file", options=files, default=files[0], tooltip=tip)
+
+
+def architecture_input(tip: str) -> io.Input:
+    """The name of a network's architecture; 'auto' where the file tells."""
+    return io.String.Input("architecture", default="auto", tooltip=tip)
+
+
+def file_fault(file: str | None, *, embedded: bool = True) -> str | None:
+    """What is wrong with a chosen file, if anything; None comes over a link, not known yet."""
+    files = networks.guide_files(embedded=embedded)
+    if file is None or (file in files and file != networks.NO_FILE):
+        return None
+    return (
+        f"no weights file {file!r} in models/guidance (found: {', '.join(files)}): put the file "
+        f"there and refresh the page, or choose one that is there"
+    )

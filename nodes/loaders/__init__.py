@@ -1,0 +1,1 @@
+"""Nodes that load the embedded model and guide networks."""

@@ -1,0 +1,43 @@
+"""A CLIP vision model of the host as a guide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..host.clip_vision import VisionNetwork
+from ..inputs.sockets import Network, schema
+
+
+class GuideFromCLIPVision(io.ComfyNode):
+    """A CLIP vision model of the host as a guide."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Sockets."""
+        return schema(
+            "EGGuideFromCLIPVision",
+            display_name="Guide from CLIP Vision",
+            category="guidance/loaders",
+            description="Use a file of the clip_vision folder as guide: pictures and styles, no "
+            "sentences.",
+            search_aliases=("clip vision", "ip-adapter", "image encoder", "guide network"),
+            inputs=[
+                io.ClipVision.Input(
+                    "clip_vision",
+                    tooltip="From Load CLIP Vision: a ViT-L, ViT-H or bigG, not SigLIP or DINO.",
+                )
+            ],
+            outputs=[
+                Network.Output(
+                    display_name="network",
+                    tooltip="For Energy: CLIP Image, Energy: Style and Energy: Image.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, clip_vision: Any) -> io.NodeOutput:
+        """Wrap the model."""
+        return io.NodeOutput(VisionNetwork(clip_vision))

@@ -1,0 +1,1 @@
+"""Nodes that apply guidance and sample."""

@@ -1,0 +1,67 @@
+"""Rules on a MODEL, for any sampler node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ...guidance_core.trace import Trace as TraceData
+from ..host import guide
+from ..inputs.sampling import TRACE_TIP, VAE_TIP, decoder_input
+from ..inputs.sockets import Rule, Trace, schema
+
+RULE_SLOTS = 4
+
+
+class ApplyGuidance(io.ComfyNode):
+    """Rules on a MODEL, for any sampler node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        rules = [
+            Rule.Input(
+                f"rule_{slot}",
+                optional=slot > 1,
+                tooltip="Rules act one after another, on one evaluation of the model.",
+            )
+            for slot in range(1, RULE_SLOTS + 1)
+        ]
+        return schema(
+            "EGApplyGuidance",
+            display_name="Apply Guidance",
+            category="guidance/sampling",
+            description="Puts guidance rules on a model. Any sampler node works with the result.",
+            search_aliases=("universal guidance", "guided model", "energy guidance"),
+            inputs=[
+                io.Model.Input("model", tooltip="The diffusion model; it is not changed itself."),
+                *rules,
+                decoder_input(),
+                io.Vae.Input("vae", optional=True, tooltip=VAE_TIP),
+            ],
+            outputs=[
+                io.Model.Output(tooltip="The guided model, for any sampler."),
+                Trace.Output(display_name="trace", tooltip=TRACE_TIP),
+            ],
+            # A cached model draws on the node that made it: a node of another id makes its own.
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        rule_1: Any,
+        decoder: str,
+        rule_2: Any = None,
+        rule_3: Any = None,
+        rule_4: Any = None,
+        vae: Any = None,
+    ) -> io.NodeOutput:
+        """Guide a clone of the model."""
+        rules = [rule for rule in (rule_1, rule_2, rule_3, rule_4) if rule is not None]
+        trace = TraceData()
+        return io.NodeOutput(
+            guide.apply(model, rules, vae=vae, decoder=decoder, trace=trace), trace
+        )

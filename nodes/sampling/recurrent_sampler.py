@@ -1,0 +1,51 @@
+"""Self-recurrence around any SAMPLER."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..host import samplers
+from ..inputs.sampling import recurrences_input
+from ..inputs.sockets import schema
+from ..inputs.window import window_fault, window_inputs
+
+
+class RecurrentSampler(io.ComfyNode):
+    """Self-recurrence around any SAMPLER."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets and sockets."""
+        return schema(
+            "EGRecurrentSampler",
+            display_name="Recurrent Sampler (time travel)",
+            category="guidance/sampling",
+            description="Takes each step of a sampler several times, putting noise back in "
+            "between, so that guidance and model can agree (self-recurrence in Universal "
+            "Guidance, time travel in FreeDoM).",
+            search_aliases=("time travel", "self recurrence", "resample"),
+            inputs=[
+                io.Sampler.Input("sampler", tooltip="For example from KSamplerSelect."),
+                recurrences_input(),
+                *window_inputs(),
+            ],
+            outputs=[io.Sampler.Output(tooltip="For SamplerCustom and SamplerCustomAdvanced.")],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls, start_percent: float | None = None, end_percent: float | None = None
+    ) -> bool | str:
+        """Refuse an empty or impossible window when the workflow is queued."""
+        return window_fault(start_percent, end_percent) or True
+
+    @classmethod
+    def execute(
+        cls, sampler: Any, recurrences: int, start_percent: float, end_percent: float
+    ) -> io.NodeOutput:
+        """Wrap the sampler."""
+        return io.NodeOutput(
+            samplers.recurrent_sampler(sampler, recurrences, start_percent, end_percent)
+        )
