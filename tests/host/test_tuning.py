@@ -57,7 +57,7 @@ def sampled(monkeypatch):
         seeds.append(seed)
         return plain(model, seed, *args, **options)
 
-    monkeypatch.setattr(tune.sampling, "sample", counted)
+    monkeypatch.setattr(tune.samplers, "sample", counted)
     return seeds
 
 
@@ -168,7 +168,7 @@ def test_guidance_that_diverges_is_the_worst(model, output, monkeypatch):
     def broken(*args, **options):
         raise RuntimeError("the gradient is not finite for sample(s) [0]")
 
-    monkeypatch.setattr(tune.sampling, "sample", broken)
+    monkeypatch.setattr(tune.samplers, "sample", broken)
     with pytest.raises(ValueError, match="every setting diverged"):
         tuned(model, rounds=1)
 
