@@ -73,13 +73,23 @@ def test_the_summary_sets_ours_against_the_best_of_each_task():
         ("colour label", name): {"both": share, "pictures": 64} for name, share in shares.items()
     }
     lines = "\n".join(report.summary(found))
-    assert "| colour label | MPGD | 0.50 | 0.75 |" in lines
-    assert "0.500 for the best published method of each, 0.250 for ours, 50 % fewer" in lines
+    assert "| colour label | MPGD | 0.50 | 0.75 | noise |" in lines
+    assert "0.500 for the best published method of each, 0.250 for ours; the" in lines
     assert f"standard error {((0.5**2 + 0.75 * 0.25) / 64) ** 0.5:.3f}" in lines
     few = {key: {**cell, "pictures": 4} if cell else cell for key, cell in found.items()}
     assert report.summary(few) == []
     del found["colour label", "TFG"]
     assert report.summary(found) == []
+
+
+def test_the_summary_takes_no_mean_over_tasks_that_only_ours_starts_from_the_measurement():
+    shares = {"DPS": 0.25, "ours": 0.75}
+    found = {("deblurring", method.name): {} for method in METHODS}
+    found |= {("deblurring", name): {"both": s, "pictures": 64} for name, s in shares.items()}
+    lines = "\n".join(report.summary(found))
+    assert "| deblurring | DPS | 0.25 | 0.75 | the measurement |" in lines
+    assert "compare starts" in lines
+    assert "Mean error" not in lines
 
 
 def test_few_pictures_are_owned_up_to():
