@@ -27,7 +27,7 @@ CARD = """# Shapes: model card
 A small text-to-image latent diffusion model of flat scenes, in the anatomy of Stable Diffusion 1:
 one or two objects, {shapes} in {colours}, small or big, on a plain ground. It exists to show and
 measure guidance without a download. Trained from scratch on drawn scenes by `tools/shapes`; no
-picture or weight from anywhere else. Licence: Apache-2.0.
+image or weight from anywhere else. Licence: Apache-2.0.
 
 | part | file | parameters |
 |---|---|---|
@@ -40,7 +40,7 @@ Measured by the pixel oracle (`python -m tools.shapes.evaluate --samples {sample
 {figures}
 
 Captions read "a big red circle" or "a small white square and a big blue triangle"; sizes and
-colours may be left out. They never name a place. Out of reach: other words, three objects,
+colours may be left out. They never name a place. Not possible: other words, three objects,
 touching objects, and few steps (with 6 instead of 20 a caption's colours come out wrong).
 
 Three objects need the LoRA `three_objects.safetensors` (739,328 parameters, for the U-Net): copy it
