@@ -1,4 +1,4 @@
-"""How words look."""
+"""Gives an object the look it has in a source image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..inputs.sockets import Reference, schema
 
 
 class EnergyAppearance(io.ComfyNode):
-    """How words look."""
+    """Gives an object the look it has in a source image."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -29,14 +29,14 @@ class EnergyAppearance(io.ComfyNode):
             "EGEnergyAppearance",
             display_name="Energy: Appearance",
             category=CATEGORY,
-            description="Low where the words look as they did in another run, wherever they are. "
-            + HOW,
+            description="Gives an object the look it has in a source image, wherever it is "
+            "now. " + HOW,
             search_aliases=("self guidance", "keep look", "identity"),
             inputs=[
                 *opening_inputs(),
                 Reference.Input(
                     "reference",
-                    tooltip="Another run, with the words and features recorded (Self-Guidance).",
+                    tooltip="Recording of the image whose look is wanted, with maps and features.",
                 ),
                 *ending_inputs(),
             ],

@@ -1,4 +1,4 @@
-"""Attention as in another run."""
+"""Keeps the layout of a source image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..inputs.sockets import Reference, Tokens, schema
 
 
 class EnergyAttentionKeep(io.ComfyNode):
-    """Attention as in another run."""
+    """Keeps the layout of a source image."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,17 +22,18 @@ class EnergyAttentionKeep(io.ComfyNode):
             "EGEnergyAttentionKeep",
             display_name="Energy: Keep Attention",
             category=CATEGORY,
-            description="Low where the prompt's words are seen where they were in another run, so "
-            "that an edit keeps the layout. " + HOW,
+            description="Keeps the layout of a source image while the prompt changes. " + HOW,
             search_aliases=("pix2pix zero", "cross attention guidance", "keep layout"),
             inputs=[
-                Reference.Input("reference", tooltip="The run to keep to (Pix2Pix-Zero)."),
+                Reference.Input(
+                    "reference", tooltip="Recording of the image whose layout stays, with maps."
+                ),
                 *ending_inputs(),
                 Tokens.Input(
                     "tokens",
                     optional=True,
-                    tooltip="Words to keep; without them every token of the prompt, as in "
-                    "Pix2Pix-Zero.",
+                    tooltip="Words to hold in place; without any, all tokens of the prompt. "
+                    "Leave out the words that should change.",
                 ),
             ],
             outputs=outputs(),

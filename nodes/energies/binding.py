@@ -1,4 +1,4 @@
-"""Words that belong together."""
+"""Keeps an attribute, such as a colour, on its own object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..inputs.sockets import Tokens, schema
 
 
 class EnergyBinding(io.ComfyNode):
-    """Words that belong together."""
+    """Keeps an attribute, such as a colour, on its own object."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,21 +22,21 @@ class EnergyBinding(io.ComfyNode):
             "EGEnergyBinding",
             display_name="Energy: Binding",
             category=CATEGORY,
-            description="Low where words that belong together, such as a colour and its object, "
-            "are seen in one place, and others elsewhere. " + HOW,
+            description="Keeps an attribute, such as a colour, on its own object and off the "
+            "others. " + HOW,
             search_aliases=("syngen", "divide and bind", "attribute binding", "color leak"),
             inputs=[
                 Tokens.Input(
                     "tokens",
-                    tooltip="Words that belong together, at least two, such as 'red' and 'circle' "
-                    "as separate words (Divide and Bind).",
+                    tooltip="Words that belong together, at least two, chosen one by one: "
+                    "'red' and 'circle', not 'red circle'.",
                 ),
                 *ending_inputs(),
                 Tokens.Input(
                     "others",
                     optional=True,
-                    tooltip="Words to keep apart from them, such as the other object and its "
-                    "colour (SynGen).",
+                    tooltip="Words to keep away from them, such as the other object and its "
+                    "colour.",
                 ),
             ],
             outputs=outputs(),

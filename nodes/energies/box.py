@@ -1,4 +1,4 @@
-"""Words that keep to a box."""
+"""Puts an object of the prompt inside a box."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..inputs.sockets import schema
 
 
 class EnergyBox(io.ComfyNode):
-    """Words that keep to a box."""
+    """Puts an object of the prompt inside a box."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -31,20 +31,33 @@ class EnergyBox(io.ComfyNode):
             "EGEnergyBox",
             display_name="Energy: Box",
             category=CATEGORY,
-            description="Low where the model sees the words inside a box. " + HOW,
+            description="Puts an object of the prompt inside a box. " + HOW,
             search_aliases=("layout guidance", "boxdiff", "bounding box", "region"),
             inputs=[
                 *opening_inputs(),
-                share("left", 0.1, "Left edge of the box."),
-                share("top", 0.1, "Upper edge of the box."),
-                share("right", 0.5, "Right edge of the box."),
-                share("bottom", 0.5, "Lower edge of the box."),
+                share(
+                    "left",
+                    0.1,
+                    "Left edge of the box: 0 is the left edge of the image, 1 its right edge.",
+                ),
+                share(
+                    "top", 0.1, "Upper edge of the box: 0 is the top of the image, 1 its bottom."
+                ),
+                share(
+                    "right",
+                    0.5,
+                    "Right edge of the box: 0 is the left edge of the image, 1 its right edge.",
+                ),
+                share(
+                    "bottom", 0.5, "Lower edge of the box: 0 is the top of the image, 1 its bottom."
+                ),
                 io.Combo.Input(
                     "loss",
                     options=list(LOSSES),
                     default="layout",
-                    tooltip="layout: the attention that is not in the box (layout guidance). "
-                    "boxdiff: strongest cells in, none out, edges at the corners (BoxDiff).",
+                    tooltip="layout: draws all attention to the words into the box. boxdiff: "
+                    "draws the strongest attention into the box, removes it outside, and "
+                    "fits it to the box's edges.",
                 ),
                 *ending_inputs(),
                 angle_input("box"),
@@ -63,7 +76,7 @@ class EnergyBox(io.ComfyNode):
         """Refuse an empty box when the workflow is queued."""
         for low, high, names in ((left, right, "left < right"), (top, bottom, "top < bottom")):
             if low is not None and high is not None and low >= high:
-                return f"the box is empty: need {names}, got {low} and {high}"
+                return f"the box is empty: expected {names}, got {low} and {high}: move its edges"
         return True
 
     @classmethod

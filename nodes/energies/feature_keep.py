@@ -1,4 +1,4 @@
-"""Features as in another run."""
+"""Keeps content and structure of a source image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..inputs.sockets import Reference, advanced, schema
 
 
 class EnergyFeatureKeep(io.ComfyNode):
-    """Features as in another run."""
+    """Keeps content and structure of a source image."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,27 +23,28 @@ class EnergyFeatureKeep(io.ComfyNode):
             "EGEnergyFeatureKeep",
             display_name="Energy: Keep Features",
             category=CATEGORY,
-            description="Low where the model's activations are those of another run: content and "
-            "structure stay. " + HOW,
+            description="Keeps content and structure of a source image, everywhere or inside "
+            "a mask. " + HOW,
             search_aliases=("plug and play", "dragondiffusion", "keep content"),
             inputs=[
-                Reference.Input("reference", tooltip="The run to keep to, with its features."),
+                Reference.Input(
+                    "reference", tooltip="Recording of the image that stays, with features."
+                ),
                 weight_input(),
                 advanced(
                     io.String.Input(
                         "layers",
                         default="default",
-                        tooltip="Layers to read: default (the last block of a U-Net's decoder, as "
-                        "in Self-Guidance, of Shapes the last two; a block of the middle in SD3 "
-                        "and Flux), all, or names with commas between; a wrong name lists the "
-                        "right ones.",
+                        tooltip="Feature layers to read. default suits the model: the last "
+                        "block of a U-Net's decoder (of Shapes, the last two), a middle "
+                        "block of SD3 and Flux. all: every layer. Or names, separated by "
+                        "commas; a wrong name gives an error that lists the right ones.",
                     )
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="White is what should stay; without one the whole picture. "
-                    "DragonDiffusion keeps all but the edited area.",
+                    tooltip="White is what should stay; without a mask, the whole image.",
                 ),
             ],
             outputs=outputs(),

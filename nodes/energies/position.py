@@ -1,4 +1,4 @@
-"""Where words are."""
+"""Moves an object of the prompt to a point."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..inputs.sockets import Reference, advanced, schema
 
 
 class EnergyPosition(io.ComfyNode):
-    """Where words are."""
+    """Moves an object of the prompt to a point."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -30,29 +30,48 @@ class EnergyPosition(io.ComfyNode):
             "EGEnergyPosition",
             display_name="Energy: Position",
             category=CATEGORY,
-            description="Low where the model sees the words at the wanted place. " + HOW,
+            description="Moves an object of the prompt to a point. " + HOW,
             search_aliases=("self guidance", "move object", "layout"),
             inputs=[
                 *opening_inputs(),
-                share("x", 0.5, "Where the centre should be; unused with a reference."),
-                share("y", 0.5, "Where the centre should be; unused with a reference."),
+                share(
+                    "x",
+                    0.5,
+                    "Horizontal place of the object's centre: 0 is the left edge of "
+                    "the image, 1 its right edge. Not used with a reference.",
+                ),
+                share(
+                    "y",
+                    0.5,
+                    "Vertical place of the object's centre: 0 is the top of the "
+                    "image, 1 its bottom. Not used with a reference.",
+                ),
                 advanced(
                     share(
                         "shift_x",
                         0.0,
-                        "With a reference: how far to the right of its place there.",
+                        "With a reference: how far the object goes to the right of its place "
+                        "there, as a fraction of the image width from -1 to 1; negative is "
+                        "to the left.",
                         -1.0,
                     )
                 ),
                 advanced(
-                    share("shift_y", 0.0, "With a reference: how far below its place there.", -1.0)
+                    share(
+                        "shift_y",
+                        0.0,
+                        "With a reference: how far the object goes below its place "
+                        "there, as a fraction of the image height from -1 to 1; negative is "
+                        "upwards.",
+                        -1.0,
+                    )
                 ),
                 *ending_inputs(),
                 Reference.Input(
                     "reference",
                     optional=True,
-                    tooltip="Another run: the words should be where they were there, plus the "
-                    "shift (Self-Guidance moves objects so).",
+                    tooltip="Recording of a source image: the object goes to its place there "
+                    "plus the shift, in place of x and y.",
                 ),
             ],
             outputs=outputs(),

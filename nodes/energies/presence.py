@@ -1,4 +1,4 @@
-"""Words that must not be forgotten."""
+"""Brings back objects that the model leaves out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.energies.presence import Presence
-from ..inputs.attention import CATEGORY, HOW, ending_inputs, layers_of, opening_inputs, outputs
+from ..inputs.attention import CATEGORY, HOW, ending_inputs, layers_of, outputs
 from ..inputs.energy import finished
-from ..inputs.sockets import schema
+from ..inputs.sockets import Tokens, schema
 
 
 class EnergyPresence(io.ComfyNode):
-    """Words that must not be forgotten."""
+    """Brings back objects that the model leaves out."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,9 +22,16 @@ class EnergyPresence(io.ComfyNode):
             "EGEnergyPresence",
             display_name="Energy: Presence",
             category=CATEGORY,
-            description="Low where each of the words owns some place of the picture. " + HOW,
+            description="Brings back objects that the model leaves out. " + HOW,
             search_aliases=("attend and excite", "missing object", "neglect"),
-            inputs=[*opening_inputs(), *ending_inputs()],
+            inputs=[
+                Tokens.Input(
+                    "tokens",
+                    tooltip="Words that must appear, from Prompt Words; mostly the nouns. Each "
+                    "word is judged alone, and the weakest is strengthened.",
+                ),
+                *ending_inputs(),
+            ],
             outputs=outputs(),
         )
 

@@ -1,4 +1,4 @@
-"""The outline of words."""
+"""Gives an object of the prompt an outline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..inputs.sockets import Reference, schema
 
 
 class EnergyShape(io.ComfyNode):
-    """The outline of words."""
+    """Gives an object of the prompt an outline."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -32,32 +32,47 @@ class EnergyShape(io.ComfyNode):
             "EGEnergyShape",
             display_name="Energy: Shape",
             category=CATEGORY,
-            description="Low where the words fill an outline: a painted mask, or theirs in another "
-            "run. " + HOW,
+            description="Gives an object of the prompt an outline: a painted mask, or its "
+            "own outline in a source image. " + HOW,
             search_aliases=("self guidance", "silhouette", "outline"),
             inputs=[
                 *opening_inputs(),
-                share("shift_x", 0.0, "How far to move the outline to the right.", -1.0),
-                share("shift_y", 0.0, "How far to move the outline down.", -1.0),
+                share(
+                    "shift_x",
+                    0.0,
+                    "Moves the outline to the right, as a fraction of the image "
+                    "width from -1 to 1; negative is to the left.",
+                    -1.0,
+                ),
+                share(
+                    "shift_y",
+                    0.0,
+                    "Moves the outline down, as a fraction of the image height from "
+                    "-1 to 1; negative is upwards.",
+                    -1.0,
+                ),
                 io.Float.Input(
                     "scale",
                     default=1.0,
                     min=0.05,
                     max=20.0,
                     step=0.05,
-                    tooltip="Factor of the outline's width and height, about its centre; 1 keeps "
-                    "it, as Self-Guidance does when it copies shapes.",
+                    tooltip="Size of the outline, as a factor of its width and height about "
+                    "its centre: 2 doubles both, 1 keeps them.",
                 ),
                 *ending_inputs(),
                 angle_input("outline"),
                 io.Mask.Input(
-                    "outline", optional=True, tooltip="White is where the words should be."
+                    "outline",
+                    optional=True,
+                    tooltip="Mask of the wanted outline: white is "
+                    "where the object should be. Connect this or a reference.",
                 ),
                 Reference.Input(
                     "reference",
                     optional=True,
-                    tooltip="Another run: the words should have their outline there "
-                    "(Self-Guidance). Connect this or a mask.",
+                    tooltip="Recording of a source image: the object takes its outline "
+                    "there. Connect this or an outline.",
                 ),
             ],
             outputs=outputs(),

@@ -1,4 +1,4 @@
-"""How big words are."""
+"""Makes an object of the prompt larger or smaller."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..inputs.sockets import Reference, advanced, schema
 
 
 class EnergySize(io.ComfyNode):
-    """How big words are."""
+    """Makes an object of the prompt larger or smaller."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -29,7 +29,7 @@ class EnergySize(io.ComfyNode):
             "EGEnergySize",
             display_name="Energy: Size",
             category=CATEGORY,
-            description="Low where the words take the wanted part of the picture. " + HOW,
+            description="Makes an object of the prompt larger or smaller. " + HOW,
             search_aliases=("self guidance", "resize object"),
             inputs=[
                 *opening_inputs(),
@@ -39,8 +39,8 @@ class EnergySize(io.ComfyNode):
                     min=0.01,
                     max=0.99,
                     step=0.01,
-                    tooltip="Part of the picture's area that the words should take, 0 to 1; unused "
-                    "with a reference.",
+                    tooltip="Fraction of the image's area that the object should take, 0.01 "
+                    "to 0.99: higher makes it larger. Not used with a reference.",
                 ),
                 advanced(
                     io.Float.Input(
@@ -49,15 +49,16 @@ class EnergySize(io.ComfyNode):
                         min=0.01,
                         max=100.0,
                         step=0.05,
-                        tooltip="With a reference: how many times the area there (Self-Guidance "
-                        "used 0.5 to 2).",
+                        tooltip="With a reference: the wanted area as a multiple of the area "
+                        "there. 2 doubles it, 0.5 halves it, 1 keeps it.",
                     )
                 ),
                 *ending_inputs(),
                 Reference.Input(
                     "reference",
                     optional=True,
-                    tooltip="Another run: the words should take their area there times the ratio.",
+                    tooltip="Recording of a source image: the object takes its area there "
+                    "times the ratio.",
                 ),
             ],
             outputs=outputs(),

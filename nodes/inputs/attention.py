@@ -1,4 +1,4 @@
-"""What nodes of attention energies share: their first and last inputs, and their output."""
+"""What the nodes of attention energies share: first and last inputs, and the output."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from .energy import weight_input
 from .sockets import Energy, Tokens, advanced
 
 CATEGORY = "guidance/energies"
-HOW = "Works under rules that go through the model: Forward, Latent Update."
+HOW = "Needs a rule that goes through the model, such as Rule: Forward or Rule: Latent Update."
 TOKENS_TIP = (
-    "Words of the positive prompt, from Prompt Words; several words are averaged. Object with its "
-    "adjectives moves best ('big red circle')."
+    "Words of the positive prompt, from Prompt Words; the attention to several words is "
+    "averaged. Choose the word whose attention fills the object (Show Attention tells): "
+    "mostly the noun, in Shapes the colour."
 )
-MEASURED = "Of the picture, from 0 (left or top) to 1 (right or bottom). "
 
 
 def opening_inputs() -> list[io.Input]:
-    """What energies of words begin with."""
+    """The first inputs of an energy of words."""
     return [Tokens.Input("tokens", tooltip=TOKENS_TIP)]
 
 
 def ending_inputs() -> list[io.Input]:
-    """What every energy here ends with."""
+    """The last inputs of an attention energy: weight and layers."""
     return [
         weight_input(),
         advanced(
             io.String.Input(
                 "layers",
                 default="default",
-                tooltip="Layers to read: default (SD 1 and 2: the 16 x 16 layers, as in "
-                "Attend-and-Excite; SDXL: those of Self-Guidance; SD3 and Flux: the middle third "
-                "of the double blocks), all, or names with commas between; a wrong name lists the "
-                "right ones.",
+                tooltip="Attention layers to read. default suits the model: the 16 x 16 "
+                "layers of SD 1 and 2, decoder layers of SDXL, the middle third of the "
+                "double blocks of SD3 and Flux. all: every layer. Or names, separated by "
+                "commas; a wrong name gives an error that lists the right ones.",
             )
         ),
     ]
@@ -44,14 +44,12 @@ def outputs() -> list[io.Output]:
 
 
 def share(name: str, default: float, tooltip: str, least: float = 0.0) -> io.Input:
-    """A number of the picture's width or height."""
-    return io.Float.Input(
-        name, default=default, min=least, max=1.0, step=0.01, tooltip=MEASURED + tooltip
-    )
+    """A fraction of the image's width or height, at most 1."""
+    return io.Float.Input(name, default=default, min=least, max=1.0, step=0.01, tooltip=tooltip)
 
 
 def angle_input(what: str) -> io.Input:
-    """How far something is turned; workflows of earlier versions do without."""
+    """Rotation in degrees; optional, because workflows of earlier versions lack it."""
     return io.Float.Input(
         "angle",
         default=0.0,
@@ -59,12 +57,12 @@ def angle_input(what: str) -> io.Input:
         max=180.0,
         step=1.0,
         optional=True,
-        tooltip=f"Degrees by which the {what} is turned about its centre, clockwise; the papers "
-        "have 0.",
+        tooltip=f"Turns the {what} about its centre, clockwise, in degrees from -180 to 180; 0 "
+        "leaves it upright.",
     )
 
 
 def layers_of(text: str) -> str | tuple[str, ...]:
-    """What the layers widget means."""
+    """Layers named by the widget's text: 'default', 'all' or a tuple of names."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     return names[0] if names in (("default",), ("all",)) else names
