@@ -1,4 +1,4 @@
-"""A picture that people like, by an aesthetic predictor."""
+"""Makes the image more pleasing, by an aesthetic predictor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..inputs.sockets import Network, schema
 
 
 class EnergyAesthetic(io.ComfyNode):
-    """A picture that people like, by an aesthetic predictor."""
+    """Makes the image more pleasing, by an aesthetic predictor."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -24,13 +24,14 @@ class EnergyAesthetic(io.ComfyNode):
             "EGEnergyAesthetic",
             display_name="Energy: Aesthetic",
             category="guidance/energies",
-            description="Low where a predictor on CLIP embeddings gives the picture a high rating.",
+            description="Makes the image more pleasing, as rated by a predictor trained on "
+            "the ratings of people. Needs a CLIP network and the file of the predictor.",
             search_aliases=("laion aesthetics", "beauty", "quality", "reward"),
             inputs=[
                 Network.Input(
                     "network",
-                    tooltip="From Load Guide: OpenCLIP: the one that the predictor was trained "
-                    "on (LAION: ViT-L-14).",
+                    tooltip="From Load Guide: OpenCLIP: the network that the predictor was "
+                    "trained on, for LAION's predictors a ViT-L-14.",
                 ),
                 file_input(embedded=False),
                 *closing_inputs(),

@@ -1,4 +1,4 @@
-"""How unlikely a class is by an image classifier."""
+"""Makes the image show a class, by an image classifier."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..inputs.sockets import Energy, Network, schema
 
 
 class EnergyClassifier(io.ComfyNode):
-    """How unlikely a class is by an image classifier."""
+    """Makes the image show a class, by an image classifier."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,17 +22,17 @@ class EnergyClassifier(io.ComfyNode):
             "EGEnergyClassifier",
             display_name="Energy: Classifier",
             category="guidance/energies",
-            description="Low where a classifier finds the class in the picture. Needs a VAE (or "
-            "another decoder) where it is applied.",
+            description="Makes the image show a class that an image classifier knows. Needs "
+            "a decoder, mostly the VAE, where it is applied.",
             search_aliases=("classifier guidance", "class label"),
             inputs=[
                 Network.Input("network", tooltip="From Load Guide: Classifier."),
                 io.String.Input(
                     "label",
                     default="red",
-                    tooltip="Name of the class; the error of an unknown one lists the known. "
-                    "Shapes' classifier knows circle, square, triangle, six colours, small and "
-                    "big.",
+                    tooltip="Name of the wanted class; an unknown one gives an error that "
+                    "lists the known ones. Shapes' classifier knows circle, square, "
+                    "triangle, red, green, blue, yellow, purple, white, small and big.",
                 ),
                 *closing_inputs(),
                 io.Float.Input(
@@ -42,9 +42,10 @@ class EnergyClassifier(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     optional=True,
-                    tooltip="Probability at which a picture counts as done and is pushed no more, "
-                    "so that its other objects stay clean. 1 never rests, as in the papers. Not "
-                    "used where the weight is negative.",
+                    tooltip="Probability of the class at which an image counts as done and "
+                    "is changed no more, which keeps its other objects clean. Higher follows "
+                    "the class further, 1 never stops. Not used with a negative weight; set "
+                    "1 where Combine Energies makes the weight negative.",
                 ),
             ],
             outputs=[

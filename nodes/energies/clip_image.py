@@ -1,4 +1,4 @@
-"""Distance between the picture and a reference, by CLIP."""
+"""Makes the image resemble a reference, by CLIP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..inputs.sockets import Network, advanced, schema
 
 
 class EnergyCLIPImage(io.ComfyNode):
-    """Distance between the picture and a reference, by CLIP."""
+    """Makes the image resemble a reference, by CLIP."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,34 +22,34 @@ class EnergyCLIPImage(io.ComfyNode):
             "EGEnergyCLIPImage",
             display_name="Energy: CLIP Image",
             category="guidance/energies",
-            description="Low where a CLIP network sees in the picture what it sees in a reference: "
-            "content and style at once, not the layout.",
+            description="Makes the image resemble a reference in content and style, as a "
+            "CLIP network sees them; the layout stays free.",
             search_aliases=("clip guidance", "image prompt", "style guidance", "reference"),
             inputs=[
                 Network.Input("network", tooltip="From Load Guide: OpenCLIP."),
-                reference_input("What the picture should be like; several stand for their mean."),
+                reference_input("The image to resemble; with several, their mean."),
                 io.Combo.Input(
                     "distance",
                     options=["spherical", "cosine"],
                     default="spherical",
-                    tooltip="How far the two are apart: the squared great-circle angle "
-                    "(CLIP-guided diffusion in k-diffusion) or one minus the cosine (Universal "
-                    "Guidance's style).",
+                    tooltip="How image and reference are compared: spherical takes the "
+                    "squared angle between their embeddings, cosine one minus the cosine of "
+                    "it.",
                 ),
                 io.Int.Input(
                     "cutouts",
                     default=0,
                     min=0,
                     max=128,
-                    tooltip="Random crops that the network looks at in each step besides the "
-                    "whole picture. Universal Guidance used none; crops ask for the reference's "
-                    "look in every part.",
+                    tooltip="Random crops that the network sees at each step besides the "
+                    "whole image. More ask for the look of the reference in every part, and "
+                    "cost one network pass each.",
                 ),
                 io.Boolean.Input(
                     "augment",
                     default=True,
-                    tooltip="Jitter the crops, against adversarial textures, as k-diffusion's CLIP "
-                    "guidance did. Without crops it does nothing.",
+                    tooltip="Turns, shifts and recolours the crops a little, against texture "
+                    "that pleases the network and nobody else. No effect without crops.",
                 ),
                 advanced(
                     io.Int.Input(
@@ -58,8 +58,7 @@ class EnergyCLIPImage(io.ComfyNode):
                         min=0,
                         max=0xFFFFFFFFFFFFFFFF,
                         control_after_generate=False,
-                        tooltip="Seed of the crops and of their jitter; the papers leave it to "
-                        "chance.",
+                        tooltip="Seed of the crops and of their changes.",
                     )
                 ),
                 *closing_inputs(),

@@ -1,4 +1,4 @@
-"""Distance between the picture and a sentence."""
+"""Makes the image fit a sentence, by CLIP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..inputs.sockets import Energy, Network, advanced, schema
 
 
 class EnergyCLIPText(io.ComfyNode):
-    """Distance between the picture and a sentence."""
+    """Makes the image fit a sentence, by CLIP."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,8 +22,8 @@ class EnergyCLIPText(io.ComfyNode):
             "EGEnergyCLIPText",
             display_name="Energy: CLIP Text",
             category="guidance/energies",
-            description="Low where a CLIP network says that the picture fits the sentence. Needs "
-            "a VAE (or another decoder) where it is applied.",
+            description="Makes the image fit a sentence, as judged by a CLIP network. Needs "
+            "a decoder, mostly the VAE, where it is applied.",
             search_aliases=("clip guidance", "text energy"),
             inputs=[
                 Network.Input("network", tooltip="From Load Guide: OpenCLIP."),
@@ -31,31 +31,30 @@ class EnergyCLIPText(io.ComfyNode):
                     "text",
                     default="a big red circle",
                     multiline=True,
-                    tooltip="What the picture should show, in the words the network was trained "
-                    "on.",
+                    tooltip="What the image should show, in words that the network was trained on.",
                 ),
                 io.Combo.Input(
                     "distance",
                     options=["spherical", "cosine"],
                     default="spherical",
-                    tooltip="How far picture and text are apart: the squared great-circle angle "
-                    "(CLIP-guided diffusion in k-diffusion) or one minus the cosine (Universal "
-                    "Guidance).",
+                    tooltip="How image and sentence are compared: spherical takes the "
+                    "squared angle between their embeddings, cosine one minus the cosine of "
+                    "it.",
                 ),
                 io.Int.Input(
                     "cutouts",
                     default=4,
                     min=0,
                     max=128,
-                    tooltip="Random crops that the network looks at in each step besides the "
-                    "whole picture; their mean makes the gradient smoother and costs as many "
-                    "network passes. Universal Guidance used none, k-diffusion 16.",
+                    tooltip="Random crops that the network sees at each step besides the "
+                    "whole image. More make the gradient smoother, and cost one network pass "
+                    "each.",
                 ),
                 io.Boolean.Input(
                     "augment",
                     default=True,
-                    tooltip="Jitter the crops (small turns, shifts, colour), so that no "
-                    "adversarial texture can please the network. k-diffusion's CLIP guidance did.",
+                    tooltip="Turns, shifts and recolours the crops a little, against texture "
+                    "that pleases the network and nobody else. No effect without crops.",
                 ),
                 advanced(
                     io.Int.Input(
@@ -64,8 +63,7 @@ class EnergyCLIPText(io.ComfyNode):
                         min=0,
                         max=0xFFFFFFFFFFFFFFFF,
                         control_after_generate=False,
-                        tooltip="Seed of the crops and of their jitter; the papers leave it to "
-                        "chance.",
+                        tooltip="Seed of the crops and of their changes.",
                     )
                 ),
                 *closing_inputs(),
@@ -79,7 +77,7 @@ class EnergyCLIPText(io.ComfyNode):
     def validate_inputs(cls, text: str | None = None) -> bool | str:
         """Refuse an empty sentence when the workflow is queued."""
         if text is not None and not text.strip():
-            return "text must not be empty: say what the picture should show"
+            return "text must be a sentence, got none: say what the image should show"
         return True
 
     @classmethod

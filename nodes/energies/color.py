@@ -1,4 +1,4 @@
-"""Distance of the mean colour from a target."""
+"""Gives the image a mean colour."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ from ..inputs.sockets import Energy, schema
 
 
 class EnergyColor(io.ComfyNode):
-    """Distance of the mean colour from a target."""
+    """Gives the image a mean colour."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Widgets and sockets."""
-        tip = "{} of the wanted mean colour, 0 to 1. With a mask, of the masked area."
+        tip = (
+            "{} part of the wanted colour, from 0 (none) to 1 (full). With a mask, the "
+            "colour of the masked area."
+        )
         limits = {"min": 0.0, "max": 1.0, "step": 0.01}
         return schema(
             "EGEnergyColor",
             display_name="Energy: Mean Color",
             category="guidance/energies",
-            description="Low where the mean colour of the picture is the wanted one. No network; "
+            description="Gives the image, or a masked area, a mean colour. Needs no network; "
             "with the decoder 'rgb' no VAE either.",
             search_aliases=("colour", "color guidance", "tint"),
             inputs=[
-                io.Float.Input("red", default=0.8, tooltip=tip.format("Red share"), **limits),
-                io.Float.Input("green", default=0.2, tooltip=tip.format("Green share"), **limits),
-                io.Float.Input("blue", default=0.2, tooltip=tip.format("Blue share"), **limits),
+                io.Float.Input("red", default=0.8, tooltip=tip.format("Red"), **limits),
+                io.Float.Input("green", default=0.2, tooltip=tip.format("Green"), **limits),
+                io.Float.Input("blue", default=0.2, tooltip=tip.format("Blue"), **limits),
                 io.Float.Input(
                     "share",
                     default=1.0,
                     min=0.01,
                     max=1.0,
                     step=0.01,
-                    tooltip="Part of the area that should have the colour: 1 tints all of it, 0.1 "
-                    "asks for something of that colour where the picture tends to it most. The "
-                    "usual colour guidance is 1.",
+                    tooltip="Fraction of the area that should have the colour, 0.01 to 1. 1 "
+                    "tints all of it; lower asks for a patch of that size, where the image "
+                    "comes nearest to the colour.",
                 ),
                 *closing_inputs(),
             ],

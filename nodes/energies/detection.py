@@ -1,4 +1,4 @@
-"""Objects in boxes, by a detector."""
+"""Places objects in boxes, by a detector."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..inputs.sockets import Network, advanced, schema
 
 
 class EnergyDetection(io.ComfyNode):
-    """Objects in boxes, by a detector."""
+    """Places objects in boxes, by a detector."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -28,8 +28,8 @@ class EnergyDetection(io.ComfyNode):
             "EGEnergyDetection",
             display_name="Energy: Detection",
             category="guidance/energies",
-            description="Low where an object detector finds the wanted objects in their boxes, and "
-            "no others.",
+            description="Places objects in boxes, as an object detector sees them, and keeps "
+            "other objects away.",
             search_aliases=("object detection", "bounding box", "layout"),
             inputs=[
                 Network.Input("network", tooltip="From Load Guide: Detector."),
@@ -37,9 +37,9 @@ class EnergyDetection(io.ComfyNode):
                     "boxes",
                     default="circle: 0.1 0.3 0.5 0.7",
                     multiline=True,
-                    tooltip="One object a line: label: left top right bottom, as parts of width "
-                    "and height. The detector expects nothing else in the picture. Universal "
-                    "Guidance: weight 100.",
+                    tooltip="One object per line, 'label: left top right bottom', as "
+                    "fractions of the image's width and height, such as 'circle: 0.1 0.3 0.5 "
+                    "0.7'. Objects that are not listed are suppressed.",
                 ),
                 advanced(
                     io.Int.Input(
@@ -48,8 +48,7 @@ class EnergyDetection(io.ComfyNode):
                         min=0,
                         max=0xFFFFFFFFFFFFFFFF,
                         control_after_generate=False,
-                        tooltip="Seed of the places where the detector's losses look; the paper "
-                        "leaves it to chance.",
+                        tooltip="Seed of the places that the detector's losses sample.",
                     )
                 ),
                 *closing_inputs(),
@@ -87,11 +86,13 @@ def boxes_of(text: str) -> tuple[tuple[str, ...], torch.Tensor]:
             box = []
         if len(box) != 4 or not label.strip():
             raise ValueError(
-                "boxes has one object a line, 'label: left top right bottom' with numbers from 0 "
-                f"to 1, got {line.strip()!r}"
+                "boxes must have one object per line, 'label: left top right bottom' with "
+                f"numbers from 0 to 1, got '{line.strip()}': write it as 'dog: 0.1 0.3 0.5 0.9'"
             )
         labels.append(label.strip())
         corners.append(box)
     if not labels:
-        raise ValueError("boxes is empty: write one object a line, such as 'dog: 0.1 0.3 0.5 0.9'")
+        raise ValueError(
+            "boxes is empty: write one object per line, such as 'dog: 0.1 0.3 0.5 0.9'"
+        )
     return tuple(labels), torch.tensor(corners)

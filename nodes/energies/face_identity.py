@@ -1,4 +1,4 @@
-"""The face of a reference."""
+"""Gives a portrait the face of a reference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..inputs.sockets import Network, schema
 
 
 class EnergyFaceIdentity(io.ComfyNode):
-    """The face of a reference."""
+    """Gives a portrait the face of a reference."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,38 +23,41 @@ class EnergyFaceIdentity(io.ComfyNode):
             "EGEnergyFaceIdentity",
             display_name="Energy: Face Identity",
             category="guidance/energies",
-            description="Low where a face encoder takes the picture's face for the reference's. "
-            "The face is the whole picture, the square around the mask, or what a detector finds; "
-            "where it finds none, that step of that picture is not guided.",
+            description="Gives a portrait the face of a reference. The face is the whole "
+            "image, the square around the mask, or what a detector finds; at steps where it "
+            "finds none, the image is not guided.",
             search_aliases=("face id", "arcface", "identity", "portrait"),
             inputs=[
                 Network.Input("network", tooltip="From Load Guide: Face Encoder."),
-                reference_input("A picture of the face, cropped to it like the encoder's own."),
+                reference_input(
+                    "Image of the wanted face, cropped like the encoder's training images."
+                ),
                 io.Combo.Input(
                     "distance",
                     options=["cosine", "l1"],
                     default="cosine",
-                    tooltip="One minus the cosine (ArcFace), or the mean absolute difference "
-                    "(Universal Guidance, weight 20000).",
+                    tooltip="How faces are compared: cosine takes one minus the cosine of "
+                    "the embeddings, l1 their mean absolute difference. The two need "
+                    "different strengths in the absolute scale.",
                 ),
                 *closing_inputs(),
                 io.Mask.Input(
                     "reference_mask",
                     optional=True,
-                    tooltip="Where the face is in the reference: the square around it is taken. "
-                    "Universal Guidance took a fixed square.",
+                    tooltip="Where the face is in the reference: the square around the white "
+                    "area is used.",
                 ),
                 Network.Input(
                     "detector",
                     optional=True,
-                    tooltip="From Load Guide: Detector: finds the face, in the reference too. "
-                    "Universal Guidance: MTCNN.",
+                    tooltip="From Load Guide: Detector. Finds the face in the image and in "
+                    "the reference, at any place.",
                 ),
                 io.String.Input(
                     "detector_label",
                     default="person",
                     optional=True,
-                    tooltip="What the detector calls a face. Not used without one.",
+                    tooltip="The detector's label for a face. Not used without a detector.",
                 ),
             ],
             outputs=OUTPUTS,
@@ -81,13 +84,18 @@ class EnergyFaceIdentity(io.ComfyNode):
 
 
 def _cropped(faces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The square around the mask of reference pictures (N, 3, h, w)."""
+    """The square around the mask, cut out of reference images (N, 3, h, w)."""
     if mask.shape[-2:] != faces.shape[-2:] or not (mask > 0).any():
         raise ValueError(
-            "reference_mask must be painted on the reference, of the same size, got "
-            f"{tuple(mask.shape[-2:])} for a picture of {tuple(faces.shape[-2:])}"
+            f"reference_mask must have the size of the reference, {_size(faces)} pixels, got "
+            f"{_size(mask)}: paint the face on the reference itself"
             if (mask > 0).any()
-            else "reference_mask is empty: paint the face"
+            else "reference_mask is empty: paint the face white"
         )
     rows, columns = square_around(mask.reshape(-1, *mask.shape[-2:]).amax(0))
     return faces[..., rows, columns]
+
+
+def _size(image: torch.Tensor) -> str:
+    """Height x width of a tensor (..., h, w), for messages."""
+    return f"{image.shape[-2]} x {image.shape[-1]}"

@@ -1,4 +1,4 @@
-"""Distance from a reference picture."""
+"""Makes the image equal to a reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..inputs.sockets import Network, schema
 
 
 class EnergyImage(io.ComfyNode):
-    """Distance from a reference picture."""
+    """Makes the image equal to a reference."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,24 +22,26 @@ class EnergyImage(io.ComfyNode):
             "EGEnergyImage",
             display_name="Energy: Image",
             category="guidance/energies",
-            description="Low where the picture equals a reference, pixel by pixel or in what a "
-            "network sees. With a mask: there.",
+            description="Makes the image equal to a reference, pixel by pixel or in what a "
+            "network sees. With a mask, only there.",
             search_aliases=("reference", "reconstruction", "lpips", "perceptual loss"),
             inputs=[
-                reference_input("The wanted picture; resized to the picture's size."),
+                reference_input("The wanted image; it is resized to the size of the sampled one."),
                 io.Combo.Input(
                     "distance",
                     options=["l2", "l1", "features"],
                     default="l2",
-                    tooltip="Mean squared or mean absolute difference of pixels, or difference of "
-                    "a network's features, as in LPIPS. DiffuseIT's pixel term is l2.",
+                    tooltip="How the two are compared. l2: mean squared difference of "
+                    "pixels. l1: mean absolute difference, which forgives single strong "
+                    "differences. features: difference of a network's features, which leaves "
+                    "details free.",
                 ),
                 *closing_inputs(),
                 Network.Input(
                     "network",
                     optional=True,
-                    tooltip="For 'features': from Load Guide: Classifier (LPIPS: vgg16), OpenCLIP "
-                    "or ViT.",
+                    tooltip="For 'features': from Load Guide: Classifier (such as a vgg16), "
+                    "OpenCLIP or ViT.",
                 ),
             ],
             outputs=OUTPUTS,

@@ -1,4 +1,4 @@
-"""The node that asks for what a camera measured."""
+"""Restores a degraded image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..inputs.sockets import schema
 
 
 class EnergyMeasurement(io.ComfyNode):
-    """Distance of what a camera would measure of the picture from what it did measure."""
+    """Restores a degraded image."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,12 +23,11 @@ class EnergyMeasurement(io.ComfyNode):
             "EGEnergyMeasurement",
             display_name="Energy: Measurement",
             category="guidance/energies",
-            description="Low where the picture, blurred, shrunk, without colour or covered as "
-            "chosen here, is the reference: deblurring, super-resolution, colourisation, "
-            "inpainting, uncropping and denoising, also several at once (blur first, then shrink, "
-            "then grey). With none of them it asks for the reference itself. Its rule is Rule: "
-            "Backward with optimiser polyak and strength 1; start from the enlarged "
-            "reference (VAE Encode) at denoise 0.3.",
+            description="Restores a degraded image: deblurring, super-resolution, "
+            "colourisation, inpainting, uncropping, denoising, or several at once. The "
+            "result matches the reference once it is blurred, shrunk, made grey or covered "
+            "as chosen here, in this order. Use Rule: Backward with optimiser polyak and "
+            "strength 1, and start from the enlarged reference (VAE Encode) at denoise 0.3.",
             search_aliases=(
                 "inverse problem",
                 "inpainting",
@@ -41,29 +40,29 @@ class EnergyMeasurement(io.ComfyNode):
             ),
             inputs=[
                 reference_input(
-                    "What was measured: the blurred, small, grey, covered or noisy picture. Shrunk "
-                    "ones must be exactly so many times smaller than the picture that is sampled."
+                    "The degraded image: blurred, small, grey, covered or noisy. A small one "
+                    "must be smaller than the sampled image by exactly the factor shrink."
                 ),
                 io.Int.Input(
                     "shrink",
                     default=1,
                     min=1,
                     max=16,
-                    tooltip="How many times smaller the reference is: 2, 4, 8 for "
-                    "super-resolution, 1 for the same size. DPS: 4.",
+                    tooltip="How many times smaller the reference is, 1 to 16: 4 for "
+                    "fourfold super-resolution, 1 for the same size.",
                 ),
                 io.Combo.Input(
                     "kernel",
                     options=["bicubic", "box"],
                     default="bicubic",
-                    tooltip="How it was shrunk: bicubic with antialiasing (DPS), or the mean of "
-                    "each square.",
+                    tooltip="How the reference was made small: bicubic with antialiasing, or "
+                    "the mean of each square (box).",
                 ),
                 io.Combo.Input(
                     "blur",
                     options=["none", "gaussian", "motion"],
                     default="none",
-                    tooltip="How it was blurred, before it was shrunk.",
+                    tooltip="How the reference was blurred, before it was made small.",
                 ),
                 io.Float.Input(
                     "blur_size",
@@ -71,9 +70,9 @@ class EnergyMeasurement(io.ComfyNode):
                     min=0.1,
                     max=128.0,
                     step=0.1,
-                    tooltip="In pixels of the sampled picture: standard deviation of a gaussian "
-                    "blur (DPS: 3), or length of a motion blur, rounded to an odd number (DPS: "
-                    "61, curved).",
+                    tooltip="Size of the blur in pixels of the sampled image: standard "
+                    "deviation of a gaussian blur, or length of a motion blur, rounded to an "
+                    "odd number. Higher assumes more blur and sharpens more.",
                 ),
                 io.Float.Input(
                     "angle",
@@ -81,13 +80,14 @@ class EnergyMeasurement(io.ComfyNode):
                     min=-180.0,
                     max=180.0,
                     step=1.0,
-                    tooltip="Direction of a motion blur in degrees: 0 is sideways, 90 is upwards.",
+                    tooltip="Direction of a motion blur in degrees, -180 to 180: 0 is "
+                    "sideways, 90 is upwards.",
                 ),
                 io.Boolean.Input(
                     "grey",
                     default=False,
-                    tooltip="The reference has no colour: compare brightness only, and let the "
-                    "model colour it.",
+                    tooltip="The reference has no colour: only brightness is compared, and "
+                    "the model chooses the colours.",
                 ),
                 io.Float.Input(
                     "noise",
@@ -95,21 +95,22 @@ class EnergyMeasurement(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Standard deviation of the noise in the reference; differences below "
-                    "it do not count. DPS: 0.05 (of a range of 2, so 0.025 here).",
+                    tooltip="Standard deviation of the noise in the reference, on a scale of "
+                    "0 to 1. Higher lets the result differ more: differences below it do not "
+                    "count.",
                 ),
                 io.Boolean.Input(
                     "simulate",
                     default=False,
-                    tooltip="The reference is a good picture: blur, shrink and grey it here first, "
-                    "to see how well guidance restores it.",
+                    tooltip="The reference is a good image: blur it, shrink it and make it "
+                    "grey here first, to see how well guidance restores it.",
                 ),
                 *closing_inputs(),
                 io.Mask.Input(
                     "missing",
                     optional=True,
-                    tooltip="White is what was not seen and is to be made up, as in Pad Image for "
-                    "Outpainting and Load Image. Inpainting and uncropping.",
+                    tooltip="White is what the reference does not show and the model makes "
+                    "up, as in the masks of Load Image and Pad Image for Outpainting.",
                 ),
             ],
             outputs=OUTPUTS,
@@ -151,10 +152,13 @@ class EnergyMeasurement(io.ComfyNode):
 
 
 def _seen(missing: torch.Tensor | None) -> torch.Tensor | None:
-    """The weight of each pixel where some are missing."""
+    """The weight of each pixel: 0 where it is missing, 1 where it is seen; None if all are."""
     if missing is None:
         return None
     seen = normal(1 - missing.clamp(0, 1))
     if not (seen.flatten(1).amax(1) > 0).all():
-        raise ValueError("everything is missing (the mask is all white): leave something to go by")
+        raise ValueError(
+            "missing must leave something visible, got a mask that is all white: "
+            "paint only what is to be made up"
+        )
     return seen

@@ -1,4 +1,4 @@
-"""Distance of the picture's colours from a list of colours or from a reference's."""
+"""Gives the image the colours of a list or of a reference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..inputs.sockets import schema
 
 
 class EnergyPalette(io.ComfyNode):
-    """Distance of the picture's colours from a list of colours or from a reference's."""
+    """Gives the image the colours of a list or of a reference."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -31,20 +31,19 @@ class EnergyPalette(io.ComfyNode):
             "EGEnergyPalette",
             display_name="Energy: Palette",
             category="guidance/energies",
-            description="Low where every pixel has one of a few colours; or, with a reference, "
-            "where the picture has the reference's colours in the same amounts. No network.",
+            description="Limits the image to a few colours or, with a reference, gives it "
+            "the reference's colours in the same amounts. Needs no network.",
             search_aliases=("color palette", "histogram", "colour", "color match"),
             inputs=[
                 io.String.Input(
                     "colors",
                     default="#282c34 #dc322f #fadc32",
-                    tooltip="Wanted colours as #rrggbb, with spaces or commas. How much of each is "
-                    "left to the model. Not used with a reference.",
+                    tooltip="Wanted colours as #rrggbb, separated by spaces or commas. The "
+                    "model chooses how much of each. Not used with a reference.",
                 ),
                 *closing_inputs(),
                 reference_input(
-                    "Take colours and their amounts from this picture instead (sliced Wasserstein "
-                    "distance; DiffuseIT matched colours afterwards).",
+                    "Image that gives the colours and their amounts, in place of the list.",
                     optional=True,
                 ),
             ],
@@ -77,7 +76,8 @@ def palette(text: str) -> torch.Tensor:
     wrong = [part for part in parts if not re.fullmatch(r"#?[0-9a-fA-F]{6}", part)]
     if wrong or not parts:
         raise ValueError(
-            f"colors must be #rrggbb with spaces or commas, got {wrong[0] if wrong else 'none'!r}"
+            f"colors must be #rrggbb separated by spaces or commas, got "
+            f"{wrong[0] if wrong else 'none'}: write them as '#ff0000 #00ff00'"
         )
     hexes = [part.removeprefix("#") for part in parts]
     return torch.tensor([[int(h[i : i + 2], 16) / 255 for i in (0, 2, 4)] for h in hexes])

@@ -1,4 +1,4 @@
-"""One energy with a schedule of its own."""
+"""Gives one energy its own time window and curve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..inputs.sockets import Energy, Schedule, schema
 
 
 class ScheduleEnergy(io.ComfyNode):
-    """One energy with a schedule of its own."""
+    """Gives one energy its own time window and curve."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -20,17 +20,20 @@ class ScheduleEnergy(io.ComfyNode):
             "EGScheduleEnergy",
             display_name="Schedule Energy",
             category="guidance/energies",
-            description="Gives one energy of a sum its own window and curve; outside the window "
-            "it is not even computed.",
+            description="Gives one energy of a sum its own time window and curve. Outside "
+            "the window the energy is not computed and costs nothing.",
             search_aliases=("energy window", "timed energy"),
             inputs=[
-                Energy.Input("energy", tooltip="The energy to time."),
-                Schedule.Input("schedule", tooltip="When it counts, and how much."),
+                Energy.Input("energy", tooltip="The energy that gets a schedule."),
+                Schedule.Input(
+                    "schedule",
+                    tooltip="When the energy acts and how strongly, from Guidance Schedule.",
+                ),
             ],
-            outputs=[Energy.Output(display_name="energy", tooltip="The timed energy.")],
+            outputs=[Energy.Output(display_name="energy", tooltip="The energy with its schedule.")],
         )
 
     @classmethod
     def execute(cls, energy: Any, schedule: Any) -> io.NodeOutput:
-        """Build the timed energy."""
+        """Build the energy with its schedule."""
         return io.NodeOutput(Scheduled(energy, schedule))

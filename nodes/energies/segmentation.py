@@ -1,4 +1,4 @@
-"""What lies where, by a segmenter."""
+"""Places an object in an area, by a segmenter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..inputs.sockets import Network, schema
 
 
 class EnergySegmentation(io.ComfyNode):
-    """What lies where, by a segmenter."""
+    """Places an object in an area, by a segmenter."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -30,35 +30,35 @@ class EnergySegmentation(io.ComfyNode):
             "EGEnergySegmentation",
             display_name="Energy: Segmentation",
             category="guidance/energies",
-            description="Low where a segmenter finds a label in the painted area, or where it "
-            "finds in the picture what it finds in a reference.",
+            description="Places an object in a painted area, or copies the layout of a "
+            "reference, as a segmenter sees them.",
             search_aliases=("segmentation guidance", "layout", "semantic map"),
             inputs=[
                 Network.Input("network", tooltip="From Load Guide: Segmenter."),
                 io.String.Input(
                     "label",
                     default="circle",
-                    tooltip="What should be in the area; the error of an unknown label lists the "
-                    "known ones. Empty: the area is a whole class map, whose grey level 0 to 255 "
-                    "is the number of each pixel's label (255: anything).",
+                    tooltip="Label that the area should have; an unknown one gives an error "
+                    "that lists the known ones. Empty: the area is a map of all labels, in "
+                    "which a pixel's grey level, 0 to 255, is the number of its label (255: "
+                    "anything).",
                 ),
                 io.Combo.Input(
                     "outside",
                     options=["other", "ignored"],
                     default="other",
-                    tooltip="Outside the area the label should not be, or anything goes (for "
-                    "several of these nodes together). Universal Guidance gave every pixel a "
-                    "label.",
+                    tooltip="other: the label must not appear outside the area. ignored: "
+                    "anything may be outside, for several of these nodes together.",
                 ),
                 *closing_inputs(),
                 io.Mask.Input(
                     "area",
                     optional=True,
-                    tooltip="White is where the label should be; any size.",
+                    tooltip="Where the label should be: white. Any size. Connect this or a "
+                    "reference.",
                 ),
                 reference_input(
-                    "Instead of an area: a picture whose own segmentation is wanted, as in "
-                    "Universal Guidance.",
+                    "Image whose segmentation is copied. Connect this or an area.",
                     optional=True,
                 ),
             ],
@@ -79,8 +79,8 @@ class EnergySegmentation(io.ComfyNode):
         """Build the energy."""
         if (area is None) == (reference is None):
             raise ValueError(
-                "Energy: Segmentation needs an area or a reference picture, got "
-                f"{'neither' if area is None else 'both'}"
+                "Energy: Segmentation needs an area or a reference, got "
+                f"{'neither' if area is None else 'both'}: connect one of them"
             )
         energy: Any
         if area is None:

@@ -1,4 +1,4 @@
-"""One energy, averaged over noise around the estimate: LGD."""
+"""Makes an energy steadier by averaging it over noise: LGD."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..inputs.sockets import Energy, schema
 
 
 class SmoothEnergy(io.ComfyNode):
-    """One energy, averaged over noise around the estimate: LGD."""
+    """Makes an energy steadier by averaging it over noise: LGD."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -20,15 +20,16 @@ class SmoothEnergy(io.ComfyNode):
             "EGSmoothEnergy",
             display_name="Smooth Energy (LGD)",
             category="guidance/energies",
-            description="Averages an energy over noise around the clean estimate, for guide "
-            "networks that are steep or were never shown blurry estimates. Works under every rule "
-            "(Loss-Guided Diffusion).",
+            description="Makes an energy steadier by averaging it over noise around the "
+            "clean estimate, for guide networks that react abruptly or know no blurred "
+            "images. Works with every rule; each draw costs one decoding and one evaluation "
+            "of the energy.",
             search_aliases=("lgd", "loss-guided diffusion", "monte carlo", "smoothing"),
             inputs=[
                 Energy.Input(
                     "energy",
-                    tooltip="The energy to smooth; it must look at the picture or the latent, not "
-                    "at attention.",
+                    tooltip="The energy to smooth. It must look at the image or the latent; "
+                    "an energy that reads attention or features is refused.",
                 ),
                 io.Float.Input(
                     "gamma",
@@ -37,24 +38,25 @@ class SmoothEnergy(io.ComfyNode):
                     max=100.0,
                     step=0.01,
                     round=0.001,
-                    tooltip="Width of the noise, in units of the uncertainty left in the estimate; "
-                    "0 is the energy itself. LGD: 1; TFG: 0.001 to 1.",
+                    tooltip="Width of the noise, in units of the estimated uncertainty. "
+                    "Higher is steadier and blurs more of what the energy says; 0 is the "
+                    "energy itself. Start with 0.1 to 1.",
                 ),
                 io.Int.Input(
                     "samples",
                     default=4,
                     min=1,
                     max=1000,
-                    tooltip="Draws of the noise, each one decoding and one evaluation of the "
-                    "energy. TFG: 1, 4 in its code by default.",
+                    tooltip="Draws of the noise: more are steadier; each costs one decoding "
+                    "and one evaluation of the energy.",
                 ),
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
-                    tooltip="Seed of the draws: the same for every picture and step, so that the "
-                    "same workflow gives the same bytes. The papers drew anew each time.",
+                    tooltip="Seed of the draws, the same for every image and step, so that a "
+                    "workflow always gives the same image.",
                 ),
             ],
             outputs=[Energy.Output(display_name="energy", tooltip="The smoothed energy.")],

@@ -1,4 +1,4 @@
-"""Total variation of the picture."""
+"""Removes grain from the image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..inputs.sockets import schema
 
 
 class EnergySmoothness(io.ComfyNode):
-    """Total variation of the picture."""
+    """Removes grain from the image."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -24,15 +24,15 @@ class EnergySmoothness(io.ComfyNode):
             "EGEnergySmoothness",
             display_name="Energy: Smoothness",
             category="guidance/energies",
-            description="Low where neighbouring pixels are alike (total variation). Combined with "
-            "another energy, it keeps the gradient from adding grain. No network.",
+            description="Removes grain from the image (total variation). Best in a sum, "
+            "beside an energy whose gradient adds grain. Needs no network.",
             search_aliases=("total variation", "tv loss", "denoise"),
             inputs=[
                 io.Boolean.Input(
                     "keep_edges",
                     default=True,
-                    tooltip="Absolute differences, which leave edges sharp (Rudin, Osher, Fatemi); "
-                    "off squares them, as CLIP-guided diffusion did.",
+                    tooltip="On: edges stay sharp (absolute differences of neighbours). Off: "
+                    "strong edges are softened most (squared differences).",
                 ),
                 *closing_inputs(),
             ],

@@ -1,4 +1,4 @@
-"""Structure or appearance of a reference, by a ViT."""
+"""Copies the layout or the look of a reference, by a ViT."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..inputs.sockets import Network, schema
 
 
 class EnergyStructure(io.ComfyNode):
-    """Structure or appearance of a reference, by a ViT."""
+    """Copies the layout or the look of a reference, by a ViT."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,20 +23,20 @@ class EnergyStructure(io.ComfyNode):
             "EGEnergyStructure",
             display_name="Energy: Structure",
             category="guidance/energies",
-            description="Low where the picture is laid out like a reference, whatever its colours "
-            "and textures; or where it looks like it, whatever its layout. By a ViT's keys and "
-            "class token, as in DiffuseIT.",
+            description="Copies the layout of a reference without its colours and textures, "
+            "or its look without its layout, as a vision transformer (ViT) sees them.",
             search_aliases=("diffuseit", "dino", "splice", "image translation", "appearance"),
             inputs=[
-                Network.Input("network", tooltip="From Load Guide: ViT (DiffuseIT: DINO)."),
-                reference_input("The picture to keep the structure of, or to look like."),
+                Network.Input("network", tooltip="From Load Guide: ViT, such as a DINO."),
+                reference_input("The image to copy the layout or the look of."),
                 io.Combo.Input(
                     "compare",
                     options=["self-similarity", "contrast", "appearance"],
                     default="self-similarity",
-                    tooltip="Structure by which patches resemble each other (DiffuseIT: weight "
-                    "1000), or by finding each patch again before all others (200, of another "
-                    "unit); or the appearance of the whole (2000).",
+                    tooltip="What is copied. self-similarity: layout, by which patches "
+                    "resemble each other. contrast: layout, held more strictly: each patch "
+                    "must match the one at its own place best. appearance: the look as a "
+                    "whole. Each needs a weight of its own.",
                 ),
                 io.Float.Input(
                     "temperature",
@@ -44,8 +44,8 @@ class EnergyStructure(io.ComfyNode):
                     min=0.01,
                     max=10.0,
                     step=0.01,
-                    tooltip="Of the contrast only: lower ones mind the nearest patches more. "
-                    "DiffuseIT: 0.07.",
+                    tooltip="For contrast only, 0.01 to 10: lower holds each patch more "
+                    "strictly to its place.",
                 ),
                 *closing_inputs(),
             ],

@@ -1,4 +1,4 @@
-"""Distance of features' Gram matrices from a reference's."""
+"""Gives the image the style of a reference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..inputs.sockets import Network, schema
 
 
 class EnergyStyle(io.ComfyNode):
-    """Distance of features' Gram matrices from a reference's."""
+    """Gives the image the style of a reference."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,22 +23,21 @@ class EnergyStyle(io.ComfyNode):
             "EGEnergyStyle",
             display_name="Energy: Style",
             category="guidance/energies",
-            description="Low where the picture has the style of a reference: which features of a "
-            "network go together (Gram matrices), wherever they are.",
+            description="Gives the image the style of a reference: its colours, textures and "
+            "strokes, wherever they are.",
             search_aliases=("gram matrix", "style transfer", "texture", "freedom"),
             inputs=[
                 Network.Input(
                     "network",
-                    tooltip="From Load Guide: OpenCLIP (FreeDoM: ViT-B-16), ViT, or Classifier "
-                    "(Gatys: vgg19).",
+                    tooltip="From Load Guide: OpenCLIP, ViT, or Classifier (such as a vgg19).",
                 ),
-                reference_input("The picture whose style is wanted, any size."),
+                reference_input("The image whose style is wanted, any size."),
                 io.String.Input(
                     "layers",
                     default="2",
-                    tooltip="Blocks of the network to compare, counted from 0, with commas; -1 is "
-                    "the last. FreeDoM: 2. Early blocks hold colour and texture, late ones "
-                    "content.",
+                    tooltip="Blocks of the network to compare, counted from 0 and separated "
+                    "by commas; -1 is the last. Early blocks hold colour and texture, late "
+                    "ones also content.",
                 ),
                 *closing_inputs(),
             ],
@@ -67,5 +66,7 @@ def numbers(text: str) -> tuple[int, ...]:
     """Whole numbers of a text such as '2, -1'."""
     parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
     if not parts or not all(re.fullmatch(r"-?\d+", part) for part in parts):
-        raise ValueError(f"layers must be whole numbers with commas, such as 2, -1; got {text!r}")
+        raise ValueError(
+            f"layers must be whole numbers separated by commas, got '{text}': write them as 2, -1"
+        )
     return tuple(int(part) for part in parts)

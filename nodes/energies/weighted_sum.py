@@ -1,4 +1,4 @@
-"""A weighted sum of energies."""
+"""Combines energies in a weighted sum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLOTS = 4
 
 
 class CombineEnergies(io.ComfyNode):
-    """A weighted sum of energies."""
+    """Combines energies in a weighted sum."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -28,8 +28,8 @@ class CombineEnergies(io.ComfyNode):
                 ),
                 io.Float.Input(
                     f"weight_{slot}",
-                    tooltip=f"How much part {slot} counts; negative pushes away, 0 drops it. TFG "
-                    f"adds its energies with weight 1.",
+                    tooltip=f"How much part {slot} counts: higher follows it more, negative moves "
+                    "away from its target, 0 leaves it out.",
                     **weight,
                 ),
             ]
@@ -37,8 +37,9 @@ class CombineEnergies(io.ComfyNode):
             "EGCombineEnergies",
             display_name="Combine Energies",
             category="guidance/energies",
-            description="Weighted sum of up to four energies; feed one sum into another for more. "
-            "One sum costs one backward pass, stacked rules cost one each.",
+            description="Combines up to four energies in one weighted sum; for more, connect "
+            "one sum to another. A sum costs one backward pass in all, separate rules cost "
+            "one each.",
             search_aliases=("sum", "weighted energies", "multiple guidance"),
             inputs=inputs,
             outputs=[Energy.Output(display_name="energy", tooltip="The sum.")],
@@ -65,21 +66,22 @@ class CombineEnergies(io.ComfyNode):
         parts = tuple((weight, energy) for weight, energy in slots if energy is not None and weight)
         if not parts:
             raise ValueError(
-                "at least one connected energy must have a weight other than 0, got none"
+                "at least one connected energy must have a weight other than 0, got none: "
+                "raise a weight, or connect an energy"
             )
         total = WeightedSum(parts)
         label = _at_rest(total, 1.0)
         if label is not None:
             raise ValueError(
-                f"a negative weight pushes away from the label {label.label!r}, but with "
-                f"confidence {label.confidence:g} its energy is 0 where the label is seen, just "
-                "where it should push: set confidence to 1 in Energy: Classifier"
+                f"the label '{label.label}' with a negative weight must have confidence 1, got "
+                f"confidence {label.confidence:g}, at which its energy has no effect where the "
+                "label is seen: set confidence to 1 in Energy: Classifier"
             )
         return io.NodeOutput(total)
 
 
 def _at_rest(energy: Any, weight: float) -> ClassLabel | None:
-    """A label in the energy that is pushed away from, yet rests where it is seen; None if none."""
+    """A class label under a negative total weight whose confidence is below 1; None if none."""
     if isinstance(energy, WeightedSum):
         found = (_at_rest(part, weight * share) for share, part in energy.parts)
         return next((label for label in found if label is not None), None)

@@ -1,4 +1,4 @@
-"""What energy nodes share: pictures that come in, a weight and a mask at the end, the output."""
+"""What energy nodes share: reference images, a weight and a mask at the end, the output."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .sockets import Energy
 
 OUTPUTS = [Energy.Output(display_name="energy", tooltip="For a rule or the guided sampler.")]
 WEIGHT_TIP = (
-    "Share of this energy when several are combined; a negative weight pushes away from the "
-    "target. Alone, the 'relative' and 'cfg' scales ignore its size. TFG sums its energies with "
-    "weight 1."
+    "How much this energy counts in a sum: higher follows it more, a negative weight moves "
+    "away from its target. For a single energy, the 'relative' and 'cfg' scales use only the "
+    "sign of the weight."
 )
 
 
@@ -27,14 +27,14 @@ def weight_input() -> io.Input:
 
 
 def closing_inputs() -> list[io.Input]:
-    """What every energy of the picture ends with: a weight and an optional mask."""
+    """The last inputs of an image energy: weight and optional mask."""
     return [
         weight_input(),
         io.Mask.Input(
             "mask",
             optional=True,
-            tooltip="White is what the energy sees and may change; the rest is left alone. "
-            "Without a mask, the whole picture, as in the papers.",
+            tooltip="Limits the energy to the white area: only this is compared and changed. "
+            "Without a mask, the whole image.",
         ),
     ]
 
@@ -53,26 +53,26 @@ def normal(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def pictures(image: torch.Tensor, name: str = "reference") -> torch.Tensor:
-    """An IMAGE (N, H, W, 3) as pictures (N, 3, H, W) that autograd may save.
+    """An IMAGE (N, H, W, 3) as tensor (N, 3, H, W) that autograd may save.
 
     Raises:
         ValueError: the image has another number of channels, such as an alpha channel.
     """
     if image.shape[-1] != 3:
         raise ValueError(
-            f"{name} must be an RGB image, got {image.shape[-1]} channels: take the alpha channel "
-            "off with Split Image with Alpha"
+            f"{name} must be an RGB image, got {image.shape[-1]} channels: remove the alpha "
+            "channel with Split Image with Alpha"
         )
     return normal(image.movedim(-1, 1).float().clamp(0, 1))
 
 
 def reference_input(tip: str, **options: Any) -> io.Input:
-    """The picture that an energy compares with."""
+    """The image that an energy compares with."""
     return io.Image.Input("reference", tooltip=tip, **options)
 
 
 def fault_of(read: Any, text: str) -> str | None:
-    """What `read` says is wrong with a text, if anything."""
+    """Message of the ValueError that `read` raises for a text; None if it raises none."""
     try:
         read(text)
     except ValueError as error:

@@ -7,9 +7,9 @@ from comfy_api.latest import io
 from ..host import networks
 
 FILE_TIP = (
-    "A weights file under models/guidance (safetensors, or a checkpoint that loads with "
-    "weights_only). 'shapes' is the small network that comes with the pack, for the embedded "
-    "model."
+    "Weights file of the network, in the folder models/guidance (safetensors, or a "
+    "checkpoint that loads with weights_only). 'shapes' is the small network of this pack, "
+    "for the embedded model."
 )
 
 
@@ -17,7 +17,7 @@ def file_input(*, embedded: bool = True) -> io.Input:
     """The file picker of a guide network; `embedded`: whether the pack brings one of its kind."""
     files, tip = networks.guide_files(embedded=embedded), FILE_TIP
     if not embedded:
-        tip = f"{FILE_TIP.partition('. ')[0]}. The pack brings none of this kind."
+        tip = f"{FILE_TIP.partition('. ')[0]}. The pack has no network of this kind."
     return io.Combo.Input("file", options=files, default=files[0], tooltip=tip)
 
 
@@ -27,11 +27,11 @@ def architecture_input(tip: str) -> io.Input:
 
 
 def file_fault(file: str | None, *, embedded: bool = True) -> str | None:
-    """What is wrong with a chosen file, if anything; None comes over a link, not known yet."""
+    """Why a chosen file cannot be used; None if it can, or if it is linked and not known yet."""
     files = networks.guide_files(embedded=embedded)
     if file is None or (file in files and file != networks.NO_FILE):
         return None
     return (
-        f"no weights file {file!r} in models/guidance (found: {', '.join(files)}): put the file "
-        f"there and refresh the page, or choose one that is there"
+        f"file must be a weights file in models/guidance, got {file} (found: {', '.join(files)}): "
+        f"put the file there and refresh the page, or choose one of those found"
     )

@@ -1,4 +1,4 @@
-"""Widgets of the noise levels that a source is followed along."""
+"""Widgets of the noise levels along which a source image is inverted or recorded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def schedule_inputs(steps: int) -> list[io.Input]:
             default=steps,
             min=1,
             max=10000,
-            tooltip="Sampling steps; the edit should take the same. Pix2Pix-Zero 50.",
+            tooltip="Sampling steps: more reproduce the image more exactly and take longer. "
+            "Use the same number in the edit.",
         ),
         io.Float.Input(
             "cfg",
@@ -24,15 +25,16 @@ def schedule_inputs(steps: int) -> list[io.Input]:
             max=100.0,
             step=0.1,
             round=0.01,
-            tooltip="Scale of classifier-free guidance. Inversion drifts above 1: Pix2Pix-Zero "
-            "and Direct Inversion invert with 1.",
+            tooltip="How strongly the prompt is followed (classifier-free guidance). Keep 1 "
+            "to invert: higher values reproduce the image less exactly. Anything but 1 needs "
+            "the negative prompt.",
         ),
         io.Combo.Input(
             "scheduler",
             options=samplers.SCHEDULERS,
             default="normal",
-            tooltip="How the noise levels are spaced; the edit should take the same. The papers' "
-            "even spacing is normal.",
+            tooltip="Spacing of the noise levels; use the same in the edit. normal is the "
+            "even spacing of DDIM.",
         ),
         io.Float.Input(
             "denoise",
@@ -40,7 +42,7 @@ def schedule_inputs(steps: int) -> list[io.Input]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="How far up the noise levels to go; the papers go all the way, less keeps "
-            "more of the picture.",
+            tooltip="How far up the noise levels to go, 0 to 1: 1 is pure noise, lower keeps "
+            "more of the image and allows smaller changes.",
         ),
     ]

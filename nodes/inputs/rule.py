@@ -16,19 +16,22 @@ WHOLE_WINDOW = PercentWindow(0.0, 1.0)
 # Places are settled earlier still.
 EARLY_WINDOW = PercentWindow(0.0, 0.5)
 ONE_STEP_TIP = (
-    "It is placed behind the sampler's step, as published, and so needs a sampler of one "
-    "evaluation a step: euler, ddim, ddpm, euler_ancestral; others are refused."
+    "It moves the latent after the sampler's step, and so needs a sampler with one model "
+    "evaluation per step: euler, ddim, ddpm, euler_ancestral or lcm; others are refused."
 )
 SCHEDULE_TIP = (
-    "When the rule acts. Without one: constant over the first 70 % of the noise schedule. FreeDoM "
-    "and MPGD used 0.3 to 0.7, Universal Guidance all of it."
+    "When the rule acts and how strongly, from Guidance Schedule. Without one: constant over "
+    "the first 70 % of the noise schedule."
 )
 
 
 def shared_inputs(strength_tip: str, scales: list[str], scale_tip: str) -> list[io.Input]:
-    """What every rule begins with."""
+    """The first inputs of every rule."""
     return [
-        Energy.Input("energy", tooltip="What the picture should be."),
+        Energy.Input(
+            "energy",
+            tooltip="What the image should become; several energies come from Combine Energies.",
+        ),
         io.Float.Input(
             "strength", default=0.5, min=0.0, max=100000.0, step=0.05, tooltip=strength_tip
         ),
@@ -37,7 +40,7 @@ def shared_inputs(strength_tip: str, scales: list[str], scale_tip: str) -> list[
 
 
 def stop_input() -> io.Input:
-    """The energy at which a rule is content."""
+    """The energy below which a rule has no effect."""
     return advanced(
         io.Float.Input(
             "stop",
@@ -46,8 +49,9 @@ def stop_input() -> io.Input:
             max=1000.0,
             step=0.00001,
             round=0.00001,
-            tooltip="Energy at which a picture counts as done: its push fades from twice this "
-            "value on. 0 never stops. Universal Guidance stopped its backward steps at 0.00001.",
+            tooltip="Energy at which an image counts as done: steps get smaller from twice "
+            "this value on. Higher stops earlier, 0 never stops. Plot Guidance Trace shows "
+            "the values that the energy takes.",
         )
     )
 
@@ -58,5 +62,5 @@ def schedule_input() -> io.Input:
 
 
 def timed(strength: float, schedule: Any) -> Scaled:
-    """The strength over the run."""
+    """The strength at each noise level."""
     return Scaled(DEFAULT_WINDOW if schedule is None else schedule, strength)

@@ -6,22 +6,19 @@ from comfy_api.latest import io
 
 from ..host import samplers
 
-VAE_TIP = (
-    "Decodes inside the gradient, for energies that look at the picture (Universal Guidance and "
-    "FreeDoM used the model's own VAE)."
-)
+VAE_TIP = "Decodes the latent for energies that look at the image; use the model's own VAE."
 
 
 RECURRENCES_TIP = (
-    "How often each step is taken: 1 is off; otherwise noise is put back after it and the step is "
-    "taken again, so that guidance and model can agree, at the same cost once more. Universal "
-    "Guidance 2 to 10, FreeDoM 3, TFG 1. Samplers that remember earlier steps start afresh each "
-    "time."
+    "How often each step is taken; 1 is off, 2 to 4 are usual. After each repeat, noise is "
+    "added back and the step is taken again: the image follows the guidance better, at the "
+    "cost of the step each time. Samplers that use earlier steps start afresh."
 )
 
 
 TRACE_TIP = (
-    "Energy, gradient and push of every step, filled while sampling; for Plot Guidance Trace."
+    "Energy, gradient and step size at every sampling step, filled during sampling; for Plot "
+    "Guidance Trace."
 )
 
 
@@ -38,7 +35,7 @@ def sampler_inputs() -> list[io.Input]:
             default=20,
             min=1,
             max=10000,
-            tooltip="Sampling steps. Universal Guidance took 250 to 500, FreeDoM and TFG 100.",
+            tooltip="Sampling steps: more give guidance more chances to act, and take longer.",
         ),
         io.Float.Input(
             "cfg",
@@ -47,21 +44,21 @@ def sampler_inputs() -> list[io.Input]:
             max=100.0,
             step=0.1,
             round=0.01,
-            tooltip="Scale of classifier-free guidance, i.e. of the prompt. Universal "
-            "Guidance used 1.5 to 7.5 beside an energy, MPGD 5, TFG 7.5.",
+            tooltip="How strongly the prompt is followed (classifier-free guidance). Higher "
+            "leaves the energy less freedom; 1 switches it off.",
         ),
         io.Combo.Input(
             "sampler_name",
             options=samplers.SAMPLERS,
             default="euler",
-            tooltip="Any of the host's samplers. The papers used DDIM, which euler is; "
-            "ancestral ones add noise, as FreeDoM and TFG did.",
+            tooltip="Any sampler of ComfyUI. euler (the same as DDIM) adds no noise; "
+            "ancestral ones add fresh noise at every step, which often lets guidance through.",
         ),
         io.Combo.Input(
             "scheduler",
             options=samplers.SCHEDULERS,
             default="normal",
-            tooltip="How the noise levels are spaced. The papers' even spacing is normal.",
+            tooltip="Spacing of the noise levels. normal is the even spacing of DDIM.",
         ),
     ]
 
@@ -72,8 +69,8 @@ def decoder_input() -> io.Input:
         "decoder",
         options=["auto", "vae", "taesd", "rgb"],
         default="auto",
-        tooltip="What turns latents into the picture that an energy looks at. vae: "
-        "exact, as in the papers. taesd: a small decoder under models/vae_approx, far "
-        "less memory. rgb: one linear layer, nearly free, colours only. auto: the VAE "
-        "when one is connected.",
+        tooltip="What turns the latent into the image that an energy looks at. vae: exact, "
+        "most memory. taesd: a small decoder in models/vae_approx, far less memory. rgb: one "
+        "linear layer, nearly free, shows colours only. auto: the VAE when one is connected. "
+        "taesd and rgb need no VAE.",
     )

@@ -1,23 +1,23 @@
-"""The two widgets of a window of the run."""
+"""The two widgets of a window in the noise schedule."""
 
 from __future__ import annotations
 
 from comfy_api.latest import io
 
 START_TIP = (
-    "Where guidance begins, as a share of the model's noise schedule: 0 is pure noise. FreeDoM "
-    "and MPGD begin at 0.3, Universal Guidance and TFG at 0."
+    "Where guidance begins, as a position on the model's noise schedule from 0 (pure noise) "
+    "to 1 (finished image). Later leaves the layout to the model."
 )
 
 
 END_TIP = (
-    "Where guidance ends: 1 is the finished picture. Late guidance tends to burn texture in: "
-    "FreeDoM and MPGD stop at 0.7, Universal Guidance and TFG go on to 1."
+    "Where guidance ends, from 0 (pure noise) to 1 (finished image). Later follows the "
+    "energy longer, but tends to burn in texture; earlier leaves the details to the model."
 )
 
 
 def window_inputs() -> list[io.Input]:
-    """The two widgets of a window, with the defaults that were measured to obey without burning."""
+    """The two widgets, with the defaults measured to follow the energy without burnt-in texture."""
     limits = {"min": 0.0, "max": 1.0, "step": 0.01}
     return [
         io.Float.Input("start_percent", default=0.0, tooltip=START_TIP, **limits),
@@ -26,11 +26,12 @@ def window_inputs() -> list[io.Input]:
 
 
 def window_fault(start: float | None, end: float | None) -> str | None:
-    """What is wrong with a window, if anything; None comes over a link, not known yet."""
+    """Why a window cannot be used; None if it can, or if a value is linked and not known yet."""
     for name, value in (("start_percent", start), ("end_percent", end)):
         if value is not None and not 0.0 <= value <= 1.0:
             return (
-                f"{name} must lie in [0, 1], got {value}: 0 is pure noise, 1 the finished picture"
+                f"{name} must lie in [0, 1], got {value}: choose between 0 (pure noise) and 1 "
+                f"(finished image)"
             )
     if start is not None and end is not None and start >= end:
         return (

@@ -109,13 +109,13 @@ def test_a_sum_of_guides_goes_through_the_model(parts) -> None:
             lambda: EnergyImage.execute(torch.rand(1, 8, 8, 4), "l2", 1.0),
             "got 4 channels",
         ),
-        (lambda: palette("#12345"), "colors must be #rrggbb .*'#12345'"),
+        (lambda: palette("#12345"), "colors must be #rrggbb .*got #12345: "),
         (lambda: numbers("two"), "whole numbers"),
-        (lambda: boxes_of("dog 0 0 1 1"), "one object a line"),
+        (lambda: boxes_of("dog 0 0 1 1"), "one object per line, .* got 'dog 0 0 1 1'"),
         (lambda: boxes_of(" \n"), "boxes is empty"),
         (
             lambda: EnergySegmentation.execute(None, "circle", "other", 1.0),
-            "an area or a reference picture, got neither",
+            "an area or a reference, got neither",
         ),
         (
             lambda: EnergyFaceIdentity.execute(
