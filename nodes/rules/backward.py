@@ -1,4 +1,4 @@
-"""A few optimiser steps on the clean estimate."""
+"""Steers the image by optimiser steps on the clean estimate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..inputs.sockets import Rule, Schedule, advanced, schema
 
 
 class RuleBackward(io.ComfyNode):
-    """A few optimiser steps on the clean estimate."""
+    """Steers the image by optimiser steps on the clean estimate."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -26,35 +26,34 @@ class RuleBackward(io.ComfyNode):
             "EGRuleBackward",
             display_name="Rule: Backward (at the estimate)",
             category="guidance/rules",
-            description="Backward guidance: a few optimiser steps on the clean estimate itself. "
-            "No backward pass through the diffusion model, so it is cheap (Universal Guidance, "
-            "TFG's mean guidance).",
+            description="Steers the image by a few optimiser steps on the clean estimate. "
+            "Cheap: no backward pass through the diffusion model.",
             search_aliases=("universal guidance", "mean guidance", "refine"),
             inputs=[
                 *shared_inputs(
-                    "How far the estimate may move in all; 0 is exactly no guidance. Relative: "
-                    "0.5 is a good start. Absolute: factor of the steps taken, 1 in Universal "
-                    "Guidance.",
+                    "How far the estimate may move in all: higher follows the energy more, 0 "
+                    "is exactly no guidance. relative: start with 0.5, with polyak 1. "
+                    "absolute: factor of the steps, start with 1.",
                     ["relative", "absolute"],
-                    "What strength 1 means. relative: the whole move is at most as large as the "
-                    "uncertainty left in the clean estimate. absolute: whatever the optimiser "
-                    "does (Universal Guidance).",
+                    "What strength 1 means. relative: the whole move is at most as large as "
+                    "the estimated uncertainty of the clean estimate. absolute: the move is "
+                    "what the optimiser does, of the size of its learning rate.",
                 ),
                 io.Int.Input(
                     "steps",
                     default=4,
                     min=1,
                     max=1000,
-                    tooltip="Optimiser steps per sampling step, each one decoding and one "
-                    "backward pass of the energy. TFG used 4.",
+                    tooltip="Optimiser steps per sampling step: more follow the energy "
+                    "further; each costs one decoding and one backward pass of the energy.",
                 ),
                 io.Combo.Input(
                     "optimiser",
                     options=["adam", "gd", "polyak"],
                     default="adam",
-                    tooltip="adam as in Universal Guidance's code, or plain gradient descent as "
-                    "in its text. polyak: gradient descent that sizes its own steps by how far "
-                    "the energy is from 0, the one for Energy: Measurement; best at strength 1.",
+                    tooltip="adam: suits most energies. gd: plain gradient descent. polyak: "
+                    "gradient descent whose steps depend on how far the energy is from 0; "
+                    "the choice for Energy: Measurement, with strength 1.",
                 ),
                 advanced(
                     io.Float.Input(
@@ -64,17 +63,18 @@ class RuleBackward(io.ComfyNode):
                         max=1000.0,
                         step=0.0001,
                         round=0.0001,
-                        tooltip="Size of one optimiser step, in the absolute scale only: the "
-                        "relative one sizes its steps itself. Universal Guidance: 0.01 with Adam.",
+                        tooltip="Size of one optimiser step in the absolute scale: higher "
+                        "moves further per step and may overshoot. Not used in the relative "
+                        "scale.",
                     )
                 ),
                 stop_input(),
                 Schedule.Input(
                     "schedule",
                     optional=True,
-                    tooltip="When the rule acts. Without one: constant over the first 70 % of the "
-                    "noise schedule, or over all of it with polyak, so that a measurement is met "
-                    "to the last. Universal Guidance used all of it.",
+                    tooltip="When the rule acts and how strongly, from Guidance Schedule. "
+                    "Without one: constant over the first 70 % of the noise schedule, or "
+                    "over all of it with polyak, so that a measurement is matched to the end.",
                 ),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],

@@ -1,4 +1,4 @@
-"""Gradient through the model: universal guidance."""
+"""Steers the image by the gradient through the diffusion model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..inputs.sockets import Rule, schema
 
 
 class RuleForward(io.ComfyNode):
-    """Gradient through the model: universal guidance."""
+    """Steers the image by the gradient through the diffusion model."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -26,20 +26,21 @@ class RuleForward(io.ComfyNode):
             "EGRuleForward",
             display_name="Rule: Forward (through the model)",
             category="guidance/rules",
-            description="Forward guidance: the gradient of the energy through the diffusion model "
-            "moves every prediction. One more backward pass per step (Universal Guidance, "
-            "FreeDoM, DPS).",
+            description="Steers the image by the gradient of the energy through the "
+            "diffusion model, so that changes stay within what the model can make. Costs one "
+            "more backward pass per step.",
             search_aliases=("universal guidance", "classifier guidance", "freedom", "dps"),
             inputs=[
                 *shared_inputs(
-                    "How hard to push; 0 is exactly no guidance. Relative: 0.5 is a good start, "
-                    "above 2 burns. Absolute: the paper's weight, 6 to 20000 in Universal "
-                    "Guidance. Cfg: 0.2 in FreeDoM.",
+                    "Size of each step: higher follows the energy more, 0 is exactly no "
+                    "guidance. relative: start with 0.5; above 2 texture burns in. cfg: "
+                    "start with 0.2. absolute: depends on the energy and its weight, see the "
+                    "help page.",
                     ["relative", "cfg", "absolute"],
-                    "What strength 1 means. relative: a push as large as the uncertainty left in "
-                    "the clean estimate, so the number transfers between energies and models. "
-                    "cfg: as large as CFG's own push (FreeDoM, MPGD; needs CFG above 1). "
-                    "absolute: the plain gradient (Universal Guidance).",
+                    "What strength 1 means. relative: a step as large as the estimated "
+                    "uncertainty of the clean estimate, so one number suits every energy and "
+                    "model. cfg: a step as large as that of classifier-free guidance (needs "
+                    "CFG above 1). absolute: the plain gradient.",
                 ),
                 stop_input(),
                 schedule_input(),

@@ -1,4 +1,4 @@
-"""The noisy latent moves before the model's step."""
+"""Moves the noisy latent before each sampling step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..inputs.sockets import Rule, Schedule, advanced, schema
 
 
 class RuleLatentUpdate(io.ComfyNode):
-    """The noisy latent moves before the model's step."""
+    """Moves the noisy latent before each sampling step."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -26,28 +26,28 @@ class RuleLatentUpdate(io.ComfyNode):
             "EGRuleLatentUpdate",
             display_name="Rule: Latent Update (before the step)",
             category="guidance/rules",
-            description="Moves the noisy latent itself down its energy, then lets the model look "
-            "again: the rule of Attend-and-Excite, BoxDiff, layout guidance and Pix2Pix-Zero. One "
+            description="Moves the noisy latent before each sampling step, then lets the "
+            "model look again: for objects that are missing or in the wrong place. Costs one "
             "more evaluation of the model per iteration; best with euler or ddim.",
             search_aliases=("attend and excite", "boxdiff", "layout guidance", "refinement"),
             inputs=[
                 *shared_inputs(
-                    "How far to move; 0 is exactly no guidance. Relative: 0.5 is a good start. "
-                    "Absolute: the paper's step, 20 in Attend-and-Excite and BoxDiff, 0.1 in "
-                    "Pix2Pix-Zero.",
+                    "How far the latent moves: higher follows the energy more, 0 is exactly "
+                    "no guidance. relative: start with 0.5. absolute: start with the "
+                    "published value of the method, see the help page.",
                     ["relative", "absolute"],
-                    "What strength 1 means. relative: the clean part of the latent moves by the "
-                    "uncertainty left in it, so the number transfers. absolute: the plain gradient "
-                    "for a latent of unit variance, as published for SD.",
+                    "What strength 1 means. relative: the clean part of the latent moves by "
+                    "its estimated uncertainty, so one number suits every model. absolute: "
+                    "the plain gradient for a latent of unit variance.",
                 ),
                 io.Int.Input(
                     "iterations",
                     default=1,
                     min=1,
                     max=100,
-                    tooltip="Moves per step at most, each with one more evaluation and backward "
-                    "pass; more than 1 refine until 'stop' is reached. Attend-and-Excite: 1, and "
-                    "20 at three steps; layout guidance 5.",
+                    tooltip="Moves per sampling step at most: more follow the energy "
+                    "further, until stop is reached; each costs one more evaluation and "
+                    "backward pass of the model.",
                 ),
                 stop_input(),
                 advanced(
@@ -56,15 +56,15 @@ class RuleLatentUpdate(io.ComfyNode):
                         default=1,
                         min=1,
                         max=100,
-                        tooltip="Act at every n-th step only: 2 is every other step, as late in "
-                        "Self-Guidance.",
+                        tooltip="Acts at every n-th step only: 1 is every step, 2 every "
+                        "other. Higher is cheaper and weaker.",
                     )
                 ),
                 Schedule.Input(
                     "schedule",
                     optional=True,
-                    tooltip="When the rule acts. Without one: the first half of the noise "
-                    "schedule, as in Attend-and-Excite and BoxDiff.",
+                    tooltip="When the rule acts and how strongly, from Guidance Schedule. "
+                    "Without one: constant over the first half of the noise schedule.",
                 ),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],

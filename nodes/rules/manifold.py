@@ -1,4 +1,4 @@
-"""One gradient step at the clean estimate: MPGD."""
+"""Steers the image by one gradient step on the clean estimate: MPGD."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..inputs.sockets import Rule, advanced, schema
 
 
 class RuleManifold(io.ComfyNode):
-    """One gradient step at the clean estimate: MPGD."""
+    """Steers the image by one gradient step on the clean estimate: MPGD."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -21,28 +21,29 @@ class RuleManifold(io.ComfyNode):
             "EGRuleManifold",
             display_name="Rule: Manifold (MPGD)",
             category="guidance/rules",
-            description="Manifold preserving guidance: one gradient step at the clean estimate, "
-            "with no backward pass through the diffusion model. The cheapest rule.",
+            description="Steers the image by one gradient step on the clean estimate: the "
+            "cheapest rule, with no backward pass through the diffusion model. Refuses "
+            "energies that read attention.",
             search_aliases=("mpgd", "manifold preserving guidance", "mean guidance"),
             inputs=[
                 *shared_inputs(
-                    "How hard to push; 0 is exactly no guidance. Relative: 0.5 to 1 is a good "
-                    "start. Absolute: 4 in 100 steps for MPGD's super-resolution, 7.5 in 50, 17.5 "
-                    "in 20.",
+                    "Size of each step: higher follows the energy more, 0 is exactly no "
+                    "guidance. relative: start with 0.5 to 1. absolute: depends on the "
+                    "energy and on the number of sampling steps, see the help page.",
                     ["relative", "cfg", "absolute"],
-                    "What strength 1 means. relative: a push as large as the uncertainty left in "
-                    "the clean estimate; suits every sampler. cfg: as large as CFG's own push, as "
-                    "in MPGD's style guidance (needs CFG above 1). absolute: the plain gradient. "
-                    + ONE_STEP_TIP,
+                    "What strength 1 means. relative: a step as large as the estimated "
+                    "uncertainty of the clean estimate; suits every sampler. cfg: a step as "
+                    "large as that of classifier-free guidance (needs CFG above 1). "
+                    "absolute: the plain gradient. " + ONE_STEP_TIP,
                 ),
                 advanced(
                     io.Boolean.Input(
                         "projected",
                         default=False,
-                        tooltip="Take the gradient behind the autoencoder: the picture is encoded "
-                        "and decoded once more before the energy sees it (MPGD-AE). For latent "
-                        "models MPGD left this off, their decoder being the projection already. "
-                        "Needs a VAE.",
+                        tooltip="On: the image is encoded and decoded once more before the "
+                        "energy sees it (MPGD-AE), which keeps changes to what the "
+                        "autoencoder can show. Needs a VAE; costs one more encoding and "
+                        "decoding.",
                     )
                 ),
                 stop_input(),

@@ -1,4 +1,4 @@
-"""A push behind the step: DPS, FreeDoM, DSG."""
+"""Moves the latent after each sampling step: DPS, FreeDoM, DSG."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..inputs.sockets import Rule, advanced, schema
 
 
 class RulePosterior(io.ComfyNode):
-    """A push behind the step: DPS, FreeDoM, DSG."""
+    """Moves the latent after each sampling step: DPS, FreeDoM, DSG."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -21,29 +21,30 @@ class RulePosterior(io.ComfyNode):
             "EGRulePosterior",
             display_name="Rule: Posterior (DPS, FreeDoM)",
             category="guidance/rules",
-            description="Posterior sampling: the sampler steps, then the latent moves against the "
-            "gradient through the diffusion model. One more backward pass per step. FreeDoM's "
-            "time travel is the Recurrent Sampler, or the recurrences of KSampler (Guided).",
+            description="Steers the image by moving the latent after each sampling step, "
+            "along the gradient through the diffusion model. Costs one more backward pass "
+            "per step.",
             search_aliases=("dps", "diffusion posterior sampling", "freedom", "dsg", "spherical"),
             inputs=[
                 *shared_inputs(
-                    "How hard to push; 0 is exactly no guidance. Relative: 0.5 is a good start. "
-                    "Absolute: 0.3 to 1 in DPS, 0.2 to 500 in FreeDoM. Spherical: DSG's "
-                    "step is 1.",
+                    "Size of each step: higher follows the energy more, 0 is exactly no "
+                    "guidance. relative: start with 0.5. spherical: start with 1. absolute: "
+                    "depends on the energy, see the help page.",
                     ["relative", "cfg", "absolute", "spherical"],
-                    "What strength 1 means. relative: a push as large as the uncertainty left in "
-                    "the clean estimate; the same as Rule: Forward. cfg: as large as CFG's own "
-                    "push; FreeDoM's 0.2 in 100 steps is about 6 here. absolute: the gradient as "
-                    "published. spherical: as long as the noise of an ancestral step (DSG). The "
-                    "last two: " + ONE_STEP_TIP,
+                    "What strength 1 means. relative: a step as large as the estimated "
+                    "uncertainty of the clean estimate; the same as Rule: Forward. cfg: a "
+                    "step as large as that of classifier-free guidance (needs CFG above 1). "
+                    "absolute: the gradient as published. spherical: a step as long as the "
+                    "noise of an ancestral step. Of absolute and spherical: " + ONE_STEP_TIP,
                 ),
                 advanced(
                     io.Boolean.Input(
                         "residual_norm",
                         default=True,
-                        tooltip="In the absolute scale, follow the root of the energy: the norm "
-                        "of a residual whose square the energy is, as DPS and FreeDoM do. Off for "
-                        "energies that are a log-probability, such as a class label.",
+                        tooltip="In the absolute scale. On: follows the square root of the "
+                        "energy, for energies that are a squared distance. Off: follows the "
+                        "energy itself, for energies that are a log-probability, such as a "
+                        "class.",
                     )
                 ),
                 stop_input(),

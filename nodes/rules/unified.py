@@ -1,4 +1,4 @@
-"""The unified rule as a node, with the published methods as presets."""
+"""Steers the image by all the published rules at once, with the methods as presets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CUSTOM = "custom"
 
 
 class RuleUnified(io.ComfyNode):
-    """All the published rules in one: TFG."""
+    """Steers the image by all the published rules at once: TFG."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -24,27 +24,27 @@ class RuleUnified(io.ComfyNode):
             "EGRuleUnified",
             display_name="Rule: Unified (TFG)",
             category="guidance/rules",
-            description="Unified training-free guidance: a push through the diffusion model "
-            "(rho), a few steps at the clean estimate (mu) and smoothing of the energy (gamma). "
-            "DPS, LGD, FreeDoM, MPGD and Universal Guidance are settings of it.",
+            description="Steers the image by steps through the diffusion model (rho), steps "
+            "on the clean estimate (mu) and smoothing of the energy (gamma). Published "
+            "methods are presets of it.",
             search_aliases=("tfg", "lgd", "training-free guidance", "freedom", "dps", "mpgd"),
             inputs=[
                 *shared_inputs(
-                    "Multiplies rho and mu; 0 is exactly no guidance. Relative: 0.5 is a good "
-                    "start. Absolute: 1 is what the papers' scripts used.",
+                    "Multiplies rho and mu: higher follows the energy more, 0 is exactly no "
+                    "guidance. relative: start with 0.5. absolute: start with 1.",
                     ["relative", "cfg", "absolute"],
-                    "What rho and mu mean. relative: pushes in units of the uncertainty left in "
-                    "the clean estimate; suits every sampler, and presets take sizes for it. cfg: "
-                    "in units of CFG's own push (needs CFG above 1). absolute: the papers' own "
-                    "numbers. " + ONE_STEP_TIP,
+                    "Unit of rho and mu. relative: the estimated uncertainty of the clean "
+                    "estimate; suits every sampler, and presets are scaled to it. cfg: the "
+                    "step of classifier-free guidance (needs CFG above 1). absolute: the "
+                    "published numbers. Of absolute: " + ONE_STEP_TIP,
                 ),
                 io.Combo.Input(
                     "preset",
                     options=[CUSTOM, *PRESETS],
                     default=CUSTOM,
-                    tooltip="A published method; the widgets below then do nothing. FreeDoM and "
-                    "universal guidance also took 2 to 10 recurrences, see Recurrent Sampler. "
-                    "Without relative scale, TFG's presets are its scripts' values.",
+                    tooltip="A published method; the widgets from rho to residual_norm have "
+                    "no effect then. For FreeDoM and universal guidance add 2 to 10 "
+                    "recurrences (Recurrent Sampler). custom uses the widgets.",
                 ),
                 *cls._sizes(),
                 *cls._details(),
@@ -63,8 +63,8 @@ class RuleUnified(io.ComfyNode):
                 min=0.0,
                 max=1000.0,
                 step=0.05,
-                tooltip="Push through the diffusion model; 0 saves its backward pass. TFG: 0.25 "
-                "(style) to 4 (super-resolution).",
+                tooltip="Size of the step through the diffusion model: higher suits labels "
+                "and sentences; 0 saves its backward pass.",
             ),
             io.Float.Input(
                 "mu",
@@ -72,16 +72,16 @@ class RuleUnified(io.ComfyNode):
                 min=0.0,
                 max=1000.0,
                 step=0.05,
-                tooltip="Push at the clean estimate, without the model. TFG: 0.25 (labels) to 8 "
-                "(deblurring).",
+                tooltip="Size of the steps on the clean estimate: higher suits restoration; "
+                "0 leaves them out. Costs no pass of the diffusion model.",
             ),
             io.Int.Input(
                 "iterations",
                 default=4,
                 min=1,
                 max=1000,
-                tooltip="Steps that mu is taken in, each one decoding and one backward pass of "
-                "the energy. TFG 4, MPGD 1.",
+                tooltip="Steps into which mu is divided: more follow the energy more "
+                "exactly; each costs one decoding and one backward pass of the energy.",
             ),
         ]
 
@@ -96,8 +96,9 @@ class RuleUnified(io.ComfyNode):
                     max=100.0,
                     step=0.01,
                     round=0.001,
-                    tooltip="Width of the noise that the energy is averaged over, in units of the "
-                    "uncertainty left; 0 is none. TFG 0.001 to 1, LGD 1.",
+                    tooltip="Width of the noise over which the energy is averaged, in units "
+                    "of the estimated uncertainty: higher is steadier and less exact, 0 is "
+                    "none.",
                 )
             ),
             advanced(
@@ -106,8 +107,8 @@ class RuleUnified(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1000,
-                    tooltip="Draws of that noise, each one decoding and one evaluation of the "
-                    "energy; at least 1 where gamma is not 0. TFG 1 (4 in its code by default).",
+                    tooltip="Draws of that noise: more are steadier; each costs one decoding "
+                    "and one evaluation of the energy. At least 1 where gamma is not 0.",
                 )
             ),
             advanced(
@@ -115,17 +116,18 @@ class RuleUnified(io.ComfyNode):
                     "course",
                     options=list(COURSES),
                     default="constant",
-                    tooltip="How the pushes go over the run, with mean 1: with the signal of each "
-                    "step (increase, TFG's choice), against it (decrease), or evenly.",
+                    tooltip="How the steps change during sampling, with mean 1. increase: "
+                    "small at first, large at the end. decrease: the reverse. constant: all "
+                    "alike.",
                 )
             ),
             advanced(
                 io.Boolean.Input(
                     "residual_norm",
                     default=False,
-                    tooltip="In the absolute scale, follow the root of the energy: the norm of a "
-                    "residual whose square the energy is. TFG: on for deblurring, "
-                    "super-resolution and style, off for labels.",
+                    tooltip="In the absolute scale. On: follows the square root of the "
+                    "energy, for energies that are a squared distance, such as in "
+                    "restoration and style. Off: follows the energy itself, for labels.",
                 )
             ),
         ]
