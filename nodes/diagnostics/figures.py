@@ -15,12 +15,12 @@ QUANTITIES = {
 
 
 DPI = 100
-# Width of one map in pixels, and how much of it lies over the picture.
+# Width of one map in pixels, and its opacity over the image.
 TILE, OVERLAY = 192, 0.6
 
 
 def drawn(rows: list[dict[str, Any]], width: int, height: int) -> torch.Tensor:
-    """The trace as a picture, shape (1, height, width, 3), values in [0, 1]."""
+    """The trace as an image, shape (1, height, width, 3), values in [0, 1]."""
     # Half a second to import: only those who plot pay it. No pyplot, which keeps global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def drawn(rows: list[dict[str, Any]], width: int, height: int) -> torch.Tensor:
 
 
 def pixels(canvas: Any) -> torch.Tensor:
-    """What was drawn, shape (1, height, width, 3), values in [0, 1]."""
+    """The drawing as an image, shape (1, height, width, 3), values in [0, 1]."""
     canvas.draw()
     values = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     return torch.from_numpy(values).float().div(255).unsqueeze(0)
@@ -55,14 +55,14 @@ def _curve(axis: Any, rows: list[dict[str, Any]], name: str) -> None:
     axis.fill_between(sigma, batches.min(1), batches.max(1), **band)
 
 
-def sheet(maps: torch.Tensor, words: list[str], sigmas: list[float], picture: Any) -> torch.Tensor:
-    """Maps over a picture, a row a word and a column a noise level: (1, height, width, 3).
+def sheet(maps: torch.Tensor, words: list[str], sigmas: list[float], image: Any) -> torch.Tensor:
+    """Maps over an image, one row per word and one column per noise level: (1, height, width, 3).
 
     Arguments:
         maps: shape (levels, words, H, W), values in [0, 1].
         words: titles of the rows.
         sigmas: titles of the columns.
-        picture: shape (H, W, 3), values in [0, 1], or None.
+        image: shape (H, W, 3), values in [0, 1], or None.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -74,9 +74,9 @@ def sheet(maps: torch.Tensor, words: list[str], sigmas: list[float], picture: An
     axes = figure.subplots(rows, levels, squeeze=False)
     for row, column in np.ndindex(rows, levels):
         axis = axes[row][column]
-        if picture is not None:
-            axis.imshow(picture.numpy())
-        alpha = 1.0 if picture is None else OVERLAY
+        if image is not None:
+            axis.imshow(image.numpy())
+        alpha = 1.0 if image is None else OVERLAY
         axis.imshow(maps[column, row].numpy(), cmap="inferno", alpha=alpha, vmin=0, vmax=1)
         axis.set(xticks=[], yticks=[])
         if row == 0:

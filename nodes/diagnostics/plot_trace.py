@@ -1,4 +1,4 @@
-"""Energy, gradient and push against the noise level."""
+"""Draws energy, gradient and step size against the noise level."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .figures import drawn
 
 
 class PlotTrace(io.ComfyNode):
-    """Energy, gradient and push against the noise level."""
+    """Draws energy, gradient and step size against the noise level."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -21,19 +21,21 @@ class PlotTrace(io.ComfyNode):
             "EGPlotTrace",
             display_name="Plot Guidance Trace",
             category="guidance/diagnostics",
-            description="Draws the energy, its gradient and the push of every sampling step.",
+            description="Draws the energy, its gradient and the step size at every sampling step.",
             search_aliases=("guidance curve", "energy plot", "diagnostics"),
             is_output_node=True,
             inputs=[
                 Trace.Input("trace", tooltip="From KSampler (Guided) or Apply Guidance."),
-                io.Int.Input("width", tooltip="Width of the picture in pixels.", **size),
-                io.Int.Input("height", tooltip="Height of the picture in pixels.", **size),
+                io.Int.Input("width", tooltip="Width of the plot in pixels, 256 to 4096.", **size),
+                io.Int.Input(
+                    "height", tooltip="Height of the plot in pixels, 256 to 4096.", **size
+                ),
                 io.Latent.Input(
                     "after",
                     optional=True,
-                    tooltip="The sampled latent, so that the plot waits for the sampler. Needed "
-                    "with a trace of Apply Guidance, which is filled only while another node "
-                    "samples.",
+                    tooltip="The sampled latent, so that the plot waits for the sampler. "
+                    "Needed with a trace of Apply Guidance, which another node fills during "
+                    "sampling.",
                 ),
             ],
             outputs=[io.Image.Output(tooltip="The plot.")],
@@ -45,9 +47,9 @@ class PlotTrace(io.ComfyNode):
         rows = trace.to_dict()["rows"]
         if not rows:
             raise ValueError(
-                "trace must hold at least one guided step, got none: connect the sampled latent "
-                "to 'after' so that the plot waits for the sampler, and check that strength and "
-                "window let guidance act"
+                "trace must hold at least one guided step, got none: connect the sampled "
+                "latent to 'after' so that the plot waits for the sampler, and check that "
+                "strength and window let guidance act"
             )
         image = drawn(rows, width, height)
         return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))

@@ -1,4 +1,4 @@
-"""Where a source picture looks at each word."""
+"""Shows where the model looks for each word."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .figures import sheet
 
 
 class ShowAttention(io.ComfyNode):
-    """Where a source picture looks at each word."""
+    """Shows where the model looks for each word."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -24,8 +24,8 @@ class ShowAttention(io.ComfyNode):
             "EGShowAttention",
             display_name="Show Attention",
             category="guidance/diagnostics",
-            description="Draws the attention to words of the prompt over the picture, from the "
-            "first recorded noise level to the last.",
+            description="Shows where the model looks for each word, drawn over the image, "
+            "from the first recorded noise level to the last.",
             search_aliases=("attention map", "heat map", "daam"),
             is_output_node=True,
             inputs=[
@@ -36,14 +36,18 @@ class ShowAttention(io.ComfyNode):
                     default=5,
                     min=1,
                     max=100,
-                    tooltip="How many noise levels to show, evenly spread over the run. Layout "
-                    "forms in the first: Self-Guidance and Attend-and-Excite act there.",
+                    tooltip="Number of noise levels to show, evenly spread from the first to "
+                    "the last, 1 to 100. The layout forms in the first ones.",
                 ),
                 io.Image.Input(
-                    "image", optional=True, tooltip="The source picture, to draw the maps over."
+                    "image", optional=True, tooltip="The source image, to draw the maps over."
                 ),
             ],
-            outputs=[io.Image.Output(tooltip="A sheet a picture: words down, noise levels across")],
+            outputs=[
+                io.Image.Output(
+                    tooltip="One sheet per image: one row per word, one column per noise level."
+                )
+            ],
         )
 
     @classmethod
@@ -56,12 +60,12 @@ class ShowAttention(io.ComfyNode):
         maps = torch.stack([heatmaps(reference, tokens, sigma, tuple(size)) for sigma in sigmas])
         if image is not None and len(image) != maps.shape[1]:
             raise ValueError(
-                f"the reference is of {maps.shape[1]} pictures, image has {len(image)}: connect "
-                "the pictures that were recorded"
+                f"image must have the {maps.shape[1]} images of the reference, got {len(image)}: "
+                "connect the images that were recorded"
             )
         words = [word.text for word in tokens]
         pictures = [None] * maps.shape[1] if image is None else image.cpu()
-        sheets = [sheet(maps[:, i], words, sigmas, picture) for i, picture in enumerate(pictures)]
+        sheets = [sheet(maps[:, i], words, sigmas, below) for i, below in enumerate(pictures)]
         images = torch.cat(sheets)
         shown = ui.PreviewImage(images, cls=cls).as_dict()
         if viewer.asked():

@@ -1,4 +1,4 @@
-"""Pix2Pix-Zero's edit direction on a CONDITIONING."""
+"""Changes what a prompt asks for from one thing to another: Pix2Pix-Zero."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..inputs.sockets import schema
 
 
 class EditDirection(io.ComfyNode):
-    """Pix2Pix-Zero's edit direction on a CONDITIONING."""
+    """Changes what a prompt asks for from one thing to another: Pix2Pix-Zero."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -20,25 +20,26 @@ class EditDirection(io.ComfyNode):
             "EGEditDirection",
             display_name="Edit Direction",
             category="guidance/editing",
-            description="Moves a conditioning from one word towards another: by the mean text "
-            "embedding of sentences with the one, less that of sentences with the other "
-            "(Pix2Pix-Zero).",
+            description="Changes what a prompt asks for from one thing to another, such as a "
+            "cat to a dog, by the mean difference between two lists of sentences.",
             search_aliases=("pix2pix-zero", "cat to dog", "embedding difference"),
             inputs=[
-                io.Clip.Input("clip", tooltip="The text encoder of the conditioning."),
+                io.Clip.Input("clip", tooltip="The text encoder that made the conditioning."),
                 io.Conditioning.Input(
-                    "conditioning", tooltip="The prompt that describes the source picture."
+                    "conditioning", tooltip="The prompt that describes the source image."
                 ),
                 io.String.Input(
                     "source",
                     multiline=True,
-                    tooltip="Sentences with what is there, one a line. Pix2Pix-Zero used a "
-                    "thousand; sentences built like the prompt work with a handful.",
+                    tooltip="Sentences with the thing that is there, one per line. More make "
+                    "the change cleaner; a handful is enough if they are built like the "
+                    "prompt.",
                 ),
                 io.String.Input(
                     "target",
                     multiline=True,
-                    tooltip="Sentences with what it should become, one a line, as many or not.",
+                    tooltip="Sentences with the thing it should become, one per line; not "
+                    "necessarily as many.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -46,16 +47,16 @@ class EditDirection(io.ComfyNode):
                     min=-10.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="How far to go; 1, as in Pix2Pix-Zero, is the whole way, negative "
-                    "goes the other way.",
+                    tooltip="How far the prompt changes: 1 is all the way, lower mixes the "
+                    "two, higher exaggerates, negative goes the opposite way.",
                 ),
             ],
-            outputs=[io.Conditioning.Output(tooltip="The moved conditioning.")],
+            outputs=[io.Conditioning.Output(tooltip="The changed conditioning.")],
         )
 
     @classmethod
     def execute(
         cls, clip: Any, conditioning: Any, source: str, target: str, strength: float
     ) -> io.NodeOutput:
-        """Move the conditioning."""
+        """Change the conditioning."""
         return io.NodeOutput(edit_directions.edited(clip, conditioning, source, target, strength))

@@ -1,4 +1,4 @@
-"""The noise from which a picture is painted."""
+"""Turns an image into the noise that it can be sampled from."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..inputs.sockets import Path, schema
 
 
 def round_trip(path: Any, plan: invert.Plan, vae: Any) -> str:
-    """Say how well a path's picture is painted again from its top."""
+    """Report how exactly the image of a path is sampled again from its noise, in dB."""
     again, latent = invert.repainted(plan, path), plan.latent(path)
     if vae is None:
         error = (again - latent).square().mean() / latent.square().mean()
         return f"round trip: {-10 * float(error.clamp_min(1e-12).log10()):.1f} dB of the latent"
     decibels = psnr(vae.decode(again), vae.decode(latent))
-    return f"round trip: {float(decibels.mean()):.1f} dB, worst picture {float(decibels.min()):.1f}"
+    return f"round trip: {float(decibels.mean()):.1f} dB, worst image {float(decibels.min()):.1f}"
 
 
 class Invert(io.ComfyNode):
-    """The noise from which a picture is painted."""
+    """Turns an image into the noise that it can be sampled from."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -33,23 +33,24 @@ class Invert(io.ComfyNode):
             "EGInvert",
             display_name="Invert",
             category="guidance/editing",
-            description="Finds the noise from which the sampler euler (DDIM) paints a given "
-            "picture, so that the picture can be edited.",
+            description="Turns an image into the noise that it can be sampled from, so that "
+            "it can be edited. Sample the edit with euler.",
             search_aliases=("ddim inversion", "unsampler", "pix2pix-zero", "direct inversion"),
             inputs=[
                 io.Model.Input("model", tooltip="The diffusion model, without edits."),
                 io.Conditioning.Input(
-                    "positive", tooltip="A prompt that describes the picture; it may be empty."
+                    "positive", tooltip="A prompt that describes the image; may be empty."
                 ),
-                io.Latent.Input("latent_image", tooltip="The picture, from VAE Encode."),
+                io.Latent.Input("latent_image", tooltip="The image, from VAE Encode."),
                 *schedule_inputs(50),
                 io.Int.Input(
                     "iterations",
                     default=2,
                     min=1,
                     max=100,
-                    tooltip="Model evaluations a step: 1 is plain DDIM inversion, as in "
-                    "Pix2Pix-Zero; more solve each step more exactly (AIDI used up to 11).",
+                    tooltip="Model evaluations per step: 1 is plain DDIM inversion; more "
+                    "reproduce the image more exactly, and each costs one evaluation per "
+                    "step.",
                 ),
                 io.Float.Input(
                     "white_noise",
@@ -57,37 +58,40 @@ class Invert(io.ComfyNode):
                     min=0.0,
                     max=1000.0,
                     step=1.0,
-                    tooltip="Regularises the predicted noise, which edits better and comes back "
-                    "worse. 0 is off; Pix2Pix-Zero 20.",
+                    tooltip="Makes the noise more like random noise: higher edits more "
+                    "freely and reproduces the image less exactly. 0 is off.",
                 ),
                 io.Boolean.Input(
                     "measure",
                     default=True,
-                    tooltip="Paint the picture again and report how near it comes, at one "
-                    "evaluation a step. The papers report such figures too.",
+                    tooltip="Sample the image again and report how exactly it is reproduced. "
+                    "Costs one evaluation per step.",
                 ),
                 io.Conditioning.Input(
                     "negative", optional=True, tooltip="Needed only where cfg is not 1."
                 ),
                 io.Vae.Input(
-                    "vae", optional=True, tooltip="To measure on the picture, not on the latent."
+                    "vae", optional=True, tooltip="Measures on the image in place of the latent."
                 ),
             ],
             outputs=[
                 io.Latent.Output(
-                    tooltip="The inverted latent, for KSampler (Advanced) with add_noise disabled, "
-                    "sampler euler and the same steps and scheduler. Not with flow models: they "
-                    "need the noise."
+                    tooltip="The inverted latent, for KSampler (Advanced) with add_noise "
+                    "disabled, sampler euler and the same steps and scheduler. Flow models "
+                    "need the noise output instead."
                 ),
                 Path.Output(
                     display_name="path",
-                    tooltip="Every state on the way, for Record Reference (direct inversion).",
+                    tooltip="All states between image and noise, for Record Reference "
+                    "(direct inversion).",
                 ),
                 io.Noise.Output(
-                    tooltip="The same for SamplerCustomAdvanced, with the latent that was "
-                    "inverted; for every family of models."
+                    tooltip="The inverted noise, for SamplerCustomAdvanced together with the "
+                    "latent that was inverted; for every family of models."
                 ),
-                io.String.Output(display_name="report", tooltip="How near the round trip comes."),
+                io.String.Output(
+                    display_name="report", tooltip="How exactly the image is reproduced, in dB."
+                ),
             ],
         )
 
@@ -107,7 +111,7 @@ class Invert(io.ComfyNode):
         negative: Any = None,
         vae: Any = None,
     ) -> io.NodeOutput:
-        """Invert the picture."""
+        """Invert the image."""
         plan = invert.plan(model, positive, negative, cfg, steps, scheduler, denoise)
         settle = WhiteNoise(white_noise) if white_noise else None
         path = invert.inverted(plan, latent_image["samples"], iterations, settle)

@@ -1,4 +1,4 @@
-"""Nodes that remember what the model sees in a source picture."""
+"""Records what the model does inside for a source image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEGABYTE = 2**20
 
 
 class RecordReference(io.ComfyNode):
-    """What the model shows inside on the way to the source picture."""
+    """Records what the model does inside for a source image."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -25,47 +25,47 @@ class RecordReference(io.ComfyNode):
             "EGRecordReference",
             display_name="Record Reference",
             category="guidance/editing",
-            description="Records attention maps and features of a source picture while it is "
-            "painted, or along the path of an inverted one, for energies that keep or change "
-            "them. Recorded once, used as often as you like.",
+            description="Records attention maps and features of a source image, for energies "
+            "that keep or change them. It is recorded while it is sampled, or along the path "
+            "of an inverted image; one recording serves any number of edits.",
             search_aliases=("self-guidance", "source picture", "attention maps", "pix2pix-zero"),
             inputs=[
                 io.Model.Input("model", tooltip="The diffusion model, without edits."),
-                io.Conditioning.Input("positive", tooltip="The prompt of the source picture."),
+                io.Conditioning.Input("positive", tooltip="The prompt of the source image."),
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Seed of the source's noise; the edit should take the same "
-                    "(Self-Guidance). Not used with a path.",
+                    tooltip="Seed of the noise of the source image; use the same in the "
+                    "edit. Not used with a path.",
                 ),
                 *schedule_inputs(20),
                 io.Combo.Input(
                     "sampler_name",
                     options=samplers.SAMPLERS,
                     default="euler",
-                    tooltip="Sampler of the source; the edit should take the same. The papers' "
-                    "DDIM is euler. Not used with a path.",
+                    tooltip="Sampler of the source image; use the same in the edit. euler is "
+                    "DDIM. Not used with a path.",
                 ),
                 io.Boolean.Input(
                     "maps",
                     default=True,
-                    tooltip="Record attention maps: for position, size, shape and Pix2Pix-Zero's "
-                    "attention keeping.",
+                    tooltip="Records attention maps: for the energies Position, Size, Shape, "
+                    "Appearance and Keep Attention, and for Show Attention.",
                 ),
                 io.Boolean.Input(
                     "features",
                     default=True,
-                    tooltip="Record features: for appearance in Self-Guidance.",
+                    tooltip="Records features: for the energies Appearance and Keep Features.",
                 ),
                 io.String.Input(
                     "layers",
                     default="default",
-                    tooltip="Which layers to record, as the energies say it: default, all, or "
-                    "names with commas between, of attention and of features together. "
-                    "Pix2Pix-Zero took all, Self-Guidance a few of the decoder's.",
+                    tooltip="Layers to record: default, all, or names separated by commas, "
+                    "of attention and features together. The energies can read these layers "
+                    "only; all takes the most memory.",
                 ),
                 io.Conditioning.Input(
                     "negative", optional=True, tooltip="Needed only where cfg is not 1."
@@ -73,26 +73,28 @@ class RecordReference(io.ComfyNode):
                 io.Latent.Input(
                     "latent_image",
                     optional=True,
-                    tooltip="The latent to paint the source from. Not used with a path.",
+                    tooltip="The latent that the source image is sampled from. Not used with "
+                    "a path.",
                 ),
                 Path.Input(
                     "path",
                     optional=True,
-                    tooltip="From Invert: the source keeps to its own path, whatever the model "
-                    "would paint (Direct Inversion). Steps, scheduler and denoise are the path's.",
+                    tooltip="From Invert: records along the image's own path, so that the "
+                    "source is exactly that image. Steps, scheduler and denoise are those of "
+                    "the path.",
                 ),
                 Tokens.Input(
                     "tokens",
                     optional=True,
-                    tooltip="Record the maps of these words alone, to save memory; else of every "
-                    "place in the prompt, as Pix2Pix-Zero did.",
+                    tooltip="Records the maps of these words only, which saves memory; "
+                    "without them, of the whole prompt.",
                 ),
             ],
             outputs=[
                 Reference.Output(
                     display_name="reference", tooltip="For energies and Show Attention."
                 ),
-                io.Latent.Output(tooltip="The source picture."),
+                io.Latent.Output(tooltip="The source image."),
             ],
         )
 
@@ -127,8 +129,8 @@ class RecordReference(io.ComfyNode):
             latent = samplers.sample(watched, seed, *plan, latent_image, denoise)
         else:
             raise ValueError(
-                "the source needs a latent_image to be painted from, or a path from Invert: "
-                "connect one of them"
+                "a latent_image to be sampled from, or a path from Invert, must be "
+                "connected, got neither: connect one of them"
             )
         reference = reference_of(latent["samples"])
         note(

@@ -1,4 +1,4 @@
-"""Words of a prompt, for energies of attention."""
+"""Selects words of the prompt for energies of attention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..inputs.sockets import schema
 
 
 class Tokens(io.ComfyNode):
-    """Words of a prompt, for energies of attention."""
+    """Selects words of the prompt for energies of attention."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,23 +23,23 @@ class Tokens(io.ComfyNode):
             "EGTokens",
             display_name="Prompt Words",
             category="guidance/editing",
-            description="Finds words in a prompt with the text encoder's own tokenizer, for "
-            "energies that look at the attention to them.",
+            description="Selects words of the prompt, so that energies can move, keep or "
+            "change what they stand for. Finds them with the tokenizer of the text encoder.",
             search_aliases=("tokens", "attention words", "token index"),
             inputs=[
-                io.Clip.Input("clip", tooltip="The text encoder that the prompt is encoded with."),
+                io.Clip.Input("clip", tooltip="The text encoder that encodes the prompt."),
                 io.String.Input(
                     "prompt",
                     multiline=True,
-                    tooltip="The very text of the positive prompt, weights and brackets included. "
-                    "Best fed from one text node into both.",
+                    tooltip="Exactly the text of the positive prompt, weights and brackets "
+                    "included. Best connect one text node to both.",
                 ),
                 io.String.Input(
                     "words",
                     multiline=True,
-                    tooltip="Words or phrases of the prompt, one a line or parted by commas. A "
-                    "word that occurs more than once means every place; circle#2 is the second "
-                    "alone. Self-Guidance and Attend-and-Excite choose the nouns.",
+                    tooltip="Words or phrases of the prompt, one per line or "
+                    "comma-separated. A word that occurs several times means all its places; "
+                    "circle#2 is the second alone.",
                 ),
             ],
             outputs=[

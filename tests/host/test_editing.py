@@ -224,7 +224,7 @@ def test_a_source_with_a_path_is_watched_at_the_very_states_of_it(eps):
 
 
 def test_a_source_of_nothing_is_refused(eps):
-    with pytest.raises(ValueError, match="latent_image to be painted from, or a path"):
+    with pytest.raises(ValueError, match="latent_image to be sampled from, or a path"):
         recorded(eps)
     with pytest.raises(ValueError, match="maps, features or both"):
         recorded(eps, latent_image=tiny.latent(), maps=False, features=False)
@@ -243,7 +243,7 @@ def test_a_real_picture_comes_back_within_35_decibels():
         plan = (50, 1.0, "normal", 1.0, 1, 0.0, True)
         _, path, _, report = Invert.execute(model, empty, latent, *plan, vae=vae).args
     assert path.states.shape[0] == 51
-    assert float(report.split("worst picture ")[1]) > 35
+    assert float(report.split("worst image ")[1]) > 35
 
 
 @needs_shapes
@@ -277,5 +277,5 @@ def test_attention_is_drawn_a_sheet_a_picture(eps):
     assert over.shape == bare.shape
     assert not torch.equal(over, bare)
     pictures = torch.zeros(3, 16, 16, 3)
-    with pytest.raises(ValueError, match="of 2 pictures, image has 3"):
+    with pytest.raises(ValueError, match="the 2 images of the reference, got 3"):
         ShowAttention.execute(reference, WORDS, 2, pictures)
