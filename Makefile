@@ -5,7 +5,8 @@ ARGS ?=
 TASK ?= colour label
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-quality bench-guides bench-editing tune lint format environment clean
+.PHONY: help demo test bench bench-quality bench-guides bench-editing tune lint format
+.PHONY: locales contract environment clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -39,6 +40,12 @@ lint: environment ## ruff and mypy
 format: environment ## let ruff put every file into its format
 	$(VENV) -m ruff check --fix .
 	$(VENV) -m ruff format .
+
+locales: environment ## what the nodes say into locales/en and the help pages' tables
+	$(VENV) -m tools.locales
+
+contract: environment ## at a release: promise that new nodes stay as they are
+	$(VENV) -m tools.contract
 
 environment: ## make .venv and bring it up to date
 	@$(PYTHON) tools/environment.py > /dev/null

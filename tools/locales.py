@@ -1,33 +1,35 @@
-"""Write locales/en/nodeDefs.json from a running ComfyUI, so that it never differs from the nodes.
+"""Write what the nodes' schemas say into locales/en/nodeDefs.json and the help pages of web/docs/.
 
-    python -m tools.locales http://127.0.0.1:8188
+    python -m tools.locales
 
-Other languages are written by hand in the same shape; tests/host compares them with the nodes.
+Other languages are written by hand in the same shape; `missing` and `unknown` compare them.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import urllib.request
-from pathlib import Path
 from typing import Any
 
-PREFIX = "EG"
-ENGLISH = Path(__file__).resolve().parents[1] / "locales" / "en" / "nodeDefs.json"
+from tools import help_pages, hosts, object_info
+
+FOLDER = hosts.CHECKOUT / "locales"
+NODES = "nodeDefs.json"
 
 
-def definitions(object_info: dict[str, Any]) -> dict[str, Any]:
+def of(language: str, file: str = NODES) -> dict[str, Any]:
+    """What a language says."""
+    texts: dict[str, Any] = json.loads((FOLDER / language / file).read_text(encoding="utf-8"))
+    return texts
+
+
+def definitions(nodes: dict[str, Any]) -> dict[str, Any]:
     """The pack's nodes of a host's /object_info in the shape of nodeDefs.json."""
-    return {
-        name: _definition(node)
-        for name, node in sorted(object_info.items())
-        if name.startswith(PREFIX)
-    }
+    return {name: _definition(node) for name, node in sorted(nodes.items())}
 
 
 def _definition(node: dict[str, Any]) -> dict[str, Any]:
-    inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
+    inputs = help_pages.inputs(node)
     outputs = zip(node["output_name"], node["output_tooltips"], strict=True)
     return {
         "display_name": node["display_name"],
@@ -42,13 +44,35 @@ def _definition(node: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(address: str) -> None:
-    """Fetch, and write the file."""
-    with urllib.request.urlopen(f"{address}/object_info", timeout=60) as response:
-        english = definitions(json.load(response))
-    ENGLISH.write_text(json.dumps(english, indent=2) + "\n", encoding="utf-8")
-    print(f"{ENGLISH}: {len(english)} nodes")
+def missing(texts: dict[str, Any], whole: dict[str, Any]) -> list[str]:
+    """Dotted names of the texts that a language lacks, beside a whole one of the same shape."""
+    found = []
+    for key, value in whole.items():
+        if not isinstance(value, dict):
+            found += [] if texts.get(key, "").strip() else [key]
+        elif key not in texts:
+            found.append(key)
+        else:
+            found += [f"{key}.{name}" for name in missing(texts[key], value)]
+    return found
+
+
+def main() -> int:
+    """Write English, and say what the others lack."""
+    found = hosts.find()
+    if not found:
+        print("no ComfyUI found: set COMFYUI_PATH to the folder with its main.py", file=sys.stderr)
+        return 1
+    nodes = object_info.of(found[0])
+    english = definitions(nodes)
+    text = json.dumps(english, indent=2) + "\n"
+    (FOLDER / "en" / NODES).write_text(text, encoding="utf-8")
+    written = help_pages.write(nodes)
+    print(f"English: {len(english)} nodes; help pages written: {', '.join(written) or 'none'}")
+    for language in sorted({folder.name for folder in FOLDER.iterdir()} - {"en"}):
+        print(f"{language} lacks: {', '.join(missing(of(language), english)) or 'nothing'}")
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(main())

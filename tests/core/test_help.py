@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tools import help_pages
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = CHECKOUT / "web" / "docs"
 PAGES = sorted(FOLDER.glob("*.md"))
@@ -33,3 +35,56 @@ def test_pictures_are_used_and_those_of_examples_are_their_thumbnails() -> None:
     for name in files:
         example = CHECKOUT / "example_workflows" / name
         assert not example.exists() or example.read_bytes() == (FOLDER / name).read_bytes(), name
+
+
+NODE = {
+    "display_name": "Energy: Toy",
+    "description": "Moves the toy.",
+    "python_module": "energy_guidance.nodes.energies.style",
+    "input": {
+        "required": {
+            "network": ["GUIDE_NETWORK", {"tooltip": "Which one."}],
+            "share": ["FLOAT", {"default": 0.5, "min": 0.0, "max": 1.0, "tooltip": "a | b."}],
+            "seed": ["INT", {"default": 0, "min": 0, "max": 2**64 - 1, "tooltip": "Its seed."}],
+            "loss": ["COMBO", {"default": "l2", "options": ["l2"], "tooltip": "Which."}],
+            "grey": ["BOOLEAN", {"default": False, "tooltip": "Whether."}],
+        },
+        "optional": {"mask": ["MASK", {"tooltip": "Where."}]},
+    },
+    "output_name": ["energy"],
+    "output_tooltips": ["For a rule."],
+}
+INPUTS = """\
+| name | default | what it does |
+|---|---|---|
+| network | required | Which one. |
+| share | 0.5 (0 to 1) | a \\| b. |
+| seed | 0 | Its seed. |
+| loss | `l2` | Which. |
+| grey | off | Whether. |
+| mask | optional | Where. |
+"""
+OUTPUTS = "| name | what it is |\n|---|---|\n| energy | For a rule. |\n"
+
+
+def test_tables_are_replaced_and_prose_is_kept() -> None:
+    page = (
+        "# Toy\n\n## Inputs\n\n{}\nProse.\n\n| a | b |\n|---|---|\n\n## Outputs\n\n{}\n## Source\n"
+    )
+    old = page.format("| name |\n|---|\n| gone |\n", "| name |\n|---|\n")
+    assert help_pages.with_tables(old, NODE) == page.format(INPUTS, OUTPUTS)
+    assert help_pages.with_tables(page.format("", ""), NODE) == page.format(INPUTS, OUTPUTS)
+    with pytest.raises(ValueError, match="## Inputs"):
+        help_pages.with_tables("# Toy\n", NODE)
+
+
+def test_a_node_without_a_page_gets_one_with_the_references_of_its_energy() -> None:
+    page = help_pages.stub(NODE)
+    assert page.startswith("# Energy: Toy\n\nMoves the toy.\n")
+    assert f"\n## Inputs\n\n{INPUTS}\n## Recipe\n" in page
+    assert "\n## Source\n\n" in page
+    assert "arXiv:" in page.partition("## Source")[2]
+    assert help_pages.with_tables(page, NODE) == page
+    assert NO_PICTURE in page
+    plain = {**NODE, "python_module": "energy_guidance.nodes.loaders.toy"}
+    assert help_pages.NO_SOURCE in help_pages.stub(plain)
