@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from guidance_core.noise import mixed_seed
 from guidance_core.procedures.inversion import (
     Path,
     WhiteNoise,
@@ -76,6 +77,40 @@ def test_one_step_of_a_gaussian_is_the_solution_of_its_equation(alpha):
     assert_close(path.states[1], x)
 
 
+@pytest.mark.parametrize(
+    ("alpha", "levels"), [(ve, (3.0, 0.4)), (flow, (0.9, 0.4)), (flow, (0.7, 0.0))]
+)
+def test_the_way_up_begins_with_the_clean_part_at_the_next_level(alpha, levels):
+    """What x_low = alpha_low x0 + noise says of x_high, its mean, is alpha_high x0 for no noise."""
+    asked = []
+
+    def denoise(x, sigma):
+        asked.append((x, sigma))
+        return Estimate(0.5 * x, sigma)
+
+    sigmas = torch.tensor([levels[0], levels[1]], dtype=DOUBLE)
+    high, low = alpha(sigmas)
+    x0 = latent()
+    invert(denoise, low * x0, sigmas, alpha)
+    assert_close(asked[0][0], high * x0)
+    assert_close(asked[0][1], sigmas[:1].expand(2))
+
+
+@pytest.mark.parametrize("alpha", [ve, flow])
+def test_each_further_step_begins_along_the_direction_of_the_one_before(alpha):
+    asked = []
+
+    def denoise(x, sigma):
+        asked.append(x)
+        return Estimate(0.5 * x + 1, sigma)
+
+    sigmas = torch.tensor([0.8, 0.5, 0.2], dtype=DOUBLE)
+    path = invert(denoise, latent(), sigmas, alpha)
+    direction = (path.states[1] - path.states[2]) / 0.3
+    assert_close(direction, (asked[0] - (0.5 * asked[0] + 1)) / 0.5)
+    assert_close(asked[1], path.states[1] + 0.3 * direction)
+
+
 @pytest.mark.parametrize("alpha", [ve, flow])
 def test_inversion_of_a_sample_alone_is_that_of_its_batch(alpha):
     model, sigmas, x = Model(), sigmas_of(alpha, 3), latent(3)
@@ -136,6 +171,45 @@ def test_self_correlation_of_a_constant_is_its_fourth_power():
     constant = torch.full((1, 3, 16, 16), 2.0, dtype=DOUBLE)
     total = self_correlation(constant, torch.Generator().manual_seed(0))
     assert_close(total[0], torch.tensor(2.0**4 * 2 * 2 * 3, dtype=DOUBLE))
+
+
+def test_a_descent_is_the_papers_at_its_size_and_the_same_at_every_other():
+    """Weight 20 for 4 x 64 x 64: moments of n values have slopes in 1 / n, correlations in pixels.
+
+    Far from white the first descent of the moments is known: mean and variance in closed form.
+    """
+    for channels, side in ((4, 64), (2, 16)):
+        flat = torch.full((1, channels, side, side), 0.5, dtype=DOUBLE)
+        flat[..., ::2] = -0.3  # mean 0.1, variance 0.16
+        settled = WhiteNoise(weight=20.0, steps=1, rolls=1)
+        rate = 20 * flat.numel() / (4 * 64 * 64)
+        correlated = flat.clone().requires_grad_()
+        generator = torch.Generator().manual_seed(mixed_seed(0, 3))
+        (slope,) = torch.autograd.grad(self_correlation(correlated, generator).sum(), correlated)
+        near = flat - 20 * side * side / (64 * 64) * slope
+        mean, var, count = near.mean(), near.var(correction=0), near.numel()
+        push = 2 * mean + 2 * (near - mean) * (1 - 1 / (var + 1e-7))
+        assert_close(settled(flat, 3), near - rate * push / count)
+
+
+def test_shifts_of_a_correlation_are_the_same_for_every_sample_and_follow_seed_and_step():
+    noise = seeded(2, 4, 16, 16)
+    white = WhiteNoise(steps=1)
+    assert_close(white(noise, 2)[1:], white(noise[1:], 2))
+    assert not torch.equal(white(noise, 2), white(noise, 3))
+    assert not torch.equal(white(noise, 2), WhiteNoise(steps=1, seed=1)(noise, 2))
+
+
+def test_correlations_are_taken_on_halved_images_down_to_eight_cells():
+    """A pattern that the mean of 2 x 2 cells erases correlates at the first size only."""
+    checks = torch.ones(1, 1, 32, 32, dtype=DOUBLE)
+    checks[..., ::2] = -1
+    fine = self_correlation(checks, torch.Generator())
+    assert_close(fine[0], torch.tensor(2.0, dtype=DOUBLE))  # (+-1)^2 across, 1 down
+    blocks = checks.repeat_interleave(2, -1)[..., :32]
+    # Across, a stripe two cells wide correlates by 0 or +-1 as its shift is odd or even.
+    whole = float(self_correlation(blocks, torch.Generator().manual_seed(1)))
+    assert whole in (3.0, 4.0)
 
 
 def test_psnr_of_a_constant_error():

@@ -189,3 +189,50 @@ def test_forward_on_a_flow_shifts_the_velocity():
     (grad,) = torch.autograd.grad(vp.energy(denoise(tracked, level).x0), tracked)
     velocity = vp.eps(x) + ETA * 0.6 / (1 - 0.6) * grad
     assert_close(process.velocity_from_x0(moved, x, level, flow(level)), velocity)
+
+
+def posterior_of_ddpm(sigma: float, following: float, alpha) -> torch.Tensor:
+    """Noise of DDPM's step, Ho et al. 2020, eq. (7): beta~ of z = x / r, in units of x."""
+    signal, wide = [], []
+    for level in torch.tensor([[sigma], [following]], dtype=DOUBLE):
+        square = alpha(level).square() + level.square()
+        signal.append(alpha(level).square() / square)
+        wide.append(square.sqrt())
+    beta = 1 - signal[0] / signal[1]
+    return wide[1] * ((1 - signal[1]) / (1 - signal[0]) * beta).sqrt()
+
+
+@pytest.mark.parametrize(
+    ("alpha", "sigma", "following"),
+    [
+        *[(ve, *pair) for pair in ((14.6, 9.0), (3.0, 0.8), (0.5, 0.4), (2.0, 0.0))],
+        *[(flow, *pair) for pair in ((0.95, 0.9), (0.8, 0.4), (0.3, 0.1), (0.5, 0.0))],
+    ],
+)
+def test_noise_of_an_ancestral_step_is_that_of_ddpm(alpha, sigma, following):
+    levels = torch.tensor([[sigma], [following]], dtype=DOUBLE)
+    expected = posterior_of_ddpm(sigma, following, alpha)
+    assert_close(process.ancestral_noise(*levels, alpha), expected)
+
+
+def test_an_ancestral_step_from_pure_noise_of_a_flow_draws_all_noise_anew():
+    """No signal is left of x0 in x: what the step knows of the noise there, it forgets."""
+    top, following = torch.tensor([1.0, 1.0]).double(), torch.tensor([0.9, 0.2]).double()
+    assert_close(process.ancestral_noise(top, following, flow), following)
+
+
+@pytest.mark.parametrize("alpha", [ve, flow])
+def test_a_step_that_rises_adds_no_ancestral_noise(alpha):
+    low, high = torch.tensor([0.3]).double(), torch.tensor([0.6]).double()
+    assert process.ancestral_noise(low, high, alpha) == 0
+
+
+@pytest.mark.parametrize("alpha", [ve, flow])
+def test_the_noise_that_an_ancestral_step_keeps_is_correlated_as_noising_up_correlates(alpha):
+    """cov(x, x_next | x0) = a sigma_next^2 where x = a x_next + noise, by `renoise`."""
+    sigma, following = torch.tensor([0.8]).double(), torch.tensor([0.5]).double()
+    added = process.ancestral_noise(sigma, following, alpha)
+    kept = (following.square() - added.square()).sqrt()
+    one, none = torch.ones(1, 1).double(), torch.zeros(1, 1).double()
+    factor = renoise(one, following, sigma, alpha, none)[0]
+    assert_close(kept * sigma, factor * following.square())
