@@ -14,7 +14,7 @@ help: ## list these commands
 demo: environment ## guided pictures in out/demo/ (ARGS="--samples 16 --host diffusers")
 	$(VENV) -m tools.demo $(ARGS)
 
-test: environment ## every test: the core alone, then against each ComfyUI found (ARGS="-k colour")
+test: environment ## every test: core, web/ in node, each ComfyUI found, a browser (ARGS="-k colour")
 	$(VENV) -m tools.run_tests $(ARGS)
 
 bench: environment ## time and memory of guided steps, in out/bench/ (ARGS="--case shapes")
@@ -32,10 +32,11 @@ bench-editing: environment ## moved, resized and swapped objects, judged from pi
 tune: environment ## settings of the unified rule for a task (TASK="colour label" ARGS="--workers 2")
 	$(VENV) -m bench.quality.tune --task "$(TASK)" $(ARGS)
 
-lint: environment ## ruff and mypy
+lint: environment ## ruff, mypy and TypeScript's compiler on web/
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 	$(VENV) -m tools.typecheck
+	$(VENV) -m tools.javascript
 
 format: environment ## let ruff put every file into its format
 	$(VENV) -m ruff check --fix .
@@ -51,4 +52,4 @@ environment: ## make .venv and bring it up to date
 	@$(PYTHON) tools/environment.py > /dev/null
 
 clean: ## remove the environments and what the commands wrote
-	rm -rf .venv .venv-host-* out/demo out/bench
+	rm -rf .venv .venv-host-* node_modules out/demo out/bench

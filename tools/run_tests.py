@@ -1,22 +1,25 @@
-"""Run every test: the core alone, then against each ComfyUI found, then in a browser on the first.
+"""Run every test: the core alone, web/ in node, each ComfyUI found, and a browser on the first.
 
     .venv/bin/python -m tools.run_tests [arguments for pytest]
 
-Ends with pytest's closing line of every run. Without a ComfyUI the host tests are skipped with one
-line; where CI is set, that is a failure.
+Ends with the closing line of every run. Without a ComfyUI the host tests are skipped with one line,
+and without node those of web/; where CI is set, that is a failure.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools import environment, hosts
+from tools import environment, hosts, javascript
 
 ADVICE = "no ComfyUI found (set COMFYUI_PATH to the folder with its main.py)"
+# A count at the end of node's report.
+COUNT = re.compile(r"\S (pass|fail) (\d+)$")
 # pytest's own code for "nothing was collected", for example under -k.
 NO_TESTS = 5
 
@@ -26,6 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     ci = bool(os.environ.get("CI"))
     code, line = _pytest(environment.own(), "core", arguments, {})
     codes, closing = [code], [f"core: {line}"]
+    node_code, line = _node(ci)
+    closing.append(f"js: {line}")
     for host in _hosts(ci):
         variables = {"COMFYUI_PATH": str(host.path)}
         code, line = _pytest(environment.of(host), "host", arguments, variables)
@@ -40,7 +45,8 @@ def main(arguments: Sequence[str]) -> int:
         codes.append(int(ci))
         closing.append(f"host: {'failed' if ci else 'skipped'}, {ADVICE}")
     print("\n" + "\n".join(closing))
-    return int(any(code not in (0, NO_TESTS) for code in codes) or set(codes) == {NO_TESTS})
+    failed = node_code or any(code not in (0, NO_TESTS) for code in codes)
+    return int(bool(failed) or set(codes) == {NO_TESTS})
 
 
 def _hosts(ci: bool) -> list[hosts.Host]:
@@ -52,21 +58,40 @@ def _hosts(ci: bool) -> list[hosts.Host]:
 def _pytest(
     python: Path, folder: str, arguments: Sequence[str], variables: Mapping[str, str]
 ) -> tuple[int, str]:
-    """Run pytest, show what it prints as it prints it, and keep its closing line."""
+    """Run pytest, and keep its closing line."""
     print(f"\n== tests/{folder} {' '.join(variables.values())}", flush=True)
+    code, lines = _shown([str(python), "-m", "pytest", f"tests/{folder}", *arguments], variables)
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return code, last.strip("= ")
+
+
+def _node(ci: bool) -> tuple[int, str]:
+    """Run the tests of web/ in node, all of them whatever pytest is asked for, and count them."""
+    command = javascript.test_command()
+    if command is None:
+        return int(ci), f"{'failed' if ci else 'skipped'}, {javascript.MISSING}"
+    print("\n== tests/js", flush=True)
+    code, lines = _shown(command, {"PYTHON": str(environment.own())})
+    counts = dict(found.groups() for line in lines if (found := COUNT.match(line)))
+    passed, failed = int(counts.get("pass", 0)), int(counts.get("fail", 0))
+    return code or int(not passed), f"{passed} passed, {failed} failed"
+
+
+def _shown(command: Sequence[str], variables: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Run a command, show what it prints as it prints it, and return its status and its lines."""
     process = subprocess.Popen(
-        [str(python), "-m", "pytest", f"tests/{folder}", *arguments],
+        command,
         cwd=hosts.CHECKOUT,
         env={**os.environ, **variables},
         stdout=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
     )
-    last = ""
+    lines = []
     for line in process.stdout or ():
         print(line, end="", flush=True)
-        last = line.strip() or last
-    return process.wait(), last.strip("= ")
+        lines.append(line)
+    return process.wait(), lines
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 import { mapsOf, viewOf } from "./attention_data.js";
 import { chip, paint, readings, slider, wordColor } from "./attention_view.js";
 import { arrowKeys, html } from "./dom.js";
-import { addPanel, api, app, everyNode, ownerOf, refit, t, workflowKey } from "./host.js";
+import { addPanel, api, app, everyNode, fileAddress, ownerOf, refit, t, workflowKey } from "./host.js";
 
+/** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./attention_data.js").File} File */
 /** @typedef {import("./attention_data.js").Maps} Maps */
 /** @typedef {import("./attention_data.js").View} View */
@@ -20,7 +21,7 @@ const outputs = new Map();
 const viewers = new WeakMap();
 
 class Viewer {
-  /** @param {any} node */
+  /** @param {ComfyNode} node */
   constructor(node) {
     this.node = node;
     this.height = 18;
@@ -145,9 +146,8 @@ class Viewer {
  */
 async function fetched(file) {
   if (!file) return undefined;
-  const { filename, subfolder, type } = file;
   const image = new Image();
-  image.src = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+  image.src = fileAddress(file);
   return image.decode().then(
     () => image,
     () => undefined,
@@ -158,7 +158,7 @@ function refresh() {
   for (const [id, node] of everyNode()) viewers.get(node)?.show(outputs.get(`${workflowKey()}\n${id}`));
 }
 
-/** @param {CustomEvent<{node: string, prompt_id: string, output?: any}>} event */
+/** @param {CustomEvent<import("../../scripts/api.js").Events["executed"]>} event */
 function executed({ detail }) {
   const maps = mapsOf(detail.output);
   if (!maps) return;
@@ -169,7 +169,7 @@ function executed({ detail }) {
 app.registerExtension({
   name: "EnergyGuidance.Attention",
   setup: () => api.addEventListener("executed", executed),
-  nodeCreated(/** @type {any} */ node) {
+  nodeCreated(node) {
     if (node.comfyClass === NODE) viewers.set(node, new Viewer(node));
   },
   afterConfigureGraph: refresh,

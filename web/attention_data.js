@@ -2,7 +2,7 @@
 /**
  * Attention maps of a run, laid side by side in one picture. No host, no drawing.
  *
- * @typedef {{filename: string, subfolder: string, type: string}} File
+ * @typedef {import("../../scripts/api.js").OutputFile} File
  * @typedef {object} Maps what Show Attention puts out
  * @property {string[]} words
  * @property {number[]} sigmas noise levels, highest first

@@ -1,13 +1,12 @@
 // @ts-check
 /** Draws attention maps over a picture, and what chooses among them. */
 import { placeOf, tinted } from "./attention_data.js";
-import { html, short } from "./dom.js";
-import { colorOf } from "./monitor_view.js";
+import { colorOf, html, short } from "./dom.js";
 import { colorIndex } from "./words_data.js";
 
 /** @typedef {import("./attention_data.js").Maps} Maps */
 /** @typedef {import("./attention_data.js").View} View */
-/** @typedef {(key: string, english: string, values?: Record<string, any>) => string} Translate */
+/** @typedef {import("./host.js").Translate} Translate */
 
 /** How dark a picture becomes where nothing is looked at. */
 const VEIL = 0.6;

@@ -52,6 +52,48 @@ export function arrowKeys(group) {
 }
 
 /**
+ * What a stage does with the pointer and the keys.
+ * @typedef {object} Drag
+ * @property {(event: PointerEvent) => void} down
+ * @property {(event: PointerEvent) => void} move
+ * @property {() => void} up also where the drag was broken off
+ * @property {(event: KeyboardEvent) => void} key
+ */
+
+/** Let handles on a stage be dragged, and moved with the keys. @param {HTMLElement} stage @param {Drag} drag */
+export function listenForDrags(stage, { down, move, up, key }) {
+  stage.addEventListener("pointerdown", down);
+  stage.addEventListener("pointermove", move);
+  stage.addEventListener("pointerup", up);
+  // Also where the frontend hides the node under the pointer.
+  stage.addEventListener("lostpointercapture", up);
+  // A press would take the focus from the handle that it has just given it to.
+  stage.addEventListener("mousedown", (event) => event.preventDefault());
+  stage.addEventListener("keydown", key);
+}
+
+/**
+ * The step of an arrow key, to the right and down; with Shift ten times as far.
+ * @param {KeyboardEvent} event
+ * @param {number} size
+ * @returns {[number, number] | undefined} undefined for any other key
+ */
+export function arrowStep({ key, shiftKey }, size) {
+  const far = shiftKey ? 10 * size : size;
+  /** @type {Record<string, [number, number]>} */
+  const steps = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] };
+  return steps[key];
+}
+
+/** Give the focus to what a selector finds in an element. @param {HTMLElement} stage @param {string} selector */
+export function focusHandle(stage, selector) {
+  /** @type {SVGElement | null} */ (stage.querySelector(selector))?.focus({ preventScroll: true });
+}
+
+/** The colour of a curve or word by its number; below 0 that of the text. @param {number} number */
+export const colorOf = (number) => (number < 0 ? "var(--eg-text)" : `var(--eg-series-${number % 8})`);
+
+/**
  * A number in few characters.
  * @param {number} value
  */

@@ -3,29 +3,38 @@
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
+/** @typedef {import("../../scripts/app.js").ComfyNode} ComfyNode */
+/** @typedef {import("../../scripts/app.js").ComfyWidget} ComfyWidget */
+/** @typedef {import("../../scripts/api.js").OutputFile} OutputFile */
+/** @typedef {(key: string, english: string, values?: Record<string, string | number>) => string} Translate */
+
 export { api, app };
 
 /** Folder of this pack's own routes on the server. */
 const ROUTES = "/energy_guidance";
 
-document.head.append(
-  Object.assign(document.createElement("link"), {
-    rel: "stylesheet",
-    href: new URL("./style.css", import.meta.url).href,
-  }),
-);
+for (const name of ["style.css", "style_plots.css"]) {
+  const { href } = new URL(`./${name}`, import.meta.url);
+  document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
+}
 
 /** Pixels around a panel. */
 const MARGIN = 6;
 
-/** Translations by language. @type {Record<string, any>} */
+/**
+ * A message, or messages by the next part of their name.
+ * @typedef {string | {[name: string]: Messages}} Messages
+ * @typedef {Record<string, {energyGuidance?: Messages}>} Languages
+ */
+
+/** Translations by language. @type {Languages} */
 let languages = {};
 
 /** Fetch the translations once; without them everything is English. */
 export const translated = api
   .fetchApi("/i18n")
-  .then((/** @type {Response} */ response) => response.json())
-  .then((/** @type {any} */ all) => {
+  .then((response) => response.json())
+  .then((/** @type {Languages} */ all) => {
     languages = all;
   })
   .catch(() => {});
@@ -38,14 +47,15 @@ export const translated = api
  */
 export function t(key, english, values = {}) {
   const messages = languages[String(setting("Comfy.Locale", "en"))]?.energyGuidance;
-  const found = key.split(".").reduce((part, name) => part?.[name], messages);
+  const found = key.split(".").reduce((part, name) => (typeof part === "object" ? part[name] : undefined), messages);
   const text = typeof found === "string" ? found : english;
   return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
 /**
+ * The value of a setting.
  * @param {string} id
- * @param {any} fallback
+ * @param {unknown} fallback
  */
 export function setting(id, fallback) {
   return app.extensionManager?.setting?.get(id) ?? fallback;
@@ -67,9 +77,13 @@ export async function post(route, body) {
   return response.json();
 }
 
+/** Where to fetch a file that a node has put out or was given. @param {OutputFile} file */
+export const fileAddress = ({ filename, subfolder, type }) =>
+  api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+
 /**
  * Every node of the open workflow with the id that the server knows it by, subgraphs included.
- * @returns {Generator<[string, any]>}
+ * @returns {Generator<[string, ComfyNode]>}
  */
 export function* everyNode(graph = app.rootGraph ?? app.graph, prefix = "") {
   for (const node of graph?.nodes ?? []) {
@@ -85,12 +99,12 @@ export function workflowKey() {
 
 /** @type {Map<string, string>} */
 const owners = new Map();
-api.addEventListener("execution_start", (/** @type {CustomEvent<{prompt_id: string}>} */ { detail }) => owners.set(detail.prompt_id, workflowKey()));
+api.addEventListener("execution_start", ({ detail }) => owners.set(detail.prompt_id, workflowKey()));
 
 /** The workflow that was open when a prompt began. @param {string} prompt */
 export const ownerOf = (prompt) => owners.get(prompt) ?? workflowKey();
 
-/** Panels of all nodes. @type {Set<any>} */
+/** Panels of all nodes. @type {Set<ComfyWidget>} */
 const panels = new Set();
 /**
  * With more panels than this, those that cannot be used from afar hide there, as the frontend's
@@ -100,7 +114,7 @@ const MOST_AFAR = 20;
 
 /**
  * Put an element below the widgets of a node. It has no value of its own and is not saved.
- * @param {any} node
+ * @param {ComfyNode} node
  * @param {string} name
  * @param {HTMLElement} element
  * @param {() => number} height in pixels
@@ -133,11 +147,11 @@ export function addPanel(node, name, element, height, afar = false) {
  *
  * The height that a workflow saved is that of another day's panel: only where a text field takes
  * what is left over was it the user's wish, and is kept.
- * @param {any} node
+ * @param {ComfyNode} node
  */
 export function refit(node) {
   const least = node.computeSize();
-  const stretches = node.widgets.some((/** @type {any} */ widget) => widget.type === "customtext");
+  const stretches = node.widgets?.some((widget) => widget.type === "customtext");
   const height = stretches ? Math.max(node.size[1], least[1]) : least[1];
   node.setSize([Math.max(node.size[0], least[0]), height]);
   node.graph?.setDirtyCanvas?.(true, true);
@@ -145,16 +159,16 @@ export function refit(node) {
 
 /**
  * A widget of a node by name.
- * @param {any} node
+ * @param {ComfyNode} node
  * @param {string} name
  */
 export function widgetOf(node, name) {
-  return node.widgets?.find((/** @type {any} */ widget) => widget.name === name);
+  return node.widgets?.find((widget) => widget.name === name);
 }
 
 /**
  * Call `changed` after the user, a workflow or another script has set one of these widgets.
- * @param {any} node
+ * @param {ComfyNode} node
  * @param {string[]} names
  * @param {() => void} changed
  */
@@ -163,7 +177,7 @@ export function onWidgets(node, names, changed) {
     const widget = widgetOf(node, name);
     if (!widget) continue;
     const before = widget.callback;
-    widget.callback = function (/** @type {any[]} */ ...values) {
+    widget.callback = function (...values) {
       const result = before?.apply(this, values);
       changed();
       return result;
@@ -173,8 +187,8 @@ export function onWidgets(node, names, changed) {
 
 /**
  * Set widgets as the user would.
- * @param {any} node
- * @param {Record<string, any>} values
+ * @param {ComfyNode} node
+ * @param {Record<string, unknown>} values
  */
 export function setWidgets(node, values) {
   for (const [name, value] of Object.entries(values)) {

@@ -1,8 +1,7 @@
 // @ts-check
 /** Draws boxes, points and outlines over a picture. */
-import { filled, svg } from "./dom.js";
+import { colorOf, filled, svg } from "./dom.js";
 import { HANDLES, anchor, rect } from "./layout_data.js";
-import { colorOf } from "./monitor_view.js";
 
 /** @typedef {import("./layout_data.js").Item} Item */
 

@@ -2,10 +2,12 @@
 /** Live curves on the nodes that guide: what the energies, gradients and pushes do, step by step. */
 import { html } from "./dom.js";
 import { addPanel, api, app, everyNode, ownerOf, post, refit, setting, t, translated, workflowKey } from "./host.js";
-import { announce } from "./latest.js";
+import { announce } from "./latest_run.js";
 import { curves, extended } from "./monitor_data.js";
-import { HEIGHT, legend, notices, plot } from "./monitor_view.js";
+import { legend, notices } from "./monitor_notes_view.js";
+import { HEIGHT, plot } from "./monitor_view.js";
 
+/** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./monitor_data.js").Message} Message */
 /** @typedef {import("./monitor_data.js").Run} Run */
 
@@ -21,7 +23,7 @@ const runs = new Map();
 const panels = new WeakMap();
 
 class Panel {
-  /** @param {any} node */
+  /** @param {ComfyNode} node */
   constructor(node) {
     this.node = node;
     /** @type {Run | undefined} */
@@ -131,7 +133,7 @@ function received({ detail }) {
   for (const [id, node] of everyNode()) if (id === detail.node) panels.get(node)?.show(run);
 }
 
-/** @param {CustomEvent<{prompt_id: string, exception_message?: string}>} event */
+/** @param {CustomEvent<import("../../scripts/api.js").Events["execution_error"]>} event */
 function failed({ detail }) {
   for (const [key, run] of runs) {
     if (run.prompt !== detail.prompt_id || !run.rows.length) continue;
@@ -162,7 +164,7 @@ app.registerExtension({
       id: "EnergyGuidance.ToggleMonitor",
       label: "Energy Guidance: show or hide the live curves",
       icon: "pi pi-chart-line",
-      function: () => app.extensionManager.setting.set(SETTING, !setting(SETTING, true)),
+      function: () => app.extensionManager?.setting?.set(SETTING, !setting(SETTING, true)),
     },
   ],
   keybindings: [{ commandId: "EnergyGuidance.ToggleMonitor", combo: { key: "e", alt: true, shift: true } }],
@@ -176,8 +178,8 @@ app.registerExtension({
     await translated;
     refresh();
   },
-  nodeCreated(/** @type {any} */ node) {
-    if (!NODES.includes(node.comfyClass)) return;
+  nodeCreated(node) {
+    if (!NODES.includes(node.comfyClass ?? "")) return;
     panels.set(node, new Panel(node));
     tell();
   },

@@ -5,14 +5,20 @@
  * @typedef {[number, number]} Pair percent in [0, 1] and strength >= 0
  */
 
+/** A number as Python's float reads it: not 0x1, which JavaScript takes for one. */
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** @param {string} text @returns {number} NaN where it is none */
+const decimal = (text) => (DECIMAL.test(text.trim()) ? Number(text) : NaN);
+
 /**
- * @param {string} text position:strength pairs, parted by commas
+ * @param {string} text position:strength pairs, comma-separated
  * @returns {Pair[] | null} null where the text is no curve
  */
 export function parsed(text) {
   const parts = text.split(/[,\n]/).map((part) => part.trim()).filter(Boolean);
   const points = parts.map((part) => {
-    const numbers = part.split(":").map((number) => (number.trim() ? Number(number) : NaN));
+    const numbers = part.split(":").map(decimal);
     return numbers.length === 2 ? numbers : [NaN, NaN];
   });
   const good = points.every(([x, y], i) => x >= (points[i - 1]?.[0] ?? 0) && x <= 1 && y >= 0 && y < Infinity);

@@ -5,7 +5,7 @@ import { percentAt, sigmaAt } from "./schedule_data.js";
 
 /** @typedef {import("./schedule_data.js").Pair} Pair */
 /** @typedef {import("./monitor_data.js").Run} Run */
-/** @typedef {(key: string, english: string, values?: Record<string, any>) => string} Translate */
+/** @typedef {import("./host.js").Translate} Translate */
 
 export const HEIGHT = 132;
 const LEFT = 28;

@@ -30,7 +30,7 @@ app.registerExtension({
       defaultValue: "auto",
     },
   ],
-  nodeCreated(/** @type {any} */ node) {
+  nodeCreated(node) {
     // A saved workflow sets its own value after this.
     if (node.comfyClass === "EGApplyGuidance") setWidgets(node, { decoder: setting(DECODER, "auto") });
   },

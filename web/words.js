@@ -1,10 +1,10 @@
 // @ts-check
 /** The prompt's words as chips to choose from. The choice is the node's plain text `words`. */
-import { arrowKeys, html, short } from "./dom.js";
+import { arrowKeys, colorOf, html, short } from "./dom.js";
 import { addPanel, api, app, edited, everyNode, onWidgets, post, refit, setWidgets, t, widgetOf } from "./host.js";
-import { colorOf } from "./monitor_view.js";
 import { chosenBy, colorIndex, guessed, phraseAround, phrases, places, toggled } from "./words_data.js";
 
+/** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./words_data.js").Place} Place */
 /** @typedef {import("./words_data.js").Spelt} Spelt */
 
@@ -15,7 +15,7 @@ const PAUSE = 300;
 const pickers = new WeakMap();
 
 class Picker {
-  /** @param {any} node */
+  /** @param {ComfyNode} node */
   constructor(node) {
     this.node = node;
     /** @type {Place[]} */
@@ -36,7 +36,7 @@ class Picker {
 
   /** The prompt as typed here; null where it comes over a link. */
   get prompt() {
-    const input = this.node.inputs?.find((/** @type {any} */ one) => one.name === "prompt");
+    const input = this.node.inputs?.find((one) => one.name === "prompt");
     return input && input.link != null ? null : String(widgetOf(this.node, "prompt")?.value ?? "");
   }
 
@@ -132,9 +132,10 @@ function askAll() {
 app.registerExtension({
   name: "EnergyGuidance.Words",
   setup() {
-    for (const name of ["execution_success", "execution_error"]) api.addEventListener(name, askAll);
+    api.addEventListener("execution_success", askAll);
+    api.addEventListener("execution_error", askAll);
   },
-  nodeCreated(/** @type {any} */ node) {
+  nodeCreated(node) {
     if (node.comfyClass === NODE) pickers.set(node, new Picker(node));
   },
   afterConfigureGraph: askAll,

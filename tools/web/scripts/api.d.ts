@@ -1,0 +1,28 @@
+/** What the pack uses of ComfyUI's connection to its server. */
+
+/** A file that a node has put out, as the route /view takes it. */
+export interface OutputFile {
+  filename: string;
+  subfolder: string;
+  type: string;
+}
+
+/** What came with each event of the server. */
+export interface Events {
+  b_preview: Blob;
+  executed: { node: string; prompt_id: string; output?: { images?: OutputFile[]; [key: string]: unknown } };
+  execution_error: { prompt_id: string; exception_message?: string };
+  execution_start: { prompt_id: string };
+  execution_success: { prompt_id: string };
+  "energy_guidance.monitor": import("../../../web/monitor_data.js").Message;
+  reconnected: void;
+  status: unknown;
+}
+
+export const api: {
+  /** Undefined until the server has answered. */
+  clientId?: string;
+  apiURL(route: string): string;
+  fetchApi(route: string, options?: RequestInit): Promise<Response>;
+  addEventListener<Name extends keyof Events>(name: Name, heard: (event: CustomEvent<Events[Name]>) => void): void;
+};

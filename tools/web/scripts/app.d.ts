@@ -1,0 +1,87 @@
+/** What the pack uses of ComfyUI's frontend, in the versions that it supports: 1.27 to 1.47. */
+
+export type Size = [width: number, height: number];
+
+export interface ComfyWidget {
+  name: string;
+  type: string;
+  /** Not checked by the frontend: a workflow may have saved anything. */
+  value: unknown;
+  options: object;
+  serialize?: boolean;
+  callback?(this: ComfyWidget, value: unknown, ...more: unknown[]): unknown;
+  onRemove?(this: ComfyWidget): void;
+}
+
+export interface ComfyInput {
+  name: string;
+  type: string;
+  link?: number | null;
+}
+
+export interface ComfyNode {
+  id: number | string;
+  comfyClass?: string;
+  properties: Record<string, unknown>;
+  size: Size;
+  inputs?: ComfyInput[];
+  widgets?: ComfyWidget[];
+  graph?: ComfyGraph | null;
+  /** The graph inside, of a subgraph's node. */
+  subgraph?: ComfyGraph;
+  computeSize(): Size;
+  setSize(size: Size): void;
+  getInputNode?(slot: number): ComfyNode | null;
+  addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): ComfyWidget;
+}
+
+export interface DOMWidgetOptions {
+  serialize: boolean;
+  margin: number;
+  getMinHeight(): number;
+  getMaxHeight(): number;
+}
+
+export interface ComfyGraph {
+  nodes?: ComfyNode[];
+  setDirtyCanvas?(foreground: boolean, background: boolean): void;
+}
+
+export interface ComfySetting {
+  id: string;
+  category: string[];
+  name: string;
+  tooltip: string;
+  type: "boolean" | "combo";
+  options?: string[];
+  defaultValue: unknown;
+  onChange?(value: unknown): void;
+}
+
+export interface ComfyExtension {
+  name: string;
+  settings?: ComfySetting[];
+  commands?: { id: string; label: string; icon: string; function(): void }[];
+  keybindings?: { commandId: string; combo: { key: string; alt?: boolean; shift?: boolean; ctrl?: boolean } }[];
+  setup?(): void | Promise<void>;
+  nodeCreated?(node: ComfyNode): void;
+  afterConfigureGraph?(): void;
+}
+
+/** Older frontends call it checkState. */
+export interface ChangeTracker {
+  captureCanvasState?(): void;
+  checkState?(): void;
+}
+
+export const app: {
+  canvas: object;
+  graph?: ComfyGraph;
+  /** Not in every supported frontend. */
+  rootGraph?: ComfyGraph;
+  extensionManager?: {
+    setting?: { get(id: string): unknown; set(id: string, value: unknown): void };
+    workflow?: { activeWorkflow?: { path?: string; changeTracker?: ChangeTracker } | null };
+  };
+  registerExtension(extension: ComfyExtension): void;
+};

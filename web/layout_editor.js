@@ -1,0 +1,198 @@
+// @ts-check
+/** The editor on one node: what is dragged, and the numbers that it sets. */
+import { arrowStep, focusHandle, html, listenForDrags } from "./dom.js";
+import { addPanel, edited, fileAddress, onWidgets, refit, setWidgets, t, widgetOf } from "./host.js";
+import { GRID, HANDLES, NODES, anchor, hit } from "./layout_data.js";
+import { dragged, snapper, spun } from "./layout_drag_data.js";
+import { drawn, placed } from "./layout_view.js";
+import { colorIndex, phrases } from "./words_data.js";
+
+/** @typedef {import("./host.js").ComfyNode} ComfyNode */
+/** @typedef {import("./layout_data.js").Item} Item */
+/** @typedef {import("./layout_drag_data.js").Snap} Snap */
+/**
+ * What the editors of a workflow share.
+ * @typedef {object} Shared
+ * @property {{address: string, aspect: number}} backdrop the image below, and its width by its height
+ * @property {(node: ComfyNode) => Editor | undefined} editorOf
+ * @property {() => void} changed to be called when a node's numbers have changed
+ */
+
+/** Pixels within which a handle is meant. */
+const REACH = 10;
+const TALLEST = 320;
+
+export class Editor {
+  /** @param {ComfyNode} node @param {Shared} shared */
+  constructor(node, shared) {
+    this.node = node;
+    this.shared = shared;
+    this.kind = NODES[node.comfyClass ?? ""];
+    this.height = 200;
+    this.waiting = false;
+    /**
+     * What is dragged, from where in the window, how large the picture is there, and what it snaps to.
+     * @type {{handle: string, item: Item, x: number, y: number, box: DOMRect, snap: Snap} | null}
+     */
+    this.held = null;
+    this.stage = html("div", { class: "eg-stage", title: this.help() });
+    this.element = html("div", { class: "eg-panel eg-layout" }, this.stage);
+    addPanel(node, "layout_editor", this.element, () => this.height);
+    onWidgets(node, this.kind.widgets, () => this.changed());
+    listenForDrags(this.stage, {
+      down: (event) => this.down(event),
+      move: (event) => this.move(event),
+      up: () => this.up(),
+      key: (event) => this.key(event),
+    });
+    new ResizeObserver(() => this.draw()).observe(this.element);
+  }
+
+  /** Draw once in the next frame, however many numbers have changed; the others when it is over. */
+  changed() {
+    this.shared.changed();
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      if (this.held) this.follow();
+      else this.draw();
+    });
+  }
+
+  /** Bring what is dragged to its numbers; the rest of the picture stays. */
+  follow() {
+    const { width, height } = this.size;
+    const own = this.stage.querySelector(".eg-own");
+    if (own) placed(own, this.item(true), width, height);
+  }
+
+  help() {
+    return t(
+      "layout.help",
+      "Drag to move, drag a corner to resize, the dot on the upper edge to turn; Alt moves freely, without snapping. Arrow keys move by 0.01 or 1°, with Shift by ten times that.",
+    );
+  }
+
+  /** Width and height of the picture on the node: as wide as that, unless it were too tall then. */
+  get size() {
+    const wide = Math.min(Math.max(this.element.clientWidth, 120), TALLEST * this.shared.backdrop.aspect);
+    return { width: Math.round(wide), height: Math.round(wide / this.shared.backdrop.aspect) };
+  }
+
+  /** What the node's numbers and words say. @param {boolean} own @returns {Item} */
+  item(own) {
+    const number = (/** @type {string} */ name) => Number(widgetOf(this.node, name)?.value) || 0;
+    const values = Object.fromEntries(this.kind.widgets.map((name) => [name, number(name)]));
+    const words = wordsOf(this.node);
+    const look = { label: words.join(", "), color: colorIndex(words[0] ?? "") };
+    return { kind: this.kind.kind, values, ...look, own, aspect: this.shared.backdrop.aspect };
+  }
+
+  others() {
+    const nodes = this.node.graph?.nodes ?? [];
+    const all = nodes.map((node) => this.shared.editorOf(node)).filter(Boolean);
+    return /** @type {Editor[]} */ (all).filter((one) => one !== this).map((one) => one.item(false));
+  }
+
+  draw() {
+    const { width, height } = this.size;
+    const name = t("layout.title", "layout");
+    const picture = connected(this.node) || this.shared.backdrop.address;
+    const focused = this.stage.querySelector(":focus")?.getAttribute("data-handle");
+    this.stage.replaceChildren(drawn([...this.others(), this.item(true)], picture, width, height, name));
+    this.stage.style.width = `${width}px`;
+    if (focused) this.focus(focused);
+    if (Math.abs(height - this.height) < 2) return;
+    this.height = height;
+    refit(this.node);
+  }
+
+  /** @param {PointerEvent} event @returns {[number, number]} in parts of the picture */
+  place(event) {
+    const box = this.stage.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  }
+
+  /** @param {PointerEvent} event */
+  down(event) {
+    if (event.button !== 0) return;
+    const [x, y] = this.place(event);
+    const { width, height } = this.size;
+    const near = (/** @type {number} */ px, /** @type {number} */ py, /** @type {[number, number]} */ at) =>
+      Math.hypot((px - at[0]) * width, (py - at[1]) * height) <= REACH;
+    const item = this.item(true);
+    const handle = hit(item, x, y, near);
+    if (!handle) return;
+    this.stage.setPointerCapture(event.pointerId);
+    const box = this.stage.getBoundingClientRect();
+    this.held = { handle, item, x: event.clientX, y: event.clientY, box, snap: snapper(this.others()) };
+    this.focus(handle);
+    const at = anchor(item, "move");
+    if (item.kind !== "point" || near(x, y, at)) return;
+    // A point comes to where the picture is pressed.
+    this.held.x -= (x - at[0]) * box.width;
+    this.held.y -= (y - at[1]) * box.height;
+    this.move(event);
+  }
+
+  /** @param {PointerEvent} event */
+  move(event) {
+    if (!this.held) return;
+    const { handle, item, x, y, box, snap } = this.held;
+    // By how far the pointer went: the node itself may move under it.
+    const [dx, dy] = [(event.clientX - x) / box.width, (event.clientY - y) / box.height];
+    setWidgets(this.node, dragged(item, handle, dx, dy, event.altKey ? freely : snap));
+  }
+
+  up() {
+    if (this.held) edited();
+    this.held = null;
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const handle = /** @type {HTMLElement} */ (event.target).dataset?.handle ?? "";
+    const step = arrowStep(event, GRID);
+    if (!step || !(handle in HANDLES[this.kind.kind])) return;
+    const item = this.item(true);
+    // A hundredth of the picture is a degree of a turn.
+    const turn = spun(item, 100 * (step[0] + step[1]));
+    this.write(handle === "turn" ? turn : dragged(item, handle, step[0], step[1], freely), handle);
+    edited();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** @param {Record<string, number>} values @param {string} handle that has the focus */
+  write(values, handle) {
+    setWidgets(this.node, values);
+    this.focus(handle);
+  }
+
+  /** @param {string} handle */
+  focus(handle) {
+    focusHandle(this.stage, `[data-handle="${handle}"]`);
+  }
+}
+
+/** Without snapping. @type {Snap} */
+const freely = (_, value) => value;
+
+/** The words that a node is about, from the node that its tokens come from. @param {ComfyNode} node */
+function wordsOf(node) {
+  const slot = node.inputs?.findIndex((input) => input.name === "tokens") ?? -1;
+  const source = slot < 0 ? null : node.getInputNode?.(slot);
+  return phrases(String((source && widgetOf(source, "words")?.value) ?? ""));
+}
+
+/** The address of a picture that is loaded straight into a node, or "". @param {ComfyNode} node */
+function connected(node) {
+  const slots = (node.inputs ?? []).map((input, slot) => ({ input, slot }));
+  const found = slots.find(({ input }) => input.link != null && ["IMAGE", "MASK"].includes(input.type));
+  const source = found && node.getInputNode?.(found.slot);
+  const file = source && widgetOf(source, "image")?.value;
+  if (typeof file !== "string") return "";
+  const path = file.replace(/ \[\w+\]$/, "").split("/");
+  return fileAddress({ filename: path.pop() ?? "", subfolder: path.join("/"), type: "input" });
+}

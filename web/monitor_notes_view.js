@@ -1,0 +1,68 @@
+// @ts-check
+/** What the curves of a sampling run mean, and what needs attention, in words. */
+import { colorOf, html } from "./dom.js";
+
+/** @typedef {import("./host.js").Translate} Translate */
+/** @typedef {import("./monitor_data.js").Curves} Curves */
+/** @typedef {import("./monitor_data.js").Series} Series */
+
+/**
+ * What the colours mean.
+ * @param {Series[]} series
+ */
+export function legend(series) {
+  return html(
+    "div",
+    { class: "eg-legend" },
+    ...series.map(({ name, color }) =>
+      html(
+        "span",
+        { class: "eg-key", title: name },
+        html("i", { style: `background:${colorOf(color)}` }),
+        name,
+      ),
+    ),
+  );
+}
+
+/**
+ * What needs attention, in words.
+ * @param {Curves} curves
+ * @param {string} fault
+ * @param {Translate} t
+ */
+export function notices(curves, fault, t) {
+  const says = /** @type {Record<string, [string, string]>} */ ({
+    nonfinite: [
+      t("monitor.nonfinite", "not finite"),
+      t("monitor.nonfinite_help", "A value overflowed: lower the strength, or run the networks in full precision."),
+    ],
+    saturated: [
+      t("monitor.saturated", "saturated"),
+      t("monitor.saturated_help", "The energy hardly slopes any more: what is pushed is mostly noise. End earlier, or set stop."),
+    ],
+    overpowering: [
+      t("monitor.overpowering", "over 3× CFG"),
+      t("monitor.overpowering_help", "The push is several times that of CFG and burns: lower the strength, or end earlier."),
+    ],
+  });
+  const found = curves.warnings.map(({ kind, steps }) => {
+    const [text, help] = says[kind];
+    const count = t("monitor.steps", "{text}: {count} step(s)", { text, count: steps.length });
+    return html("span", { class: "eg-warning", "data-kind": kind, title: help }, `⚠ ${count}`);
+  });
+  if (curves.skipped.length)
+    found.push(
+      html(
+        "span",
+        {
+          class: "eg-note",
+          "data-kind": "skipped",
+          title: t("monitor.skipped_help", "Grey steps lie outside the window or have strength 0: they ran as without guidance."),
+        },
+        t("monitor.skipped", "{count} step(s) unguided", { count: curves.skipped.length }),
+      ),
+    );
+  if (fault) found.unshift(html("span", { class: "eg-warning", "data-kind": "fault", title: fault }, `✕ ${fault}`));
+  return html("div", { class: "eg-notices", role: "status" }, ...found);
+}
