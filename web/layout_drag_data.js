@@ -5,7 +5,8 @@
  * @typedef {import("./layout_data.js").Item} Item
  * @typedef {import("./layout_data.js").Rect} Rect
  * @typedef {import("./layout_data.js").Values} Values
- * @typedef {(axis: "x" | "y" | "angle", value: number) => number} Snap
+ * @typedef {(axis: "x" | "y" | "angle", values: number[]) => number} Snap
+ *   by how much values must all move for one of them to lie on a line
  */
 import { GRID, HANDLES, anchor, angleOf, bounds, middle, rect, turned } from "./layout_data.js";
 
@@ -27,8 +28,9 @@ const NOTCH = 15;
  */
 export function dragged(item, handle, dx, dy, snap) {
   const { kind, values } = item;
-  if (kind === "point") return { x: within(snap("x", values.x + dx)), y: within(snap("y", values.y + dy)) };
-  if (handle === "turn") return { ...values, angle: upright(snap("angle", pointed(item, dx, dy))) };
+  const onto = (/** @type {"x" | "y" | "angle"} */ axis, /** @type {number} */ value) => value + snap(axis, [value]);
+  if (kind === "point") return { x: within(onto("x", values.x + dx)), y: within(onto("y", values.y + dy)) };
+  if (handle === "turn") return { ...values, angle: upright(onto("angle", pointed(item, dx, dy))) };
   if (kind === "shift") return shifted(item, handle, dx, dy, snap);
   if (handle === "move") return { ...values, ...carried(item, dx, dy, snap) };
   return angleOf(item) ? stretched(item, handle, dx, dy) : resized(item, handle, dx, dy, snap);
@@ -52,7 +54,8 @@ function resized({ values }, handle, dx, dy, snap) {
   const result = { ...values };
   for (const side of HANDLES.box[handle]) {
     const across = side === "left" || side === "right";
-    const to = within(snap(across ? "x" : "y", values[side] + (across ? dx : dy)));
+    const at = values[side] + (across ? dx : dy);
+    const to = within(at + snap(across ? "x" : "y", [at]));
     const first = side === "left" || side === "top";
     const other = values[{ left: "right", right: "left", top: "bottom", bottom: "top" }[side] ?? ""];
     result[side] = tidy(first ? Math.min(to, other - LEAST) : Math.max(to, other + LEAST));
@@ -79,10 +82,9 @@ function stretched(item, handle, dx, dy) {
 function carried(item, dx, dy, snap) {
   const { left, top, right, bottom } = rect(item);
   const place = (/** @type {"x" | "y"} */ axis, /** @type {number} */ low, /** @type {number} */ high, /** @type {number} */ by) => {
-    // Of a turned box the middle snaps; else the side that a guide line pulls more.
+    // Of a turned box the middle snaps, else either side.
     const ends = angleOf(item) ? [(low + high) / 2] : [low, high];
-    const pulls = ends.map((end) => snap(axis, end + by) - end);
-    const moved = pulls.reduce((a, b) => (Math.abs(a - by) >= Math.abs(b - by) ? a : b));
+    const moved = by + snap(axis, ends.map((end) => end + by));
     const kept = Math.min(Math.max(moved, -low), 1 - high);
     return [tidy(low + kept), tidy(high + kept)];
   };
@@ -99,7 +101,7 @@ function shifted(item, handle, dx, dy, snap) {
     return { ...values, scale: tidy(Math.max(0.1, values.scale + 2 * (right + down))) };
   }
   const to = (/** @type {"x" | "y"} */ axis, /** @type {number} */ value) =>
-    tidy(Math.min(1, Math.max(-1, snap(axis, 0.5 + value) - 0.5)));
+    tidy(Math.min(1, Math.max(-1, value + snap(axis, [0.5 + value]))));
   return { ...values, shift_x: to("x", values.shift_x + dx), shift_y: to("y", values.shift_y + dy) };
 }
 
@@ -110,17 +112,18 @@ const within = (value) => tidy(Math.min(1, Math.max(0, value)));
 export const tidy = (value) => Number(value.toFixed(4));
 
 /**
- * Pulls to the thirds, the middle and the edges of other items, else to a grid; angles to notches.
+ * Snaps to the nearest of the thirds, the middle and the edges of other items, else to a grid; angles to notches.
  * @param {Item[]} others
  * @returns {Snap}
  */
 export function snapper(others) {
   const lines = (/** @type {(one: Rect) => number[]} */ sides) => [...THIRDS, ...others.flatMap((one) => sides(bounds(one)))];
   const guides = { x: lines((r) => [r.left, r.right]), y: lines((r) => [r.top, r.bottom]) };
-  return (axis, value) => {
-    if (axis === "angle") return NOTCH * Math.round(value / NOTCH);
-    const near = guides[axis].filter((line) => Math.abs(line - value) <= PULL);
-    if (near.length) return near.reduce((a, b) => (Math.abs(a - value) <= Math.abs(b - value) ? a : b));
-    return Math.round(value / GRID) * GRID;
+  return (axis, values) => {
+    const grid = axis === "angle" ? NOTCH : GRID;
+    const lines = axis === "angle" ? [] : guides[axis];
+    const pulls = values.flatMap((value) => lines.map((line) => line - value)).filter((pull) => Math.abs(pull) <= PULL);
+    if (pulls.length) return pulls.reduce((a, b) => (Math.abs(a) <= Math.abs(b) ? a : b));
+    return Math.round(values[0] / grid) * grid - values[0];
   };
 }

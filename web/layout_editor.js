@@ -177,7 +177,7 @@ export class Editor {
 }
 
 /** Without snapping. @type {Snap} */
-const freely = (_, value) => value;
+const freely = () => 0;
 
 /** The words that a node is about, from the node that its tokens come from. @param {ComfyNode} node */
 function wordsOf(node) {

@@ -143,7 +143,7 @@ export function curves(run) {
     });
     result.energy.push(line((row) => row.energy));
     for (const part of parts.length > 1 ? parts : []) {
-      const there = rows.filter((row) => part in row.terms);
+      const there = rows.filter((row) => Object.hasOwn(row.terms, part));
       const points = there.map((row) => point(at(row), row.terms[part]));
       result.energy.push({ name: `${rule}: ${part}`, color: next++, points });
     }

@@ -102,7 +102,7 @@ export function added(points, [x, y]) {
  */
 export function removed(points, index) {
   const rest = points.filter((_, i) => i !== index);
-  return rest.length < 2 || rest[0][0] === rest[rest.length - 1][0] ? points : rest;
+  return rest[0][0] === rest[rest.length - 1][0] ? points : rest;
 }
 
 /** @param {number} value @param {number} grid */

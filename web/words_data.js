@@ -37,7 +37,7 @@ export const phrases = (text) => text.split(/[\n,]/).map((part) => part.trim()).
 export function chosenBy({ word, number }, chosen) {
   return chosen.findIndex((phrase) => {
     const lower = phrase.toLowerCase();
-    return lower === word || lower.replace(/\s*#\s*/, "#") === `${word}#${number}`;
+    return lower === word || lower.replace(/\s*#/, "#") === `${word}#${number}`;
   });
 }
 

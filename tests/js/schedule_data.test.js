@@ -16,11 +16,13 @@ const TEXTS = [
 ];
 const SIGMAS = [100, 14.6, 9, 3, 1, 0.7, 0.03, 0.01, 0];
 const LEVELS = [14.6, 9, 3, 1, 0.4, 0.03];
-const [STRENGTHS, POINTS, DRAWN, PROGRESS] = truth(
+const FLAT = [5, 3, 3, 3, 1];
+const [STRENGTHS, POINTS, DRAWN, PROGRESS, FLAT_PROGRESS] = truth(
   ["windows", WINDOWS, PERCENTS],
   ["points", TEXTS],
   ["heights", [[0.1, 0.5], [0.4, 2], [0.4, 1], [0.9, 0]], PERCENTS],
   ["progress", SIGMAS, LEVELS],
+  ["progress", [5, 4, 3, 2, 1], FLAT],
 );
 
 /** Height of the lines through points, as they are drawn: 0 outside. */
@@ -42,6 +44,8 @@ WINDOWS.forEach(([start, end, curve], index) => {
 
 test("the corners of a drawn cosine lie on it", () => {
   for (const [percent, strength] of ofWindow(0, 1, "cosine")) near([strength], [(1 + Math.cos(Math.PI * percent)) / 2]);
+  near([0, 0.3, 1].map(CURVES.linear_up), [0, 0.3, 1]);
+  near([0, 0.3, 1].map(CURVES.linear_down), [1, 0.7, 0]);
   assert.deepEqual(Object.keys(CURVES), ["constant", "linear_down", "linear_up", "cosine"]);
   assert.deepEqual(ofWindow(0.2, 0.6, "unknown"), ofWindow(0.2, 0.6, "constant"));
 });
@@ -81,6 +85,7 @@ test("a point is moved on the grid, between its neighbours and not below 0", () 
   assert.deepEqual(moved(points, 1, [0.523, 0.777], 0.01), [[0, 1], [0.52, 0.78], [0.8, 0]]);
   assert.deepEqual(moved(points, 1, [2, -3], 0.01)[1], [0.8, 0]);
   assert.deepEqual(moved(points, 1, [-2, 3], 0.01)[1], [0, 3]);
+  assert.deepEqual(moved(points, 2, [0.1, 1], 0.01)[2], [0.4, 1]);
   assert.deepEqual(moved(points, 0, [-1, 1], 0.01)[0], [0, 1]);
   assert.deepEqual(moved(points, 2, [9, 1], 0.01)[2], [1, 1]);
 });
@@ -104,12 +109,14 @@ test("a point is added in its place, behind another at the same position", () =>
 
 test("numbers on the grid have no tail", () => {
   assert.equal(snapped(0.1 + 0.2, 0.01), 0.3);
+  assert.equal(snapped(0.57, 0.01), 0.57);
   assert.equal(snapped(0.0149, 0.01), 0.01);
   assert.equal(snapped(0.1234, 0.001), 0.123);
 });
 
 test("percentages of noise levels are guidance_core's", () => {
   near(SIGMAS.map((sigma) => percentAt(sigma, LEVELS)), PROGRESS);
+  near([5, 4, 3, 2, 1].map((sigma) => percentAt(sigma, FLAT)), FLAT_PROGRESS);
 });
 
 test("noise levels and percentages turn into each other", () => {
