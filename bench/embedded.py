@@ -16,7 +16,7 @@ import guidance_core.rules.backward
 import guidance_core.rules.forward
 from bench import rules
 from bench.editing import model as reading
-from guidance_core.compose import active, guided
+from guidance_core.compose import any_active, guided
 from guidance_core.types import Denoiser, Estimate, Rule, Run
 from tools.demo import diffusers_host
 
@@ -69,7 +69,7 @@ def _step(own: Sequence[Rule], plain: Denoiser, run: Run, x: Tensor) -> Callable
     steered = guided(own, plain, run)
 
     def step(sigma: Tensor) -> Estimate:
-        chosen = steered if active(own, float(sigma[0])) else plain
+        chosen = steered if any_active(own, float(sigma[0])) else plain
         with torch.no_grad():
             return chosen(x, sigma)
 

@@ -72,7 +72,7 @@ def _mixture(batch: int, widgets: dict[str, Any]) -> dict[str, list[bool]]:
     latent = {"samples": torch.zeros(batch, 4, modes.SIDE, modes.SIDE)}
     parts = {"model": model, "positive": empty, "negative": empty, "latent_image": latent}
     samples = _sampled({**widgets, **parts, "energy": modes.Label()})
-    return modes.judged(model.model.process_latent_in(samples))
+    return modes.verdicts(model.model.process_latent_in(samples))
 
 
 def _shapes(target: str, batch: int, widgets: dict[str, Any]) -> dict[str, list[bool]]:

@@ -79,7 +79,7 @@ def model() -> Any:
     return host.comfy.model_patcher.ModelPatcher(base.eval(), load_device=cpu, offload_device=cpu)
 
 
-def judged(x0: Tensor, mode: int = 0) -> dict[str, list[bool]]:
+def verdicts(x0: Tensor, mode: int = 0) -> dict[str, list[bool]]:
     """Which samples (B, 4, 2, 2) are nearest to a mode, and which are near any."""
     nearest, which = distances(x0).min(1)
     clean = (nearest / x0[0].numel()).sqrt() < CLEAN

@@ -68,7 +68,9 @@ def _check_layers(layers: Layers) -> None:
         raise ValueError("no layers: name at least one, or use 'default'")
 
 
-def chosen(layers: Layers, default: tuple[str, ...], there: tuple[str, ...]) -> tuple[str, ...]:
+def chosen_layers(
+    layers: Layers, default: tuple[str, ...], there: tuple[str, ...]
+) -> tuple[str, ...]:
     """Names of the layers that a request means, in the model's order.
 
     Arguments:

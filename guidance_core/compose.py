@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from .requirements import Needs, is_active, needs
+from .requirements import is_active, requirements_of
 from .schedules import PercentPoints, PercentWindow
 from .terms import noting, with_terms
 from .types import Denoiser, Estimate, Record, Rule, Run
@@ -27,7 +27,7 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
     returned requires grad.
 
     Arguments:
-        rules: rules with resolved schedules.
+        rules: rules whose schedules know noise levels (`with_noise_levels`).
         denoise: model; must build a graph where gradients are enabled.
         run: facts of this run.
     """
@@ -58,17 +58,11 @@ def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
 
 
 def _private(rule: Rule) -> Rule:
-    shared = {id(network): network for network in energies_of([rule]).networks}
+    shared = {id(network): network for network in requirements_of([rule]).networks}
     return copy.deepcopy(rule, dict(shared))
 
 
-def energies_of(rules: Sequence[Rule]) -> Needs:
-    """What the energies of a stack, and the rules themselves, need from a host."""
-    energies = [rule.energy for rule in rules if hasattr(rule, "energy")]
-    return needs([*energies, *rules])
-
-
-def active(rules: Sequence[Rule], sigma: float) -> bool:
+def any_active(rules: Sequence[Rule], sigma: float) -> bool:
     """Whether any rule has work at this noise level.
 
     Where none has, a host may run its stock path. A rule without a strength always has work.
@@ -83,7 +77,7 @@ def _works(rule: Rule, sigma: float) -> bool:
     return not hasattr(rule, "energy") or is_active(rule.energy, sigma)
 
 
-def resolved(thing: T, percent_to_sigma: Callable[[float], float]) -> T:
+def with_noise_levels(thing: T, percent_to_sigma: Callable[[float], float]) -> T:
     """The same rule, energy or schedule with all percentages inside turned into noise levels.
 
     Looks into dataclasses, tuples and lists, never into networks; returns `thing` itself where
@@ -93,12 +87,12 @@ def resolved(thing: T, percent_to_sigma: Callable[[float], float]) -> T:
     if isinstance(thing, (PercentWindow, PercentPoints)):
         result = thing.on(percent_to_sigma)
     elif isinstance(thing, (tuple, list)):
-        parts = [resolved(part, percent_to_sigma) for part in thing]
+        parts = [with_noise_levels(part, percent_to_sigma) for part in thing]
         same = all(new is old for new, old in zip(parts, thing, strict=True))
         result = thing if same else type(thing)(parts)
     elif is_dataclass(thing) and not isinstance(thing, (nn.Module, type)):
         old = {f.name: getattr(thing, f.name) for f in fields(thing) if f.init}
-        new = {name: resolved(value, percent_to_sigma) for name, value in old.items()}
+        new = {name: with_noise_levels(value, percent_to_sigma) for name, value in old.items()}
         changed = {name: value for name, value in new.items() if value is not old[name]}
         result = replace(thing, **changed) if changed else thing
     return result  # type: ignore[return-value]

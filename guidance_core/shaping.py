@@ -59,7 +59,7 @@ def unit_size(scale: str, estimate: Estimate, alpha: Tensor, rule: str) -> Tenso
     return size
 
 
-def of_root(grad: Tensor, energy: Tensor) -> Tensor:
+def root_gradient(grad: Tensor, energy: Tensor) -> Tensor:
     """Gradient of sqrt(energy) from that of the energy (B,); 0 where the energy is 0.
 
     The root is the norm of a residual where the energy is its square.

@@ -44,19 +44,19 @@ def note(energies: list[Energy], terms: list[Tensor]) -> None:
     if noted is None or noted:
         return
     for energy, term in zip(energies, terms, strict=True):
-        name, copies = label(energy), 1
+        name, copies = name_of_energy(energy), 1
         while name in noted:
             copies += 1
-            name = f"{label(energy)} {copies}"
+            name = f"{name_of_energy(energy)} {copies}"
         noted[name] = term.detach()
 
 
-def label(energy: Any) -> str:
+def name_of_energy(energy: Any) -> str:
     """What is asked, in words, whatever masks, schedules and weights lie around it."""
     if hasattr(energy, "parts"):
-        return " + ".join(label(part) for _, part in energy.parts)
+        return " + ".join(name_of_energy(part) for _, part in energy.parts)
     if hasattr(energy, "energy"):
-        return label(energy.energy)
+        return name_of_energy(energy.energy)
     name = str(getattr(energy, "__name__", type(energy).__name__))
     asked = getattr(energy, "text", getattr(energy, "label", None))
     return f"{name} {asked}" if isinstance(asked, str) else name
@@ -73,7 +73,7 @@ def with_terms(record: Callable[[Record], None], energy: Any) -> Callable[[Recor
         # A mask for each sample evaluates row by row: such terms are of one row only.
         terms = {name: term for name, term in noted.items() if term.shape == made.energy.shape}
         noted.clear()
-        whole = {} if energy is None else {label(energy): made.energy}
+        whole = {} if energy is None else {name_of_energy(energy): made.energy}
         record(replace(made, terms=made.terms or terms or whole))
 
     return sink

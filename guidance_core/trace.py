@@ -27,11 +27,11 @@ class Trace:
             {
                 "rule": record.rule,
                 "sigma": record.sigma,
-                "energy": _numbers(record.energy),
-                "grad_norm": _numbers(record.grad_norm),
-                "push": _numbers(record.push),
-                "cfg_push": None if record.cfg_push is None else _numbers(record.cfg_push),
-                "terms": {name: _numbers(term) for name, term in record.terms.items()},
+                "energy": _as_list(record.energy),
+                "grad_norm": _as_list(record.grad_norm),
+                "push": _as_list(record.push),
+                "cfg_push": None if record.cfg_push is None else _as_list(record.cfg_push),
+                "terms": {name: _as_list(term) for name, term in record.terms.items()},
                 "silent": dict(record.silent),
             }
         )
@@ -41,5 +41,5 @@ class Trace:
         return {"rows": [dict(row) for row in self.rows]}
 
 
-def _numbers(values: Tensor) -> list[float]:
+def _as_list(values: Tensor) -> list[float]:
     return [float(value) for value in values.detach().double().cpu()]

@@ -66,7 +66,7 @@ class Estimate:
             )
         return self.decode(self.x0)
 
-    def seen_by(self, look: Callable[[Tensor], T]) -> T:
+    def image_through(self, look: Callable[[Tensor], T]) -> T:
         """What `look` makes of the picture, in full precision: looked at most once.
 
         Energies that ask the same network of the same picture share its forward pass. `look` is

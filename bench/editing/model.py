@@ -13,10 +13,11 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from guidance_core.attention.maps import heads_of, maps
-from guidance_core.captures import Capture, Features, chosen
-from guidance_core.compose import active, energies_of, guided, resolved
+from guidance_core.attention.maps import attention_maps, heads_of
+from guidance_core.captures import Capture, Features, chosen_layers
+from guidance_core.compose import any_active, guided, with_noise_levels
 from guidance_core.procedures.recurrence import recurrent
+from guidance_core.requirements import requirements_of
 from guidance_core.types import Denoiser, Estimate, Rule, Run
 from tools.demo import diffusers_host
 
@@ -55,10 +56,10 @@ class Reader:
         """Layers that a request means."""
         there = tuple(self.modules)
         if isinstance(request, Features):
-            return chosen(request.layers, FEATURES, there)
+            return chosen_layers(request.layers, FEATURES, there)
         deep = tuple(f"{name}.0" for name in there)
         default = next(known for known in DEFAULTS if set(known) <= set(deep))
-        return chosen(request.layers, default, deep)
+        return chosen_layers(request.layers, default, deep)
 
     @property
     def values(self) -> dict[Capture, tuple[Tensor, ...]]:
@@ -89,7 +90,9 @@ class Reader:
         def on_keys(module: nn.Module, args: Any, keys: Tensor) -> None:
             q = queries.pop()
             positions = request.positions or tuple(range(keys.shape[1]))
-            flat = maps(heads_of(q, attention.heads), heads_of(keys, attention.heads), positions)
+            flat = attention_maps(
+                heads_of(q, attention.heads), heads_of(keys, attention.heads), positions
+            )
             self._found[request, name] = flat.unflatten(2, sides.pop())
 
         yield transformer.register_forward_pre_hook(
@@ -123,8 +126,8 @@ def denoiser(
         return x - scale * model.unet(inputs, LEVELS.timestep(sigma), context).sample
 
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:
-        working = [rule for rule in rules if active([rule], float(sigma[0]))]
-        reader = Reader(model.unet, energies_of(working).captures)
+        working = [rule for rule in rules if any_active([rule], float(sigma[0]))]
+        reader = Reader(model.unet, requirements_of(working).captures)
         with reader.reading():
             cond = branch(x, sigma, positive)
         parts = {"decode": model.decode, "captures": reader.values, "cond": cond}
@@ -163,12 +166,12 @@ def sample(
         seed: of the noise of recurrence.
     """
     run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=seed)
-    own = [resolved(rule, LEVELS.at_percent) for rule in rules]
+    own = [with_noise_levels(rule, LEVELS.at_percent) for rule in rules]
     plain = denoiser(model, positive, model.encode([""]), cfg, own)
     steered = guided(own, plain, run)
 
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:
-        return (steered if active(own, float(sigma[0])) else plain)(x, sigma)
+        return (steered if any_active(own, float(sigma[0])) else plain)(x, sigma)
 
     end = LEVELS.at_percent(end_percent)
     sampler = recurrent(

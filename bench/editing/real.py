@@ -12,7 +12,7 @@ from bench.editing.sources import FIRST_SEED, distance, place
 from guidance_core.attention.references import Reference
 from guidance_core.captures import Attention
 from guidance_core.energies.attention_keep import AttentionKeep
-from guidance_core.procedures.edit_directions import edit_direction, moved
+from guidance_core.procedures.edit_directions import edit_direction, move_states
 from guidance_core.procedures.inversion import Path, invert, psnr
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.recording import Recording
@@ -72,7 +72,7 @@ def circle_to_square(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         [part[None] for part in shapes.encode(those)]
         for those in (sentences, [text.replace("circle", "square") for text in sentences])
     ]
-    edited = moved(states, edit_direction(*parts), 1.0)
+    edited = move_states(states, edit_direction(*parts), 1.0)
     keep = AttentionKeep(Reference(levels, tuple(path.states.shape[-2:])))
     rules = {"unguided": [], "guided": [Forward(keep, PercentWindow(0.0, 0.3, value=0.1))]}
     rows: list[dict[str, Mapping[str, float]]] = [{} for _ in seeds]

@@ -59,7 +59,10 @@ def measured(model: diffusers_host.Shapes, task: Task, seed: int, batch: int) ->
     began = time.process_time()
     after = shown(model, drawn(asked.rules, settings))
     seconds = (time.process_time() - began) / batch
-    figures = {"before": numbers(asked.judged(before)), "after": numbers(asked.judged(after))}
+    figures = {
+        "before": lists_of(asked.figures_of(before)),
+        "after": lists_of(asked.figures_of(after)),
+    }
     return {"seconds": round(seconds, 2), **figures}
 
 
@@ -69,7 +72,7 @@ def shown(model: diffusers_host.Shapes, latents: Tensor) -> Tensor:
         return model.decode(latents).cpu()
 
 
-def numbers(figures: Figures) -> dict[str, list[float]]:
+def lists_of(figures: Figures) -> dict[str, list[float]]:
     """Figures as the results keep them."""
     return {name: [round(v, 4) for v in values.tolist()] for name, values in figures.items()}
 

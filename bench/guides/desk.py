@@ -35,7 +35,7 @@ class Asked:
     """
 
     rules: Sequence[Rule]
-    judged: Callable[[Tensor], Figures]
+    figures_of: Callable[[Tensor], Figures]
     start: Tensor | None = None
     noise: Tensor | None = None
     before: Tensor | None = None

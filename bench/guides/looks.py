@@ -39,11 +39,11 @@ def coloured(make: Callable[[Shapes, Tensor], Energy], strength: float = STRENGT
     def asked(model: Shapes, seed: int, batch: int) -> Asked:
         reference = scenes.render(scenes_of(seed, batch, count=1))
 
-        def judged(pictures: Tensor) -> Figures:
+        def figures_of(pictures: Tensor) -> Figures:
             return {"palette distance": palette_distance(pictures, reference)}
 
         energy = make(model, reference.to(model.device))
-        return Asked(pushed(energy, strength), judged)
+        return Asked(pushed(energy, strength), figures_of)
 
     return asked
 
@@ -61,7 +61,7 @@ def translated(model: Shapes, seed: int, batch: int) -> Asked:
     structure = Segmentation(guide, source.to(model.device))
     colour = ColorHistogram(target.to(model.device))
 
-    def judged(pictures: Tensor) -> Figures:
+    def figures_of(pictures: Tensor) -> Figures:
         return {
             "contour IoU": overlap(foreground(pictures), foreground(source)),
             "palette distance": palette_distance(pictures, target),
@@ -69,7 +69,7 @@ def translated(model: Shapes, seed: int, batch: int) -> Asked:
 
     rules = [*pushed(structure, TRANSLATING[0]), *pushed(colour, TRANSLATING[1])]
     noise = noise_of(model, source, SAMPLER_STEPS)
-    return Asked(rules, judged, noise=noise, before=source)
+    return Asked(rules, figures_of, noise=noise, before=source)
 
 
 def noise_of(model: Shapes, pictures: Tensor, steps: int) -> Tensor:

@@ -25,7 +25,7 @@ LOOKING = PercentWindow(0.0, 0.6, "linear_down", 2.5)
 COLOUR_PLACE = 3  # in the context of "a big red circle", after the start token
 
 
-def placed(energy: Energy) -> list[Rule]:
+def rules_placing(energy: Energy) -> list[Rule]:
     """Hard at first, when places are decided, then ever more gently."""
     return [Forward(energy, PLACING)]
 
@@ -38,11 +38,11 @@ def segmented(model: Shapes, seed: int, batch: int) -> Asked:
     numbers = [guide.pixel_labels.index(scene.items[0].shape) for scene in drawn]
     classes = areas * torch.tensor(numbers).view(-1, 1, 1)
 
-    def judged(pictures: Tensor) -> Figures:
+    def figures_of(pictures: Tensor) -> Figures:
         return {"IoU": overlap(foreground(pictures), areas)}
 
     energy = Segmentation(guide, classes.to(model.device))
-    return Asked(placed(energy), judged, prompts=[scene.caption() for scene in drawn])
+    return Asked(rules_placing(energy), figures_of, prompts=[scene.caption() for scene in drawn])
 
 
 def detected(attention: bool) -> Ask:
@@ -56,7 +56,7 @@ def detected(attention: bool) -> Ask:
         (item,) = scene.items
         guide: Any = network("detector", model.device)
 
-        def judged(pictures: Tensor) -> Figures:
+        def figures_of(pictures: Tensor) -> Figures:
             alike = [[i for i in v.items if i.shape == item.shape] for v in oracle.judge(pictures)]
             best = [max((box_overlap(item, seen) for seen in some), default=0.0) for some in alike]
             return {"box IoU": torch.tensor(best)}
@@ -64,10 +64,10 @@ def detected(attention: bool) -> Ask:
         box = torch.tensor([item.box]) / SIDE
         detection = Detection(guide, box, (item.shape,))
         if not attention:
-            return Asked(placed(detection), judged, prompts=scene.caption())
+            return Asked(rules_placing(detection), figures_of, prompts=scene.caption())
         looking = Box((Word(item.colour, (COLOUR_PLACE,)),), tuple(box[0].tolist()))
         rules = [Forward(looking, LOOKING), Forward(detection, DETECTING)]
-        return Asked(rules, judged, prompts=scene.caption())
+        return Asked(rules, figures_of, prompts=scene.caption())
 
     return asked
 

@@ -34,7 +34,7 @@ def restored(energy: Energy) -> list[Rule]:
     return [Backward(energy, window, steps=POLYAK_STEPS, optimiser="polyak")]
 
 
-def fitted(energy: Energy) -> list[Rule]:
+def rules_fitting(energy: Energy) -> list[Rule]:
     """What restores what no latent shows exactly: Polyak's steps would overshoot at the end."""
     rough, fine = PercentWindow(0.0, FITTING), PercentWindow(FITTING, 1.0)
     return [
@@ -61,14 +61,14 @@ def restoring(
             start = filled(model, before, known, [scene.caption() for scene in drawn])
             before = before * known
 
-        def judged(pictures: Tensor) -> Figures:
+        def figures_of(pictures: Tensor) -> Figures:
             # What was seen is put back, as the template inpainting does.
             whole = pictures if known is None else torch.lerp(pictures, seen, known)
             error = masked_mean((operator(pictures) - seen).square(), known)
             return {"PSNR": psnr(whole, truth), "consistency": decibels(error)}
 
         energy = Measurement(seen.to(model.device), operator, NOISE, known)
-        return Asked(rules(energy), judged, start, before=before)
+        return Asked(rules(energy), figures_of, start, before=before)
 
     return asked
 

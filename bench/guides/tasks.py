@@ -13,9 +13,9 @@ from bench.guides.restoration import (
     FITTING_STEPS,
     POLYAK_STEPS,
     centre,
-    fitted,
     gained,
     restoring,
+    rules_fitting,
 )
 from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.image.degradations import Compose, GaussianBlur, Shrink
@@ -54,7 +54,7 @@ TASKS = (
     _restoration(
         "inpaint",
         "the middle quarter is missing",
-        restoring(Compose(), centre(), fitted),
+        restoring(Compose(), centre(), rules_fitting),
         f"Measurement, Backward relative 1, {POLYAK_STEPS} polyak steps, until {FITTING:g}; "
         f"then absolute, {FITTING_STEPS} adam steps of {FITTING_LR:g}; for the PSNR what was seen "
         "is put back",

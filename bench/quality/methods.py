@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.quality.tasks import Task
-from guidance_core.compose import active, resolved
+from guidance_core.compose import any_active, with_noise_levels
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.posterior import Posterior
@@ -106,11 +106,11 @@ def denoised(method: Method, task: Task) -> float:
 def cost(method: Method, rules: Sequence[Rule], steps: int) -> int:
     """Evaluations of the model for one picture from noise at CFG 1, a backward pass one more."""
     levels = NoiseLevels()
-    own = [resolved(rule, levels.at_percent) for rule in rules]
+    own = [with_noise_levels(rule, levels.at_percent) for rule in rules]
     through = [rule for rule in own if getattr(rule, "through_model", True)]
     end, total = levels.at_percent(method.end_percent), 0
     for sigma in levels.normal(steps)[:-1].tolist():
-        once = 2 if active(through, sigma) else 1
+        once = 2 if any_active(through, sigma) else 1
         total += once * (method.recurrences if sigma > end else 1)
     return total
 

@@ -80,9 +80,11 @@ class Task:
         if self.restores:
             return all(any(_same(item, seen) for seen in verdict.items) for item in scene.items)
         words = set(self.asks.split()) - {"a"}
-        return any(words <= {i.shape, i.colour, i.size} and self._placed(i) for i in verdict.items)
+        return any(
+            words <= {i.shape, i.colour, i.size} and self._in_place(i) for i in verdict.items
+        )
 
-    def _placed(self, item: Item) -> bool:
+    def _in_place(self, item: Item) -> bool:
         if self.place is None:
             return True
         x, y = (SIDE * part for part in self.place)

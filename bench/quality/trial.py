@@ -34,7 +34,9 @@ def _model() -> diffusers_host.Shapes:
 def rule_of(kind: str, energy: Energy, settings: Mapping[str, float]) -> Rule:
     """The rule that settings are."""
     if kind == "unified":
-        return Unified(energy, PercentWindow(0.0, OURS_UNTIL), **search_spaces.sizes(settings))
+        return Unified(
+            energy, PercentWindow(0.0, OURS_UNTIL), **search_spaces.unified_settings(settings)
+        )
     end = settings.get("end", OURS_UNTIL)
     return Forward(energy, PercentWindow(0.0, end, value=settings["strength"]))
 

@@ -29,7 +29,7 @@ from bench.quality.trial import value_of
 from bench.quality.workers import spread
 from guidance_core.procedures import search_spaces
 from guidance_core.procedures.beam_search import Point, Search, Trial, Trials
-from guidance_core.requirements import needs
+from guidance_core.requirements import requirements_of
 
 # The node of the rule that each search tunes.
 NODES = {"strength": "EGRuleForward", "unified": "EGRuleUnified"}
@@ -39,18 +39,20 @@ def searched(options: argparse.Namespace) -> dict[str, Any]:
     """Search; returns what was found, as JSON has it."""
     kind, path = options.search, options.out / f"{_stem(options)}.json"
     task = next(task for task in TASKS if task.name == options.task)
-    reads = bool(needs([task.build(torch.device("cpu"), quality.truth(0, 1), 1.0)]).captures)
+    reads = bool(
+        requirements_of([task.build(torch.device("cpu"), quality.truth(0, 1), 1.0)]).captures
+    )
     search = Search(
         search_spaces.coordinates(kind, at_estimate=not reads), options.width, options.rounds
     )
     sampling = {"batch": options.batch, "steps": options.steps, "weights": task.weights}
     trials = Trials(
-        path, {"task": options.task, "names": [*search.named(search.first)], **sampling}
+        path, {"task": options.task, "names": [*search.settings_of(search.first)], **sampling}
     )
 
     def measure(missing: list[Trial]) -> Iterator[tuple[Trial, float]]:
         job = lambda point, seed: (
-            *(options.task, kind, tuple(search.named(point).items())),
+            *(options.task, kind, tuple(search.settings_of(point).items())),
             *(seed, options.batch, options.steps),
         )
         jobs = {job(*trial): trial for trial in missing}
@@ -65,7 +67,7 @@ def searched(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _found(kind: str, search: Search, best: Point, value: float) -> dict[str, Any]:
-    settings = search.named(best)
+    settings = search.settings_of(best)
     return {
         "search": kind,
         "settings": settings,

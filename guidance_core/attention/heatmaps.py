@@ -30,7 +30,7 @@ def heatmaps(
     return _stretched(_layers(reference, words, sigma, size).mean(1))
 
 
-def layered(
+def heatmaps_by_layer(
     reference: Reference, words: tuple[Word, ...], sigma: float, size: tuple[int, int]
 ) -> Tensor:
     """The maps of `heatmaps`, then those of each layer alone: (B, 1 + L, N, H, W)."""
@@ -38,7 +38,7 @@ def layered(
     return _stretched(torch.cat([layers.mean(1, keepdim=True), layers], 1))
 
 
-def sizes(reference: Reference, words: tuple[Word, ...]) -> list[tuple[int, int]]:
+def layer_sizes(reference: Reference, words: tuple[Word, ...]) -> list[tuple[int, int]]:
     """Height and width of the maps of each layer, as the model has them."""
     first = next(iter(reference.captures))
     request = Attention(positions_of(words), _named(reference))

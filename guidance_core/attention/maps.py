@@ -27,7 +27,7 @@ def heads_of(tokens: Tensor, heads: int) -> Tensor:
     return tokens.reshape(batch, count, heads, width // heads).movedim(2, 1)
 
 
-def maps(
+def attention_maps(
     q: Tensor,
     k: Tensor,
     positions: tuple[int, ...],
@@ -52,9 +52,9 @@ def maps(
     places = torch.tensor(positions, device=q.device)
     biases = [None] * len(chunks) if mask is None else _split(mask, per_chunk, len(chunks))
     if len(chunks) == 1:
-        return _looks(q, k, places, biases[0], factor)
+        return _maps_of_chunk(q, k, places, biases[0], factor)
     parts = [
-        checkpoint(_looks, chunk, k, places, bias, factor, use_reentrant=False)
+        checkpoint(_maps_of_chunk, chunk, k, places, bias, factor, use_reentrant=False)
         for chunk, bias in zip(chunks, biases, strict=True)
     ]
     return torch.cat(parts, 2)
@@ -65,7 +65,9 @@ def _split(mask: Tensor, size: int, count: int) -> list[Tensor | None]:
     return list(torch.split(mask, size, -2)) if mask.shape[-2] > 1 else [mask] * count
 
 
-def _looks(q: Tensor, k: Tensor, places: Tensor, bias: Tensor | None, factor: float) -> Tensor:
+def _maps_of_chunk(
+    q: Tensor, k: Tensor, places: Tensor, bias: Tensor | None, factor: float
+) -> Tensor:
     wide = torch.promote_types(q.dtype, torch.float32)
     logits = (q.to(wide) * factor) @ k.to(wide).transpose(2, 3)
     if bias is not None:
@@ -100,7 +102,7 @@ def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
 
 
-def averaged(layers: Sequence[Tensor]) -> Tensor:
+def layer_mean(layers: Sequence[Tensor]) -> Tensor:
     """Mean over layers at the size of the finest, (B, W, h, w)."""
     finest = max((layer.shape[-2:] for layer in layers), key=lambda size: size[0] * size[1])
     return torch.stack([resized(layer, finest) for layer in layers]).mean(0)
@@ -113,7 +115,7 @@ def min_max(maps: Tensor) -> Tensor:
     return (maps - low) / torch.maximum(high - low, floor)
 
 
-def thresholded(maps: Tensor, sharpness: float = 10.0) -> Tensor:
+def soft_masks(maps: Tensor, sharpness: float = 10.0) -> Tensor:
     """Soft masks of maps (..., h, w), in [0, 1].
 
     References:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ..captures import Capture
 from ..image.clip_views import ImageEncoder
-from ..networks.labels import called
-from ..networks.protocols import embedding_seen
+from ..networks.labels import name_of
+from ..networks.protocols import embedding_of
 from ..process import full_precision
 from ..types import Estimate
 
@@ -53,17 +53,17 @@ class Aesthetic:
 
     def __post_init__(self) -> None:
         if not hasattr(self.network, "encode_image"):
-            raise TypeError(f"an aesthetic score needs a CLIP model, got {called(self.network)}")
+            raise TypeError(f"an aesthetic score needs a CLIP model, got {name_of(self.network)}")
         if not hasattr(self.predictor, "width"):
-            raise TypeError(f"expected an aesthetic predictor, got {called(self.predictor)}")
+            raise TypeError(f"expected an aesthetic predictor, got {name_of(self.predictor)}")
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        embedding = full_precision(embedding_seen(self.network, estimate))
+        embedding = full_precision(embedding_of(self.network, estimate))
         if embedding.shape[1] != self.predictor.width:
             raise ValueError(
-                f"{called(self.predictor)} rates embeddings of {self.predictor.width} numbers, "
-                f"{called(self.network)} gives {embedding.shape[1]}: load the CLIP model that it "
+                f"{name_of(self.predictor)} rates embeddings of {self.predictor.width} numbers, "
+                f"{name_of(self.network)} gives {embedding.shape[1]}: load the CLIP model that it "
                 "was trained on (LAION: ViT-L-14)"
             )
         return F.softplus(BEST - full_precision(self.predictor(embedding)))

@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..attention.maps import averaged, maps_in, resized, thresholded, word_maps
+from ..attention.maps import layer_mean, maps_in, resized, soft_masks, word_maps
 from ..attention.references import Reference
 from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Features, Layers
@@ -78,7 +78,7 @@ class Appearance:
 
 def _means(values: Sequence[Tensor], maps: list[Tensor]) -> list[Tensor]:
     """Mean activations inside the words' hard masks, (B, W, C) per layer."""
-    soft = thresholded(averaged(maps)).detach()
+    soft = soft_masks(layer_mean(maps)).detach()
     return [_mean(full_precision(value), soft) for value in values]
 
 

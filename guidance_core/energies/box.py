@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..attention.maps import across_text, averaged, maps_in
+from ..attention.maps import across_text, layer_mean, maps_in
 from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
 from ..types import Estimate
@@ -85,7 +85,7 @@ class Box:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         if self.loss == "boxdiff":
-            shares = across_text(averaged(estimate.capture(self.request)))
+            shares = across_text(layer_mean(estimate.capture(self.request)))
             maps = [shares[:, list(word.positions)].mean(1) for word in self.words]
             return torch.stack([_boxdiff(part, self.covered(part)) for part in maps]).mean(0)
         layers = maps_in(estimate, self.request, self.words)

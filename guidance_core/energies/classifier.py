@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..networks.labels import called, index_of
+from ..networks.labels import index_of, name_of
 from ..process import full_precision
 from ..types import Estimate
 
@@ -58,7 +58,7 @@ class ClassLabel:
     def __post_init__(self) -> None:
         if not hasattr(self.network, "labels"):
             raise TypeError(
-                f"a label needs a classifier, got {called(self.network)}: load one as classifier"
+                f"a label needs a classifier, got {name_of(self.network)}: load one as classifier"
             )
         index_of(self.label, self.network.labels, self.network)
         if not 0 < self.confidence <= 1:
@@ -66,7 +66,7 @@ class ClassLabel:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        logits = full_precision(estimate.seen_by(self.network))
+        logits = full_precision(estimate.image_through(self.network))
         index = index_of(self.label, self.network.labels, self.network)
         own = logits[:, index]
         loss = F.softplus(-own) if self.network.multi_label else logits.logsumexp(1) - own

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ..captures import Capture
-from ..image.batches import check_pictures, placed
+from ..image.batches import cast_to_weights, check_pictures
 from ..image.clip_views import Cutouts, ImageEncoder, check_distance, distance_between
-from ..networks.protocols import embedding_seen
+from ..networks.protocols import embedding_of
 from ..process import full_precision
 from ..types import Estimate
 
@@ -66,8 +66,8 @@ class ClipImage:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         views = [
-            embedding_seen(self.network, estimate),
-            *estimate.seen_by(self._parts(float(estimate.sigma[0]))),
+            embedding_of(self.network, estimate),
+            *estimate.image_through(self._parts(float(estimate.sigma[0]))),
         ]
         target = self._target.to(views[0])
         distances = [distance_between(view, target, self.distance) for view in views]
@@ -77,7 +77,9 @@ class ClipImage:
     def _target(self) -> Tensor:
         """Mean direction of the references' embeddings, shape (1, D); looked at once."""
         with torch.no_grad():
-            embeddings = self.network.encode_image(placed(self.reference, self.networks[0]))
+            embeddings = self.network.encode_image(
+                cast_to_weights(self.reference, self.networks[0])
+            )
         return normalize(full_precision(embeddings).mean(0, keepdim=True), dim=1)
 
     def _parts(self, sigma: float) -> Cutouts:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..captures import Capture
 from ..image.clip_views import Cutouts, ImageEncoder, check_distance, distance_between
-from ..networks.protocols import embedding_seen
+from ..networks.protocols import embedding_of
 from ..process import full_precision
 from ..types import Estimate
 
@@ -82,8 +82,8 @@ class ClipText:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         views = [
-            embedding_seen(self.network, estimate),
-            *estimate.seen_by(self._parts(float(estimate.sigma[0]))),
+            embedding_of(self.network, estimate),
+            *estimate.image_through(self._parts(float(estimate.sigma[0]))),
         ]
         distances = [distance_between(view, self.target, self.distance) for view in views]
         return torch.stack(distances).mean(0)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..image.batches import batched, check_pictures
+from ..image.batches import check_pictures, expand_batch
 from ..process import full_precision
 from ..types import Estimate
 
@@ -52,7 +52,7 @@ class ColorHistogram:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         image = full_precision(estimate.image)
-        target = _quantiles(batched(self.reference, image))
+        target = _quantiles(expand_batch(self.reference, image))
         return (_quantiles(image) - target).square().flatten(1).mean(1)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..networks.labels import called, index_of
+from ..networks.labels import index_of, name_of
 from ..noise import mixed_seed, seeded
 from ..process import full_precision
 from ..types import Estimate
@@ -55,7 +55,7 @@ class Detection:
 
     def __post_init__(self) -> None:
         if not hasattr(self.network, "box_labels"):
-            raise TypeError(f"detection needs a detector, got {called(self.network)}")
+            raise TypeError(f"detection needs a detector, got {name_of(self.network)}")
         if self.boxes.shape != (len(self.labels), 4) or not self.labels:
             raise ValueError(
                 "detection needs at least one box with a label, got "

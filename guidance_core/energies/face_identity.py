@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..image.batches import batched, check_pictures, placed
+from ..image.batches import cast_to_weights, check_pictures, expand_batch
 from ..image.clip_views import distance_between
-from ..networks.labels import called, index_of
+from ..networks.labels import index_of, name_of
 from ..process import full_precision
 from ..types import Estimate
 
@@ -72,26 +72,26 @@ class FaceIdentity:
 
     def __post_init__(self) -> None:
         if not hasattr(self.network, "encode_face"):
-            raise TypeError(f"a face needs a face encoder, got {called(self.network)}")
+            raise TypeError(f"a face needs a face encoder, got {name_of(self.network)}")
         check_pictures(self.reference)
         if self.distance not in DISTANCES:
             raise ValueError(f"distance must be cosine or l1, got {self.distance!r}")
         if self.detector is not None:
-            if not hasattr(self.detector, "found"):
-                raise TypeError(f"faces are found by a detector, got {called(self.detector)}")
+            if not hasattr(self.detector, "detections"):
+                raise TypeError(f"faces are found by a detector, got {name_of(self.detector)}")
             index_of(self.label, self.detector.box_labels, self.detector)
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         image = full_precision(estimate.image)
         if self.detector is None:
-            return self._apart(estimate.seen_by(self.network.encode_face), self._target)
+            return self._apart(estimate.image_through(self.network.encode_face), self._target)
         boxes = self._boxes(image.detach())
         spoke = torch.tensor([box is not None for box in boxes], device=image.device)
         value = estimate.quiet(self, spoke)
         if not spoke.any():
             return value
-        target = batched(self._target, image)[spoke]
+        target = expand_batch(self._target, image)[spoke]
         near = self.network.encode_face(self._crops(image, boxes))
         return value.to(image).index_add(0, spoke.nonzero()[:, 0], self._apart(near, target))
 
@@ -104,12 +104,12 @@ class FaceIdentity:
     @cached_property
     def _target(self) -> Tensor:
         """Embeddings of the reference's faces, shape (N, D); looked at once."""
-        faces = placed(self.reference, self.networks[0])
+        faces = cast_to_weights(self.reference, self.networks[0])
         if self.detector is not None:
             boxes = self._boxes(faces)
             if None in boxes:
                 raise ValueError(
-                    f"{called(self.detector)} finds no {self.label!r} in reference "
+                    f"{name_of(self.detector)} finds no {self.label!r} in reference "
                     f"{boxes.index(None)}: crop it to the face and take the detector off"
                 )
             faces = self._crops(faces, boxes)
@@ -120,7 +120,7 @@ class FaceIdentity:
         """Left, top, right, bottom in pixels of each picture's best face, None where none is."""
         wanted = index_of(self.label, self.detector.box_labels, self.detector)
         boxes: list[list[int] | None] = []
-        for found in self.detector.found(image):
+        for found in self.detector.detections(image):
             good = (found["labels"] == wanted) & (found["scores"] >= self.threshold)
             best = found["boxes"][good][found["scores"][good].argsort(descending=True)[:1]]
             boxes.append(self._widened(best[0], image) if len(best) else None)

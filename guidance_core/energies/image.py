@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..image.batches import batched, check_pictures, fitted, placed
+from ..image.batches import cast_to_weights, check_pictures, expand_batch, resize_to
 from ..image.masks import mask_product, masked_mean
-from ..networks.protocols import Features, blocks_seen, check_features
+from ..networks.protocols import FeatureNetwork, blocks_of, check_features
 from ..process import full_precision
 from ..types import Estimate
 
@@ -47,7 +47,7 @@ class ReferenceImage:
 
     reference: Tensor
     distance: str = "l2"
-    network: Features | None = None
+    network: FeatureNetwork | None = None
     mask: Tensor | None = None
     captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
@@ -62,9 +62,9 @@ class ReferenceImage:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         if self.distance == "features" and self.network is not None:
-            return self._by_features(blocks_seen(self.network, estimate))
+            return self._by_features(blocks_of(self.network, estimate))
         image = full_precision(estimate.image)
-        difference = image - fitted(self.reference, image)
+        difference = image - resize_to(self.reference, image)
         size = difference.abs() if self.distance == "l1" else difference.square()
         return masked_mean(size, self.mask)
 
@@ -72,7 +72,7 @@ class ReferenceImage:
         """Energy of feature maps (B, D, h, w), one a layer."""
         values = []
         for layer, target in zip(layers, self._target, strict=True):
-            difference = F.normalize(full_precision(layer), dim=1) - batched(target, layer)
+            difference = F.normalize(full_precision(layer), dim=1) - expand_batch(target, layer)
             squared = difference.square().sum(1, keepdim=True)
             values.append(masked_mean(squared, self.mask))
         return torch.stack(values).mean(0)
@@ -83,7 +83,7 @@ class ReferenceImage:
         if self.network is None:
             return []
         with torch.no_grad():
-            layers = self.network.blocks(placed(self.reference, self.networks[0]))
+            layers = self.network.blocks(cast_to_weights(self.reference, self.networks[0]))
         return [F.normalize(full_precision(layer), dim=1) for layer in layers]
 
     def within(self, mask: Tensor) -> ReferenceImage:

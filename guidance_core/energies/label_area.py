@@ -59,7 +59,7 @@ class LabelArea:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        logits = full_precision(estimate.seen_by(self.network))
+        logits = full_precision(estimate.image_through(self.network))
         index = index_of(self.label, self.network.pixel_labels, self.network)
         others = torch.cat([logits[:, :index], logits[:, index + 1 :]], 1).logsumexp(1)
         margin = logits[:, index] - others

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..captures import Capture
 from ..image.masks import mask_at, square_around
-from ..requirements import is_active, needs
+from ..requirements import is_active, requirements_of
 from ..types import Energy, Estimate
 
 
@@ -67,17 +67,17 @@ class Masked:
     @property
     def captures(self) -> frozenset[Capture]:
         """Captures that the energy reads."""
-        return needs([self.energy]).captures
+        return requirements_of([self.energy]).captures
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
         """Networks of the energy."""
-        return needs([self.energy]).networks
+        return requirements_of([self.energy]).networks
 
     @property
     def reads_image(self) -> bool:
         """Whether the energy looks at the picture."""
-        return needs([self.energy]).reads_image
+        return requirements_of([self.energy]).reads_image
 
 
 def _seen(estimate: Estimate, image: Tensor, masks: Tensor) -> Estimate:

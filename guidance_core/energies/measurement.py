@@ -14,7 +14,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..image.batches import batched
+from ..image.batches import expand_batch
 from ..image.degradations import Compose, Operator
 from ..image.masks import mask_product, masked_mean
 from ..process import full_precision
@@ -69,7 +69,7 @@ class Measurement:
                 f"({_size(image)}) is {_size(now)}: crop or resize the reference, or change the "
                 "size of the latent"
             )
-        return now - batched(self.measured, now, "the measured reference")
+        return now - expand_batch(self.measured, now, "the measured reference")
 
     def within(self, mask: Tensor) -> Measurement:
         """The same measurement, of a part of the picture."""

@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..attention.maps import centroid, maps_in, thresholded, word_maps
+from ..attention.maps import centroid, maps_in, soft_masks, word_maps
 from ..attention.references import Reference
 from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
@@ -73,7 +73,7 @@ class Position:
         layers = maps_in(estimate, self.request, self.words)
         targets = self._targets(estimate, layers)
         distances = [
-            _length(centroid(thresholded(maps)) - target).mean(1)
+            _length(centroid(soft_masks(maps)) - target).mean(1)
             for maps, target in zip(layers, targets, strict=True)
         ]
         return torch.stack(distances).mean(0)
@@ -85,7 +85,7 @@ class Position:
         values = estimate.capture(self.request)
         there = self.reference.like(values, float(estimate.sigma[0]), self.request)
         recorded = word_maps(there, self.request, self.words)
-        return [centroid(thresholded(m)) + m.new_tensor(self.shift) for m in recorded]
+        return [centroid(soft_masks(m)) + m.new_tensor(self.shift) for m in recorded]
 
 
 def _length(vectors: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ..attention.maps import across_text, averaged
+from ..attention.maps import across_text, layer_mean
 from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
 from ..types import Estimate
@@ -53,6 +53,6 @@ class Presence:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        shares = across_text(averaged(estimate.capture(self.request)))
+        shares = across_text(layer_mean(estimate.capture(self.request)))
         peaks = shares[:, list(positions_of(self.words))].amax((-2, -1))
         return 1 - peaks.amin(1)

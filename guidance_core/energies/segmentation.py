@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..image.batches import batched, check_pictures, placed
-from ..networks.labels import called
+from ..image.batches import cast_to_weights, check_pictures, expand_batch
+from ..networks.labels import name_of
 from ..networks.protocols import Segmenter, check_segmenter
 from ..process import full_precision
 from ..types import Estimate
@@ -58,15 +58,15 @@ class Segmentation:
             )
         if known.min() < 0 or known.max() >= count:
             raise ValueError(
-                f"{called(self.network)} has labels 0 to {count - 1}, the class map has numbers "
+                f"{name_of(self.network)} has labels 0 to {count - 1}, the class map has numbers "
                 f"from {int(known.min())} to {int(known.max())}"
             )
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        logits = full_precision(estimate.seen_by(self.network))
+        logits = full_precision(estimate.image_through(self.network))
         classes = F.interpolate(self._map[:, None].float(), logits.shape[-2:], mode="nearest")
-        target = batched(classes, logits, "the class map")[:, 0].long()
+        target = expand_batch(classes, logits, "the class map")[:, 0].long()
         each = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none")
         return each.flatten(1).sum(1) / (target != IGNORED).flatten(1).sum(1).clamp_min(1)
 
@@ -76,7 +76,7 @@ class Segmentation:
         if not self.classes.is_floating_point():
             return self.classes if self.classes.ndim == 3 else self.classes[None]
         with torch.no_grad():
-            return self.network(placed(self.classes, self.networks[0])).argmax(1)
+            return self.network(cast_to_weights(self.classes, self.networks[0])).argmax(1)
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:

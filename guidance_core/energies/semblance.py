@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..image.batches import batched, check_pictures, placed
-from ..networks.protocols import Tokeniser, check_tokens
+from ..image.batches import cast_to_weights, check_pictures, expand_batch
+from ..networks.protocols import TokenNetwork, check_tokens
 from ..process import full_precision
 from ..types import Estimate
 
@@ -35,7 +35,7 @@ class Semblance:
         ValueError: no pictures.
     """
 
-    network: Tokeniser
+    network: TokenNetwork
     reference: Tensor
     captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
@@ -46,8 +46,8 @@ class Semblance:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        pooled = full_precision(estimate.seen_by(self.network.tokens).pooled)
-        target = batched(self._target, pooled)
+        pooled = full_precision(estimate.image_through(self.network.tokens).pooled)
+        target = expand_batch(self._target, pooled)
         size = target.square().sum(1).clamp_min(torch.finfo(target.dtype).tiny)
         return (pooled - target).square().sum(1) / size
 
@@ -55,7 +55,7 @@ class Semblance:
     def _target(self) -> Tensor:
         """Class tokens of the reference, shape (N, D); looked at once."""
         with torch.no_grad():
-            tokens = self.network.tokens(placed(self.reference, self.networks[0]))
+            tokens = self.network.tokens(cast_to_weights(self.reference, self.networks[0]))
         return full_precision(tokens.pooled)
 
     @property

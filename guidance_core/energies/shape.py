@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..attention.maps import centroid, maps_in, thresholded, word_maps
+from ..attention.maps import centroid, maps_in, soft_masks, word_maps
 from ..attention.references import Reference
 from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
@@ -85,7 +85,7 @@ class Shape:
         layers = maps_in(estimate, self.request, self.words)
         outlines = [self._moved(outline) for outline in self._outlines(estimate, layers)]
         gaps = [
-            (thresholded(maps) - outline).abs().flatten(1).mean(1)
+            (soft_masks(maps) - outline).abs().flatten(1).mean(1)
             for maps, outline in zip(layers, outlines, strict=True)
         ]
         return torch.stack(gaps).mean(0)
@@ -98,7 +98,7 @@ class Shape:
         values = estimate.capture(self.request)
         there = self.reference.like(values, float(estimate.sigma[0]), self.request)
         recorded = word_maps(there, self.request, self.words)
-        return [(thresholded(maps) > 0.5).to(maps) for maps in recorded]
+        return [(soft_masks(maps) > 0.5).to(maps) for maps in recorded]
 
     def _moved(self, outline: Tensor) -> Tensor:
         """Outlines (B, W, h, w) scaled and turned about their centres, and shifted."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..attention.maps import maps_in, thresholded, word_maps
+from ..attention.maps import maps_in, soft_masks, word_maps
 from ..attention.references import Reference
 from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
@@ -86,4 +86,4 @@ class Size:
 
 
 def _area(maps: Tensor) -> Tensor:
-    return thresholded(maps).mean((-2, -1))
+    return soft_masks(maps).mean((-2, -1))

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..image.batches import batched, check_pictures, placed
-from ..networks.protocols import Tokeniser, check_tokens
+from ..image.batches import cast_to_weights, check_pictures, expand_batch
+from ..networks.protocols import TokenNetwork, check_tokens
 from ..process import full_precision
 from ..types import Estimate
 
@@ -45,7 +45,7 @@ class Structure:
         ValueError: no pictures, another kind, or a temperature that is not positive.
     """
 
-    network: Tokeniser
+    network: TokenNetwork
     reference: Tensor
     kind: str = "self-similarity"
     temperature: float = 0.07
@@ -62,8 +62,8 @@ class Structure:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        keys = F.normalize(full_precision(estimate.seen_by(self.network.tokens).keys), dim=2)
-        target = batched(self._target, keys)
+        keys = F.normalize(full_precision(estimate.image_through(self.network.tokens).keys), dim=2)
+        target = expand_batch(self._target, keys)
         if self.kind == "self-similarity":
             return (keys @ keys.mT - target @ target.mT).square().flatten(1).mean(1)
         same = (keys * target).sum(2) / self.temperature
@@ -77,7 +77,7 @@ class Structure:
     def _target(self) -> Tensor:
         """Unit keys of the reference's patches, shape (N, patches, D); looked at once."""
         with torch.no_grad():
-            tokens = self.network.tokens(placed(self.reference, self.networks[0]))
+            tokens = self.network.tokens(cast_to_weights(self.reference, self.networks[0]))
         return F.normalize(full_precision(tokens.keys), dim=2)
 
     @property

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..image.batches import batched, check_pictures, placed
-from ..networks.protocols import Features, blocks_seen, check_features
+from ..image.batches import cast_to_weights, check_pictures, expand_batch
+from ..networks.protocols import FeatureNetwork, blocks_of, check_features
 from ..process import full_precision
 from ..types import Estimate
 
@@ -39,7 +39,7 @@ class Style:
         ValueError: no layers, no pictures, or (when called) a layer that the network lacks.
     """
 
-    network: Features
+    network: FeatureNetwork
     reference: Tensor
     layers: tuple[int, ...] = (2,)
     captures: ClassVar[frozenset[Capture]] = frozenset()
@@ -53,15 +53,19 @@ class Style:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        grams = self._grams(blocks_seen(self.network, estimate))
-        pairs = [(gram, batched(far, gram)) for gram, far in zip(grams, self._target, strict=True)]
+        grams = self._grams(blocks_of(self.network, estimate))
+        pairs = [
+            (gram, expand_batch(far, gram)) for gram, far in zip(grams, self._target, strict=True)
+        ]
         return torch.stack([_apart(gram, far) for gram, far in pairs]).mean(0)
 
     @cached_property
     def _target(self) -> list[Tensor]:
         """Gram matrices of the reference; looked at once."""
         with torch.no_grad():
-            return self._grams(self.network.blocks(placed(self.reference, self.networks[0])))
+            return self._grams(
+                self.network.blocks(cast_to_weights(self.reference, self.networks[0]))
+            )
 
     def _grams(self, blocks: list[Tensor]) -> list[Tensor]:
         """Mean of f f^T over places, shape (B, D, D), of each layer's features (B, D, h, w)."""

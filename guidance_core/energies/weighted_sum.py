@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..captures import Capture
-from ..requirements import is_active, needs
+from ..requirements import is_active, requirements_of
 from ..terms import note, silent
 from ..types import Energy, Estimate
 
@@ -55,19 +55,19 @@ class WeightedSum:
     @property
     def captures(self) -> frozenset[Capture]:
         """Captures that any part reads."""
-        return needs(energy for _, energy in self.parts).captures
+        return requirements_of(energy for _, energy in self.parts).captures
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
         """Networks of all parts, each once."""
-        return needs(energy for _, energy in self.parts).networks
+        return requirements_of(energy for _, energy in self.parts).networks
 
     @property
     def reads_image(self) -> bool:
         """Whether any part looks at the picture."""
-        return needs(energy for _, energy in self.parts).reads_image
+        return requirements_of(energy for _, energy in self.parts).reads_image
 
     @property
     def captures_only(self) -> bool:
         """Whether no part reads anything but captures."""
-        return needs(energy for _, energy in self.parts).captures_only
+        return requirements_of(energy for _, energy in self.parts).captures_only

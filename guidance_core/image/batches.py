@@ -18,7 +18,7 @@ def check_pictures(pictures: Tensor, name: str = "reference") -> None:
         raise ValueError(f"{name} must have values in [0, 1]")
 
 
-def batched(values: Tensor, image: Tensor, name: str = "reference") -> Tensor:
+def expand_batch(values: Tensor, image: Tensor, name: str = "reference") -> Tensor:
     """Values (1, ...) or (B, ...) as (B, ...) of the pictures (B, 3, H, W), on their device.
 
     Raises:
@@ -32,21 +32,21 @@ def batched(values: Tensor, image: Tensor, name: str = "reference") -> Tensor:
     return values.to(image).expand(image.shape[0], *values.shape[1:])
 
 
-def fitted(reference: Tensor, image: Tensor) -> Tensor:
+def resize_to(reference: Tensor, image: Tensor) -> Tensor:
     """Reference pictures at the size, batch, dtype and device of pictures (B, 3, H, W)."""
-    reference, size = batched(reference, image), image.shape[-2:]
+    reference, size = expand_batch(reference, image), image.shape[-2:]
     if reference.shape[-2:] == size:
         return reference
     return interpolate(reference, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def placed(pictures: Tensor, network: nn.Module) -> Tensor:
+def cast_to_weights(pictures: Tensor, network: nn.Module) -> Tensor:
     """Pictures in the dtype and on the device of a network's weights."""
     weight = next(network.parameters(), None)
     return pictures if weight is None else pictures.to(weight)
 
 
-def squared(
+def network_input(
     image: Tensor, side: int, mean: Tensor | Sequence[float], std: Tensor | Sequence[float]
 ) -> Tensor:
     """Pictures (B, 3, H, W) in [0, 1] as a transformer wants them: (B, 3, side, side), normalised.

@@ -50,7 +50,7 @@ class Cutouts:
     """Embeddings of random squares of the picture, the same squares for every sample.
 
     They depend on the seed and the noise level alone, so that a run can be repeated, a sample does
-    not depend on its batch, and energies of equal settings share them (`Estimate.seen_by`).
+    not depend on its batch, and energies of equal settings share them (`Estimate.image_through`).
 
     Arguments:
         network: embeds the squares.

@@ -78,7 +78,7 @@ def load(path: str | Path, architecture: str = "auto") -> ClassifierNetwork:
 
     name = Path(path).name
     state, metadata = weights.read(path)
-    card = weights.described(metadata, name) or {}
+    card = weights.read_card(metadata, name) or {}
     if architecture == "auto":
         architecture = card.get("architecture") or weights.recognise(
             state, RECOGNISED, timm.create_model, name

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ..image.batches import squared
+from ..image.batches import network_input
 from . import weights
-from .protocols import Look
+from .protocols import CLIPOutputs
 
 # Tried in this order when the architecture is "auto" and the file does not say.
 RECOGNISED = (
@@ -67,14 +67,14 @@ class ClipNetwork(nn.Module):
         seen = visual.forward_intermediates(self._prepared(image), intermediates_only=True)
         return seen["image_intermediates"]
 
-    def look(self, image: Tensor) -> Look:
+    def outputs(self, image: Tensor) -> CLIPOutputs:
         """Embedding and feature maps of pictures (B, 3, H, W) in [0, 1], in one forward pass."""
         visual: Any = self.network.visual
         seen = visual.forward_intermediates(self._prepared(image))
-        return Look(normalize(seen["image_features"], dim=-1), seen["image_intermediates"])
+        return CLIPOutputs(normalize(seen["image_features"], dim=-1), seen["image_intermediates"])
 
     def _prepared(self, image: Tensor) -> Tensor:
-        return squared(image, self.input_size, self.mean, self.std)
+        return network_input(image, self.input_size, self.mean, self.std)
 
     def encode_text(self, texts: list[str]) -> Tensor:
         """Unit embeddings (N, D) of sentences."""
@@ -92,7 +92,7 @@ def load(path: str | Path, architecture: str = "auto") -> ClipNetwork:
 
     name = Path(path).name
     state, metadata = weights.read(path)
-    card = weights.described(metadata, name) or {}
+    card = weights.read_card(metadata, name) or {}
     if "model" in card and architecture == "auto":
         network = open_clip.CLIP(**card["model"])
         length = card["model"]["text_cfg"]["context_length"]

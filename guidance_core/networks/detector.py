@@ -56,7 +56,7 @@ class DetectorNetwork(nn.Module):
         return torch.stack(list(losses.values())).sum()
 
     @torch.no_grad()
-    def found(self, image: Tensor) -> list[dict[str, Tensor]]:
+    def detections(self, image: Tensor) -> list[dict[str, Tensor]]:
         """What it finds in pictures (B, 3, H, W): boxes (N, 4) in pixels, labels and scores."""
         return self.network(list(image))
 
@@ -82,7 +82,7 @@ def load(path: str | Path, architecture: str = "auto") -> DetectorNetwork:
     """
     name = Path(path).name
     state, metadata = weights.read(path)
-    card = weights.described(metadata, name) or {}
+    card = weights.read_card(metadata, name) or {}
     classes = _classes(state, card)
     make = partial(build, classes=classes)
     if architecture == "auto":

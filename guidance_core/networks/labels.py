@@ -8,7 +8,7 @@ from difflib import get_close_matches
 LISTED = 40  # labels that an error shows
 
 
-def called(network: object) -> str:
+def name_of(network: object) -> str:
     """What messages call a network."""
     return str(getattr(network, "name", type(network).__name__))
 
@@ -25,6 +25,6 @@ def index_of(label: str, labels: Sequence[str], network: object) -> int:
     listed = [*near, *(other for other in labels if other not in near)][:LISTED]
     more = ", ..." if len(labels) > LISTED else ""
     raise ValueError(
-        f"{called(network)} has no label {label!r} among its {len(labels)}; "
+        f"{name_of(network)} has no label {label!r} among its {len(labels)}; "
         f"try one of: {', '.join(listed)}{more}"
     )

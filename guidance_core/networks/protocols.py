@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from ..types import Estimate
-from .labels import called
+from .labels import name_of
 
 
-class Features(Protocol):
+class FeatureNetwork(Protocol):
     """A guide network with feature maps."""
 
     def blocks(self, image: Tensor, /) -> list[Tensor]:
@@ -35,8 +35,8 @@ def check_features(network: object, what: str) -> None:
         )
 
 
-class Look(NamedTuple):
-    """All that a CLIP network says of pictures in one forward pass, its method `look`.
+class CLIPOutputs(NamedTuple):
+    """All that a CLIP network says of pictures in one forward pass, its method `outputs`.
 
     Arguments:
         embedding: of unit length, shape (B, D).
@@ -47,21 +47,21 @@ class Look(NamedTuple):
     blocks: list[Tensor]
 
 
-def embedding_seen(network: Any, estimate: Estimate) -> Tensor:
+def embedding_of(network: Any, estimate: Estimate) -> Tensor:
     """Embedding (B, D) of the picture; one forward pass for all energies of a network."""
-    if hasattr(network, "look"):
-        return estimate.seen_by(network.look).embedding
-    return estimate.seen_by(network.encode_image)
+    if hasattr(network, "outputs"):
+        return estimate.image_through(network.outputs).embedding
+    return estimate.image_through(network.encode_image)
 
 
-def blocks_seen(network: Any, estimate: Estimate) -> list[Tensor]:
+def blocks_of(network: Any, estimate: Estimate) -> list[Tensor]:
     """Feature maps (B, D, h, w) of the picture; one forward pass for all energies of a network."""
-    if hasattr(network, "look"):
-        return estimate.seen_by(network.look).blocks
-    return estimate.seen_by(network.blocks)
+    if hasattr(network, "outputs"):
+        return estimate.image_through(network.outputs).blocks
+    return estimate.image_through(network.blocks)
 
 
-class Tokens(NamedTuple):
+class ViTTokens(NamedTuple):
     """What a vision transformer says of pictures.
 
     Arguments:
@@ -74,10 +74,10 @@ class Tokens(NamedTuple):
     pooled: Tensor
 
 
-class Tokeniser(Protocol):
+class TokenNetwork(Protocol):
     """A guide network in the manner of DINO."""
 
-    def tokens(self, image: Tensor, /) -> Tokens:
+    def tokens(self, image: Tensor, /) -> ViTTokens:
         """Keys and class token of images (B, 3, H, W) in [0, 1]."""
         ...
 
@@ -102,4 +102,4 @@ class Segmenter(Protocol):
 def check_segmenter(network: object) -> None:
     """Refuse another kind of network with a TypeError."""
     if not hasattr(network, "pixel_labels"):
-        raise TypeError(f"segmentation needs a segmenter, got {called(network)}: load one as such")
+        raise TypeError(f"segmentation needs a segmenter, got {name_of(network)}: load one as such")

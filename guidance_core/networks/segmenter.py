@@ -72,7 +72,7 @@ def load(path: str | Path, architecture: str = "auto") -> SegmenterNetwork:
     """
     name = Path(path).name
     state, metadata = weights.read(path)
-    card = weights.described(metadata, name) or {}
+    card = weights.read_card(metadata, name) or {}
     make = partial(build, classes=_classes(state, card), auxiliary=_auxiliary(state))
     if architecture == "auto":
         architecture = card.get("architecture") or weights.recognise(state, RECOGNISED, make, name)

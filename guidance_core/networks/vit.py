@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..image.batches import squared
+from ..image.batches import network_input
 from . import weights
-from .protocols import Tokens
+from .protocols import ViTTokens
 
 # Tried in this order when the architecture is "auto" and the file does not say.
 RECOGNISED = (
@@ -51,14 +51,14 @@ class ViTNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
-    def tokens(self, image: Tensor) -> Tokens:
+    def tokens(self, image: Tensor) -> ViTTokens:
         """Keys of the last block and the class token, of pictures (B, 3, H, W) in [0, 1]."""
         net: Any = self.network
         before, after = self._blocks(image, indices=[len(net.blocks) - 2, len(net.blocks) - 1])
         last = net.blocks[-1]
         keys = last.attn.qkv(last.norm1(_joined(before))).chunk(3, dim=-1)[1]
         pooled = net.forward_head(net.norm(_joined(after)), pre_logits=True)
-        return Tokens(keys[:, net.num_prefix_tokens :], pooled)
+        return ViTTokens(keys[:, net.num_prefix_tokens :], pooled)
 
     def blocks(self, image: Tensor) -> list[Tensor]:
         """Feature maps (B, D, h, w) of every block (the class token left out)."""
@@ -74,7 +74,7 @@ class ViTNetwork(nn.Module):
         )
 
     def _prepared(self, image: Tensor) -> Tensor:
-        return squared(image, self.input_size, self.mean, self.std)
+        return network_input(image, self.input_size, self.mean, self.std)
 
 
 def load(path: str | Path, architecture: str = "auto") -> ViTNetwork:
@@ -86,7 +86,7 @@ def load(path: str | Path, architecture: str = "auto") -> ViTNetwork:
     name = Path(path).name
     state, metadata = weights.read(path)
     state = {key: value for key, value in state.items() if not key.startswith("head.")}
-    card = weights.described(metadata, name) or {}
+    card = weights.read_card(metadata, name) or {}
     if architecture == "auto":
         architecture = card.get("architecture") or weights.recognise(state, RECOGNISED, build, name)
     network = build(architecture, **card.get("options", {}))

@@ -88,7 +88,7 @@ def recognise(
     )
 
 
-def described(metadata: dict[str, str], name: str) -> dict[str, Any] | None:
+def read_card(metadata: dict[str, str], name: str) -> dict[str, Any] | None:
     """The `energy_guidance` entry of a file's metadata, which describes its network."""
     if "energy_guidance" not in metadata:
         return None

@@ -87,7 +87,7 @@ class Search:
                 moved.append((*point[:index], up, *point[index + 1 :]))
         return moved
 
-    def named(self, point: Point) -> dict[str, float]:
+    def settings_of(self, point: Point) -> dict[str, float]:
         """The settings of a point by name."""
         return {c.name: value for c, value in zip(self.coordinates, point, strict=True)}
 

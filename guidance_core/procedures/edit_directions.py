@@ -43,7 +43,7 @@ def edit_direction(source: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor
     return wanted[:, :length] - there[:, :length]
 
 
-def moved(states: Tensor, direction: Tensor, strength: float) -> Tensor:
+def move_states(states: Tensor, direction: Tensor, strength: float) -> Tensor:
     """States (B, T, D) plus a direction (1, T', D); positions beyond it stay as they are."""
     length = min(states.shape[1], direction.shape[1])
     padded = torch.zeros_like(states)

@@ -44,7 +44,7 @@ def coordinates(
     return tuple(found)
 
 
-def sizes(settings: Mapping[str, float]) -> dict[str, Any]:
+def unified_settings(settings: Mapping[str, float]) -> dict[str, Any]:
     """Keyword arguments of `Unified`, besides the energy and the strength, of settings found."""
     gamma = settings.get("gamma", 0.0)
     pushes = {"rho": settings["rho"], "mu": settings.get("mu", 0.0)}
@@ -60,4 +60,4 @@ def widgets(kind: str, settings: Mapping[str, float]) -> dict[str, Any]:
     if kind == "strength":
         return {"strength": settings["strength"], **common}
     fixed = {"preset": "custom", "iterations": 4, "course": "constant", "residual_norm": False}
-    return {"strength": 1.0, **common, **fixed, **sizes(settings)}
+    return {"strength": 1.0, **common, **fixed, **unified_settings(settings)}

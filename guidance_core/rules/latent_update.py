@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..gradients import through_model
 from ..process import per_sample, posterior_std
-from ..requirements import is_active, needs
+from ..requirements import is_active, requirements_of
 from ..shaping import cfg_push, fade, norm, rms, unit_rms
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule, euler_share
 
@@ -87,7 +87,7 @@ class LatentUpdate:
     @property
     def _alone(self) -> bool:
         """Whether the positive branch is all that the energy needs."""
-        return needs([self.energy]).captures_only
+        return requirements_of([self.energy]).captures_only
 
     def _pushes(self, before: Estimate, after: Estimate) -> tuple[Tensor, Tensor | None]:
         """RMS of the change of x0 and of the push of CFG, (B,)."""

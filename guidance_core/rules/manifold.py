@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..gradients import at_estimate
 from ..process import per_sample
-from ..requirements import is_active, needs
+from ..requirements import is_active, requirements_of
 from ..shaping import cfg_push, fade, norm, rms, unit_rms, unit_size
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 
@@ -56,7 +56,7 @@ class Manifold:
             raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
         if not self.stop >= 0:
             raise ValueError(f"stop must be >= 0, got {self.stop}")
-        if needs([self.energy]).captures:
+        if requirements_of([self.energy]).captures:
             raise ValueError(
                 "Manifold works on the clean estimate, but the energy reads attention or features "
                 "from inside the model: use a rule that goes through the model"

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..gradients import through_model
 from ..process import ancestral_noise, per_sample
 from ..requirements import is_active
-from ..shaping import cfg_push, fade, norm, of_root, rms, unit_rms, unit_size
+from ..shaping import cfg_push, fade, norm, rms, root_gradient, unit_rms, unit_size
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 
 SCALES = ("relative", "absolute", "cfg", "spherical")
@@ -74,7 +74,7 @@ class Posterior:
         if strength == 0 or not is_active(self.energy, level):
             return denoise(x, sigma)
         estimate, energy, grad = through_model(self.energy, denoise, x, sigma, rule="Posterior")
-        slope = of_root(grad, energy) if self.root and self.scale == "absolute" else grad
+        slope = root_gradient(grad, energy) if self.root and self.scale == "absolute" else grad
         size = strength * fade(energy, self.stop).to(sigma)
         delta = -self._scaled(slope, estimate, run) * per_sample(size, grad)
         run.record(Record("Posterior", level, energy, norm(grad), rms(delta), cfg_push(estimate)))

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..gradients import at_estimate, smoothed, through_model
 from ..process import per_sample, posterior_std
-from ..requirements import is_active, needs
-from ..shaping import cfg_push, clip_rms, fade, norm, of_root, rms, unit_rms, unit_size
+from ..requirements import is_active, requirements_of
+from ..shaping import cfg_push, clip_rms, fade, norm, rms, root_gradient, unit_rms, unit_size
 from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
 
 SCALES = ("relative", "absolute", "cfg")
@@ -84,7 +84,7 @@ class Unified:
                 f"gamma {self.gamma:g} needs samples to smooth over: set samples to 1 or more, or "
                 "gamma to 0"
             )
-        if needs([self.energy]).captures and (self.mu > 0 or self.gamma > 0):
+        if requirements_of([self.energy]).captures and (self.mu > 0 or self.gamma > 0):
             raise ValueError(
                 "mu and gamma work on the clean estimate, but the energy reads attention or "
                 "features from inside the model: set both to 0, or choose a preset with rho alone "
@@ -139,7 +139,7 @@ class Unified:
         """Gradient as the scale takes it: of unit RMS, of the root of the energy, or as it is."""
         if self.scale != "absolute":
             return unit_rms(grad)
-        return of_root(grad, value) if self.root else grad
+        return root_gradient(grad, value) if self.root else grad
 
     def _units(self, estimate: Estimate, run: Run) -> tuple[Tensor, Tensor, Tensor]:
         """Factors (B,): of rho, of mu, and of the change of x0 that mean guidance finds."""

@@ -1,6 +1,6 @@
 """Strength over the noise level: windows with a curve, and points drawn by hand."""
 
-from .points import PercentPoints, Polyline, parsed
+from .points import PercentPoints, Polyline, points_from
 from .windows import CURVES, Constant, PercentWindow, Scaled, Window
 
 __all__ = [
@@ -11,5 +11,5 @@ __all__ = [
     "Polyline",
     "Scaled",
     "Window",
-    "parsed",
+    "points_from",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .windows import KNOTS, interpolated
+from .windows import KNOTS, position_among
 
 EXAMPLE = "0:0, 0.3:1, 0.7:0.5"
 
@@ -30,7 +30,7 @@ class Polyline:
         if not self.knots[-1] < sigma <= self.knots[0]:
             return 0.0
         first, last = self.points[0][0], self.points[-1][0]
-        return _between(first + (last - first) * interpolated(sigma, self.knots), self.points)
+        return _between(first + (last - first) * position_among(sigma, self.knots), self.points)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class PercentPoints:
     """Points in the host's percentages, before a model's noise levels are known.
 
     Percentages are those of `schedules.PercentWindow`: 0 reaches up to any noise level, 1 down to
-    everything above 0. `compose.resolved` turns it into a Polyline.
+    everything above 0. `compose.with_noise_levels` turns it into a Polyline.
 
     Arguments:
         points: pairs (percent, strength), at least two; percents in [0, 1], never falling, and not
@@ -71,7 +71,7 @@ class PercentPoints:
 
     def __call__(self, sigma: float) -> float:
         """Refuse: percentages are not noise levels."""
-        raise TypeError("PercentPoints know no noise levels: use compose.resolved first")
+        raise TypeError("PercentPoints know no noise levels: use compose.with_noise_levels first")
 
     def on(self, percent_to_sigma: Callable[[float], float]) -> Polyline:
         """The same points on a model's noise levels."""
@@ -83,7 +83,7 @@ class PercentPoints:
         return Polyline(self.points, tuple(levels))
 
 
-def parsed(text: str) -> PercentPoints:
+def points_from(text: str) -> PercentPoints:
     """Points from text such as "0:0, 0.3:1, 0.7:0.5": position and strength, parted by commas.
 
     Raises:

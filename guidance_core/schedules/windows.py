@@ -85,10 +85,10 @@ class Window:
         if not self.knots:
             start, end = math.atan(self.sigma_start), math.atan(self.sigma_end)
             return (start - math.atan(sigma)) / (start - end)
-        return interpolated(sigma, self.knots)
+        return position_among(sigma, self.knots)
 
 
-def interpolated(sigma: float, knots: tuple[float, ...]) -> float:
+def position_among(sigma: float, knots: tuple[float, ...]) -> float:
     """Position of sigma among falling knots, in [0, 1]."""
     below = bisect_right(knots, -sigma, key=lambda knot: -knot)
     if below in (0, len(knots)):
@@ -103,7 +103,7 @@ class PercentWindow:
     """A window in the host's percentages, before a model's noise levels are known.
 
     Percent 0 is before the first step and reaches up to any noise level, percent 1 is the end and
-    reaches down to everything above 0. `compose.resolved` turns it into a Window.
+    reaches down to everything above 0. `compose.with_noise_levels` turns it into a Window.
 
     Arguments:
         start_percent: in [0, 1), smaller than end_percent.
@@ -127,7 +127,7 @@ class PercentWindow:
 
     def __call__(self, sigma: float) -> float:
         """Refuse: percentages are not noise levels."""
-        raise TypeError("a PercentWindow knows no noise levels: use compose.resolved first")
+        raise TypeError("PercentWindow knows no noise levels: use compose.with_noise_levels first")
 
     def on(self, percent_to_sigma: Callable[[float], float]) -> Window:
         """The same window on a model's noise levels."""

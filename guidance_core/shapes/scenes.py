@@ -70,7 +70,7 @@ def random_scene(generator: torch.Generator, count: int | None = None) -> Scene:
     """Draw a scene of `count` objects (1 or 2 at equal odds when None) from `generator`."""
     items = [_random_item(generator) for _ in range(count or 1 + _index(2, generator))]
     while True:
-        placed = [_placed(item, generator) for item in items]
+        placed = [_at_random_place(item, generator) for item in items]
         if len(placed) == 1 or apart(*placed):
             return Scene(tuple(placed))
 
@@ -132,7 +132,7 @@ def _random_item(generator: torch.Generator) -> Item:
     return Item(shape, colour, size, 0.0, 0.0, _uniform(*SIZES[size], generator))
 
 
-def _placed(item: Item, generator: torch.Generator) -> Item:
+def _at_random_place(item: Item, generator: torch.Generator) -> Item:
     left, top, right, bottom = item.box
     x = _uniform(MARGIN - left, SIDE - MARGIN - right, generator)
     y = _uniform(MARGIN - top, SIDE - MARGIN - bottom, generator)

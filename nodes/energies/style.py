@@ -47,7 +47,7 @@ class EnergyStyle(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, layers: str | None = None) -> bool | str:
         """Refuse layers that are not numbers when the workflow is queued."""
-        return True if layers is None else fault_of(numbers, layers) or True
+        return True if layers is None else fault_of(layer_numbers, layers) or True
 
     @classmethod
     def execute(
@@ -59,10 +59,10 @@ class EnergyStyle(io.ComfyNode):
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         """Build the energy."""
-        return finished(Style(network, pictures(reference), numbers(layers)), weight, mask)
+        return finished(Style(network, pictures(reference), layer_numbers(layers)), weight, mask)
 
 
-def numbers(text: str) -> tuple[int, ...]:
+def layer_numbers(text: str) -> tuple[int, ...]:
     """Whole numbers of a text such as '2, -1'."""
     parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
     if not parts or not all(re.fullmatch(r"-?\d+", part) for part in parts):

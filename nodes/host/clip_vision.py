@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ...guidance_core.image.batches import squared
-from ...guidance_core.networks.protocols import Look
+from ...guidance_core.image.batches import network_input
+from ...guidance_core.networks.protocols import CLIPOutputs
 from ...guidance_core.process import full_precision
 from .networks import PATCHER
 
@@ -46,16 +46,16 @@ class VisionNetwork(nn.Module):
 
     def blocks(self, image: Tensor) -> list[Tensor]:
         """Feature maps (B, D, h, w) of every block (the class token left out)."""
-        return self.look(image).blocks
+        return self.outputs(image).blocks
 
-    def look(self, image: Tensor) -> Look:
+    def outputs(self, image: Tensor) -> CLIPOutputs:
         """Embedding and feature maps of pictures (B, 3, H, W) in [0, 1], in one forward pass."""
         seen = self._seen(image, "all")
-        return Look(self._embedding(seen), _maps(seen[1]))
+        return CLIPOutputs(self._embedding(seen), _maps(seen[1]))
 
     def _seen(self, image: Tensor, hidden: str | None) -> tuple[Any, ...]:
         """What the host's model gives: of hidden states all or none, and the embedding, third."""
-        pixels = squared(full_precision(image), self.input_size, self.mean, self.std)
+        pixels = network_input(full_precision(image), self.input_size, self.mean, self.std)
         with _kept_inputs(self.network):
             return self.network(pixel_values=pixels, intermediate_output=hidden)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...guidance_core.procedures.edit_directions import edit_direction, moved
+from ...guidance_core.procedures.edit_directions import edit_direction, move_states
 
 POOLED = "pooled_output"
 
@@ -50,5 +50,5 @@ def _moved(
         )
     rest = dict(rest)
     if pooled is not None and torch.is_tensor(rest.get(POOLED)):
-        rest[POOLED] = moved(rest[POOLED][:, None], pooled, strength)[:, 0]
-    return [moved(states, direction, strength), rest]
+        rest[POOLED] = move_states(rest[POOLED][:, None], pooled, strength)[:, 0]
+    return [move_states(states, direction, strength), rest]

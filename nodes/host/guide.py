@@ -12,7 +12,7 @@ from comfy.patcher_extension import WrappersMP
 from comfy_execution.utils import get_executing_context
 from torch import Tensor, nn
 
-from ...guidance_core.compose import energies_of
+from ...guidance_core.requirements import requirements_of
 from .autograd import memory
 from .autograd.graph import carries_graph
 from .browser import monitor
@@ -32,14 +32,14 @@ class Guidance:
     traces: tuple[Callable, ...] = ()
 
     @functools.cached_property
-    def needs(self) -> Any:
+    def requirements(self) -> Any:
         """Captures, networks and decoding that the energies need."""
-        return energies_of(self.rules)
+        return requirements_of(self.rules)
 
     @property
     def reader(self) -> Any:
         """The decoder, where an energy looks at the picture."""
-        return self.decoder if self.needs.reads_image or self.projects else None
+        return self.decoder if self.requirements.reads_image or self.projects else None
 
     @property
     def projects(self) -> bool:
@@ -90,14 +90,14 @@ def apply(
 
 
 def _check(guidance: Guidance, network: nn.Module) -> None:
-    needs = guidance.needs
-    if needs.reads_image and guidance.decoder is None:
+    requirements = guidance.requirements
+    if requirements.reads_image and guidance.decoder is None:
         raise ValueError(
             "an energy looks at the picture, but there is no VAE to decode the latent: "
             "connect a VAE, or choose decoder 'taesd' or 'rgb' in Apply Guidance"
         )
     for rule in guidance.rules:
-        reads = energies_of([rule]).captures if hasattr(rule, "energy") else frozenset()
+        reads = requirements_of([rule]).captures if hasattr(rule, "energy") else frozenset()
         if reads and not getattr(rule, "through_model", True):
             raise ValueError(
                 f"{type(rule).__name__} does not go through the model, but its energy reads "
@@ -108,8 +108,8 @@ def _check(guidance: Guidance, network: nn.Module) -> None:
             "projecting needs an autoencoder, and nothing here can encode: connect a VAE and "
             "choose decoder 'vae', or switch the projection off"
         )
-    if needs.captures:
-        Recorder(network, needs.captures)
+    if requirements.captures:
+        Recorder(network, requirements.captures)
 
 
 def _attach(guided: Any, guidance: Guidance) -> None:
@@ -125,7 +125,7 @@ def _attach(guided: Any, guidance: Guidance) -> None:
     for kind, wrapper in wrappers.items():
         guided.remove_wrappers_with_key(kind, KEY)
         guided.add_wrapper_with_key(kind, KEY, wrapper)
-    patchers = [managed(network) for network in guidance.needs.networks]
+    patchers = [managed(network) for network in guidance.requirements.networks]
     if guidance.reader is not None:
         patchers += guidance.reader.patchers
     guided.set_additional_models(KEY, patchers)

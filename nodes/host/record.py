@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...guidance_core.attention.references import Reference
 from ...guidance_core.attention.words import Word, positions_of
-from ...guidance_core.captures import DEFAULT, Attention, Capture, Features, Layers, chosen
+from ...guidance_core.captures import DEFAULT, Attention, Capture, Features, Layers, chosen_layers
 from ...guidance_core.procedures.inversion import Path
 from ...guidance_core.rules.recording import Recording
 from . import guide
@@ -38,7 +38,7 @@ def requests(
     """
     there = layout(model.model.diffusion_model)
     if not isinstance(layers, str):
-        chosen(layers, (), tuple(dict.fromkeys((*there.attention, *there.features))))
+        chosen_layers(layers, (), tuple(dict.fromkeys((*there.attention, *there.features))))
     wanted: set[Capture] = set()
     if maps:
         positions = positions_of(words) if words is not None else ()

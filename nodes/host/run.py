@@ -11,7 +11,7 @@ import comfy.model_sampling
 import torch
 from torch import Tensor, nn
 
-from ...guidance_core.compose import active, guided, resolved
+from ...guidance_core.compose import any_active, guided, with_noise_levels
 from ...guidance_core.types import Estimate, Run
 from . import steps
 from .autograd import memory
@@ -61,7 +61,7 @@ class GuidedRun:
         self._branches: list[tuple[Tensor | None, Tensor | None]] = []
         with torch.inference_mode(False), torch.no_grad():
             percent_to_sigma = self.model_sampling.percent_to_sigma
-            rules = resolved(guidance.rules, lambda p: float(percent_to_sigma(p)))
+            rules = with_noise_levels(guidance.rules, lambda p: float(percent_to_sigma(p)))
             flow = isinstance(self.model_sampling, comfy.model_sampling.CONST)
             share = steps.share_of(sampler, sigmas, flow)
             steps.check(rules, sampler, share)
@@ -86,7 +86,7 @@ class GuidedRun:
 
     def active(self, sigma: Tensor) -> bool:
         """Whether any rule has work at this noise level."""
-        return active(self.rules, float(sigma.flatten()[0]))
+        return any_active(self.rules, float(sigma.flatten()[0]))
 
     def step(
         self, executor: Any, x: Tensor, sigma: Tensor, model_options: dict, seed: Any = None
@@ -125,7 +125,7 @@ class GuidedRun:
         """Weights of guide networks and decoder: lent for a whole step, backward included."""
         reader = self.guidance.reader
         networks = [patcher.model for patcher in reader.patchers] if reader is not None else []
-        return self._loan(*self.guidance.needs.networks, *networks)
+        return self._loan(*self.guidance.requirements.networks, *networks)
 
     def _loan(self, *roots: nn.Module) -> Loan:
         key = tuple(map(id, roots))

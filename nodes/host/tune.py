@@ -16,9 +16,9 @@ import folder_paths
 import torch
 from torch import Tensor
 
-from ...guidance_core.compose import resolved
+from ...guidance_core.compose import with_noise_levels
 from ...guidance_core.procedures.beam_search import Trial
-from ...guidance_core.requirements import is_active, needs
+from ...guidance_core.requirements import is_active, requirements_of
 from ...guidance_core.schedules import PercentWindow
 from ...guidance_core.types import Estimate
 from . import guide, samplers
@@ -66,7 +66,7 @@ class Trying:
     decoder: str = "auto"
 
     def __post_init__(self) -> None:
-        needed = needs([self.metric])
+        needed = requirements_of([self.metric])
         if needed.captures:
             raise ValueError(
                 "a metric judges finished pictures, but this energy reads attention or features "
@@ -105,11 +105,11 @@ class Trying:
             if "not finite" not in str(error):
                 raise
             return float("nan")
-        return -float(self.judged(latent["samples"]).mean())
+        return -float(self.scores(latent["samples"]).mean())
 
-    def judged(self, samples: Tensor) -> Tensor:
+    def scores(self, samples: Tensor) -> Tensor:
         """The metric (B,) of finished latents (B, C, *S), units of a LATENT."""
-        needed, reader = needs([self.metric]), self._reader()
+        needed, reader = requirements_of([self.metric]), self._reader()
         patchers = [managed(network) for network in needed.networks]
         patchers += reader.patchers if needed.reads_image and reader else []
         comfy.model_management.load_models_gpu(patchers)
@@ -125,7 +125,7 @@ class Trying:
 
     def _judge(self) -> Any:
         to_sigma = self.model.get_model_object("model_sampling").percent_to_sigma
-        return resolved(self.metric, lambda percent: float(to_sigma(percent)))
+        return with_noise_levels(self.metric, lambda percent: float(to_sigma(percent)))
 
 
 def measured(

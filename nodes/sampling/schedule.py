@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...guidance_core.schedules import CURVES, PercentWindow, parsed
+from ...guidance_core.schedules import CURVES, PercentWindow, points_from
 from ..inputs.sockets import Schedule, schema
 from ..inputs.window import window_fault, window_inputs
 
@@ -12,7 +12,7 @@ from ..inputs.window import window_fault, window_inputs
 def points_fault(text: str) -> str | None:
     """What is wrong with the text of points, if anything."""
     try:
-        parsed(text)
+        points_from(text)
     except ValueError as fault:
         return f"points: {fault}"
     return None
@@ -74,5 +74,5 @@ class ScheduleNode(io.ComfyNode):
     ) -> io.NodeOutput:
         """Build the schedule."""
         if points.strip():
-            return io.NodeOutput(parsed(points))
+            return io.NodeOutput(points_from(points))
         return io.NodeOutput(PercentWindow(start_percent, end_percent, curve))

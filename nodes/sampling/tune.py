@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 
 from ...guidance_core.procedures import search_spaces
 from ...guidance_core.procedures.beam_search import Search, Trials
-from ...guidance_core.requirements import needs
+from ...guidance_core.requirements import requirements_of
 from ...guidance_core.rules.forward import Forward
 from ...guidance_core.rules.unified import Unified
 from ...guidance_core.schedules import PercentWindow, Scaled
@@ -23,7 +23,7 @@ from .tuning_report import plot_of, report_of
 def rule_of(kind: str, energy: Any, settings: dict[str, float], schedule: Any = None) -> Any:
     """The rule that settings are."""
     if kind == "unified":
-        return Unified(energy, timed(1.0, schedule), **search_spaces.sizes(settings))
+        return Unified(energy, timed(1.0, schedule), **search_spaces.unified_settings(settings))
     end = settings.get("end", DEFAULT_WINDOW.end_percent)
     window = PercentWindow(0.0, end) if schedule is None else schedule
     return Forward(energy, Scaled(window, settings["strength"]))
@@ -172,7 +172,7 @@ class TuneGuidance(io.ComfyNode):
         """Search, trial by trial."""
         known = search_spaces.coordinates(
             search,
-            at_estimate=not needs([energy]).captures,
+            at_estimate=not requirements_of([energy]).captures,
             recurrences=max_recurrences,
             timed=schedule is not None,
         )
@@ -193,7 +193,7 @@ class TuneGuidance(io.ComfyNode):
         )
 
         def value(trial: Any, callback: Any) -> float:
-            settings = plan.named(trial[0])
+            settings = plan.settings_of(trial[0])
             rule = rule_of(search, energy, settings, schedule)
             again = int(settings.get("recurrences", 1))
             return trying.value(rule, trial[1], again, DEFAULT_WINDOW, callback)

@@ -18,10 +18,10 @@ NODES = {"strength": "EGRuleForward", "unified": "EGRuleUnified"}
 def report_of(kind: str, search: Search, ranked: Ranked, file: str) -> dict[str, Any]:
     """What was found, as JSON has it: energies of the metric, lower is better."""
     rows = [
-        {**search.named(point), "metric": -score if math.isfinite(score) else None}
+        {**search.settings_of(point), "metric": -score if math.isfinite(score) else None}
         for point, score in ranked
     ]
-    best = search.named(ranked[0][0])
+    best = search.settings_of(ranked[0][0])
     return {
         "search": kind,
         "settings": best,

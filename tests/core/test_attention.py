@@ -26,7 +26,7 @@ from guidance_core.energies.shape import Shape
 from guidance_core.energies.size import Size
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import through_model
-from guidance_core.requirements import needs
+from guidance_core.requirements import requirements_of
 from guidance_core.schedules import Constant
 from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, latent, levels, seeded
@@ -134,7 +134,7 @@ def test_half_precision_captures_are_measured_in_float32(energy, dtype):
 
 @EACH
 def test_declares_what_it_reads(energy):
-    wanted = needs([energy])
+    wanted = requirements_of([energy])
     assert wanted.captures
     assert not wanted.reads_image
     assert wanted.networks == ()
@@ -331,8 +331,8 @@ def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
     mask = torch.ones(10, 7, dtype=torch.bool).tril(3)
 
     def both():
-        plain = maps.maps(q, k, (1, 5))
-        hidden = maps.maps(q, k, (1, 5), mask, 0.3)
+        plain = maps.attention_maps(q, k, (1, 5))
+        hidden = maps.attention_maps(q, k, (1, 5), mask, 0.3)
         return plain, hidden, *torch.autograd.grad((plain.square() + hidden).sum(), (q, k))
 
     whole = both()

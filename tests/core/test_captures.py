@@ -9,7 +9,7 @@ import torch
 
 from guidance_core.attention.references import Reference, references_in
 from guidance_core.attention.words import Word, positions_of
-from guidance_core.captures import Attention, Features, chosen
+from guidance_core.captures import Attention, Features, chosen_layers
 from guidance_core.energies.attention_keep import AttentionKeep
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.weighted_sum import WeightedSum
@@ -21,14 +21,14 @@ THERE = ("input.1.0", "middle.0", "output.3.0")
 
 
 def test_symbolic_layers_are_resolved_in_the_models_order():
-    assert chosen("default", THERE[1:2], THERE) == ("middle.0",)
-    assert chosen("all", (), THERE) == THERE
-    assert chosen(("output.3.0", "input.1.0"), (), THERE) == ("input.1.0", "output.3.0")
+    assert chosen_layers("default", THERE[1:2], THERE) == ("middle.0",)
+    assert chosen_layers("all", (), THERE) == THERE
+    assert chosen_layers(("output.3.0", "input.1.0"), (), THERE) == ("input.1.0", "output.3.0")
 
 
 def test_an_unknown_layer_is_an_error_that_lists_those_there_are():
     with pytest.raises(ValueError, match=r"no layer output.9.0: .* input.1.0, middle.0, output"):
-        chosen(("output.9.0", "middle.0"), (), THERE)
+        chosen_layers(("output.9.0", "middle.0"), (), THERE)
 
 
 def recorded() -> Reference:

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from guidance_core.captures import Attention, Features
-from guidance_core.compose import active, energies_of, guided, resolved
+from guidance_core.compose import any_active, guided, with_noise_levels
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.color import MeanColor
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.weighted_sum import WeightedSum
+from guidance_core.requirements import requirements_of
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import Constant, PercentWindow, Scaled, Window
@@ -71,11 +72,11 @@ def test_needs_of_a_stack_are_joined_and_networks_listed_once():
         Backward(Scheduled(text, Constant()), Constant()),
         Backward(toward(), Constant()),
     ]
-    wanted = energies_of(rules)
+    wanted = requirements_of(rules)
     assert wanted.networks == (clip, classifier)
     assert wanted.reads_image
     assert wanted.captures == frozenset()
-    assert not energies_of(rules[2:]).reads_image
+    assert not requirements_of(rules[2:]).reads_image
 
 
 def test_a_rule_may_ask_for_captures_itself():
@@ -85,21 +86,21 @@ def test_a_rule_may_ask_for_captures_itself():
         def __call__(self, denoise, x, sigma, run):
             return denoise(x, sigma)
 
-    assert energies_of([Watching(), Forward(toward(), Constant())]).captures == {MAP}
+    assert requirements_of([Watching(), Forward(toward(), Constant())]).captures == {MAP}
 
 
 def test_active_says_where_a_stack_has_work():
     never = Scheduled(toward(), Window(1.0, 0.5))
     rules = [Forward(toward(), Window(9.0, 4.0)), Backward(never, Constant())]
-    assert [active(rules, sigma) for sigma in (9.5, 9, 4, 1, 0.5)] == [
+    assert [any_active(rules, sigma) for sigma in (9.5, 9, 4, 1, 0.5)] == [
         False,
         True,
         False,
         True,
         False,
     ]
-    assert not active([], 1.0)
-    assert active([lambda denoise, x, sigma, run: denoise(x, sigma)], 1.0)
+    assert not any_active([], 1.0)
+    assert any_active([lambda denoise, x, sigma, run: denoise(x, sigma)], 1.0)
 
 
 def linear(percent: float) -> float:
@@ -109,7 +110,7 @@ def linear(percent: float) -> float:
 def test_resolved_reaches_every_percent_window():
     window = PercentWindow(0.25, 0.75)
     energy = WeightedSum(((1.0, Scheduled(toward(), Scaled(window, 2.0))),))
-    rule = resolved([Forward(energy, window)], linear)[0]
+    rule = with_noise_levels([Forward(energy, window)], linear)[0]
     assert rule.strength(10.5) == 1
     assert rule.strength(10.6) == 0
     assert rule.energy.parts[0][1].schedule(10.5) == 2
@@ -119,12 +120,12 @@ def test_resolved_reaches_every_percent_window():
 def test_resolved_gives_back_what_needs_no_change():
     network = TinyClip()
     for thing in (network, Forward(ClipText(network, "a"), Constant()), [Constant()], (1, "a"), 3):
-        assert resolved(thing, linear) is thing
+        assert with_noise_levels(thing, linear) is thing
 
 
 def test_resolved_keeps_networks():
     network = TinyClip()
-    rule = resolved(Forward(ClipText(network, "a"), PercentWindow()), linear)
+    rule = with_noise_levels(Forward(ClipText(network, "a"), PercentWindow()), linear)
     assert rule.energy.network is network
 
 

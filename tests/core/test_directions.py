@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from guidance_core.procedures.edit_directions import edit_direction, mean_states, moved
+from guidance_core.procedures.edit_directions import edit_direction, mean_states, move_states
 from tests.core.toys import DOUBLE, assert_close, seeded
 
 
@@ -24,18 +24,18 @@ def test_positions_count_only_sentences_that_reach_them():
 
 def test_states_beyond_the_direction_stay():
     states, direction = seeded(2, 5, 3), seeded(1, 2, 3, seed=1)
-    result = moved(states, direction, 0.5)
+    result = move_states(states, direction, 0.5)
     assert_close(result[:, :2], states[:, :2] + 0.5 * direction)
     assert torch.equal(result[:, 2:], states[:, 2:])
-    longer = moved(states[:, :1], direction, 2.0)
+    longer = move_states(states[:, :1], direction, 2.0)
     assert_close(longer, states[:, :1] + 2 * direction[:, :1])
-    assert torch.equal(moved(states, direction, 0.0), states)
+    assert torch.equal(move_states(states, direction, 0.0), states)
 
 
 def test_the_direction_leads_from_source_to_target():
     source, target = [seeded(1, 4, 3)], [seeded(1, 4, 3, seed=1)]
-    assert_close(moved(source[0], edit_direction(source, target), 1.0), target[0])
-    assert moved(source[0].float(), edit_direction(source, target), 1.0).dtype != DOUBLE
+    assert_close(move_states(source[0], edit_direction(source, target), 1.0), target[0])
+    assert move_states(source[0].float(), edit_direction(source, target), 1.0).dtype != DOUBLE
 
 
 def test_no_sentences_are_refused():

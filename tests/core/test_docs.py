@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from guidance_core.gradients import at_estimate
-from guidance_core.requirements import needs
+from guidance_core.requirements import requirements_of
 from guidance_core.types import Estimate
 from tests.core.toys import assert_close, decode, latent, levels
 
@@ -28,6 +28,6 @@ def test_the_example_energy_works(monkeypatch):
     expected = (decode(latent()).flatten(1).mean(1) - 0.5).square()
     assert_close(value, expected)
     assert grad.abs().sum() > 0
-    assert needs([energy]).reads_image
+    assert requirements_of([energy]).reads_image
     with pytest.raises(ValueError, match="got 2"):
         module.Brightness(2)

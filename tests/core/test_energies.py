@@ -30,7 +30,7 @@ from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import at_estimate
-from guidance_core.requirements import needs
+from guidance_core.requirements import requirements_of
 from guidance_core.schedules import Constant, Window
 from guidance_core.types import Estimate
 from tests.core.toys import (
@@ -161,7 +161,7 @@ def test_half_precision_pictures_are_measured_in_float32(energy, dtype):
 
 @EACH
 def test_declares_that_it_reads_the_picture(energy):
-    wanted = needs([energy])
+    wanted = requirements_of([energy])
     assert wanted.reads_image
     assert wanted.captures == frozenset()
     if energy.networks:

@@ -125,7 +125,7 @@ def test_faster_rcnn_pushes_and_stays_as_it_is(tmp_path: Path) -> None:
     at = lambda image: Estimate(image, torch.ones(len(image)), lambda x0: x0)
     both, alone = energy(at(pictures(2))), energy(at(pictures(2)[1:]))
     torch.testing.assert_close(both[1], alone[0])
-    assert len(network.found(pictures(2))) == 2
+    assert len(network.detections(pictures(2))) == 2
 
 
 def test_retinanet_pushes(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from guidance_core.attention.heatmaps import heatmaps, layered, sizes
+from guidance_core.attention.heatmaps import heatmaps, heatmaps_by_layer, layer_sizes
 from guidance_core.attention.references import Reference
 from guidance_core.attention.words import Word
 from guidance_core.captures import Attention, Features
@@ -61,7 +61,7 @@ def test_words_that_were_not_recorded_are_named():
 
 
 def test_layers_stand_after_their_mean_each_stretched_alone():
-    maps = layered(REFERENCE, WORDS, 1.0, (8, 8))
+    maps = heatmaps_by_layer(REFERENCE, WORDS, 1.0, (8, 8))
     assert maps.shape == (2, 3, 2, 8, 8)
     assert torch.equal(maps[:, 0], heatmaps(REFERENCE, WORDS, 1.0, (8, 8)))
     assert (maps.amin((3, 4)) == 0).all()
@@ -69,4 +69,4 @@ def test_layers_stand_after_their_mean_each_stretched_alone():
     # The second layer is drawn in its own size, the first one is enlarged.
     assert torch.allclose(maps[:, 2, 0], torch.linspace(1, 0, 8).expand(2, 8, 8), atol=1e-3)
     assert not torch.allclose(maps[:, 1], maps[:, 2], atol=1e-3)
-    assert sizes(REFERENCE, WORDS) == [(4, 4), (8, 8)]
+    assert layer_sizes(REFERENCE, WORDS) == [(4, 4), (8, 8)]

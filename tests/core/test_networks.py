@@ -120,7 +120,7 @@ def test_clip_looks_once_at_what_it_says_twice(tmp_path: Path, layers: object) -
     made = open_clip.CLIP(**card["model"])
     network = clip.load(described(tmp_path / "tiny.safetensors", made, card))
     image = torch.rand(2, 3, 20, 30)
-    seen = network.look(image)
+    seen = network.outputs(image)
     torch.testing.assert_close(seen.embedding, network.encode_image(image))
     for one, other in zip(seen.blocks, network.blocks(image), strict=True):
         torch.testing.assert_close(one, other)

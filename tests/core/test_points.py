@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidance_core.compose import resolved
-from guidance_core.schedules import PercentPoints, PercentWindow, Polyline, Scaled, parsed
+from guidance_core.compose import with_noise_levels
+from guidance_core.schedules import PercentPoints, PercentWindow, Polyline, Scaled, points_from
 
 
 def linear(percent: float) -> float:
@@ -17,7 +17,7 @@ def linear(percent: float) -> float:
 
 
 def at(text: str, percent: float) -> float:
-    return parsed(text).on(linear)(linear(percent))
+    return points_from(text).on(linear)(linear(percent))
 
 
 def test_lines_run_straight_from_point_to_point():
@@ -27,12 +27,12 @@ def test_lines_run_straight_from_point_to_point():
 
 
 def test_outside_the_points_nothing_is_done():
-    course = parsed("0.2:1, 0.8:1").on(linear)
+    course = points_from("0.2:1, 0.8:1").on(linear)
     assert [course(linear(p)) for p in (0, 0.19, 0.2, 0.5, 0.79, 0.8, 1)] == [0, 0, 1, 1, 1, 0, 0]
 
 
 def test_ends_reach_up_to_any_noise_and_down_to_none():
-    course = parsed("0:1, 1:1").on(linear)
+    course = points_from("0:1, 1:1").on(linear)
     assert [course(s) for s in (math.inf, 1e9, 10, 1e-9, 0)] == [1, 1, 1, 1, 0]
 
 
@@ -44,7 +44,7 @@ def test_two_points_at_one_position_are_a_jump():
 @pytest.mark.parametrize("curve", ["constant", "linear_down", "linear_up"])
 def test_a_window_drawn_as_points_is_that_window(curve):
     high, low = {"constant": (1, 1), "linear_down": (1, 0), "linear_up": (0, 1)}[curve]
-    drawn = parsed(f"0.1:{high}, 0.7:{low}").on(linear)
+    drawn = points_from(f"0.1:{high}, 0.7:{low}").on(linear)
     window = PercentWindow(0.1, 0.7, curve).on(linear)
     for percent in (0, 0.1, 0.25, 0.5, 0.69, 0.7, 0.9):
         assert drawn(linear(percent)) == pytest.approx(window(linear(percent)), abs=1e-9)
@@ -64,15 +64,15 @@ def test_strengths_stay_between_those_of_the_points(points, percent):
 
 
 def test_text_may_have_line_breaks_spaces_and_a_closing_comma():
-    assert parsed(" 0 : 1\n0.5:.5 ,1:0,\n").points == ((0, 1), (0.5, 0.5), (1, 0))
+    assert points_from(" 0 : 1\n0.5:.5 ,1:0,\n").points == ((0, 1), (0.5, 0.5), (1, 0))
 
 
 def test_points_are_resolved_wherever_they_lie():
-    course = resolved(Scaled(parsed("0:1, 0.5:0"), 2.0), linear)
+    course = with_noise_levels(Scaled(points_from("0:1, 0.5:0"), 2.0), linear)
     assert isinstance(course.schedule, Polyline)
     assert course(linear(0.25)) == pytest.approx(1)
-    with pytest.raises(TypeError, match=r"compose\.resolved"):
-        parsed("0:1, 0.5:0")(1.0)
+    with pytest.raises(TypeError, match=r"compose\.with_noise_levels"):
+        points_from("0:1, 0.5:0")(1.0)
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ def test_points_are_resolved_wherever_they_lie():
 )
 def test_what_is_no_curve_is_refused_with_words(text, words):
     with pytest.raises(ValueError, match=words):
-        parsed(text)
+        points_from(text)

@@ -77,7 +77,7 @@ def test_scaled_multiplies_and_skips():
 
 
 def test_a_percent_window_does_not_pretend_to_know_noise_levels():
-    with pytest.raises(TypeError, match=r"compose\.resolved"):
+    with pytest.raises(TypeError, match=r"compose\.with_noise_levels"):
         PercentWindow()(1.0)
 
 

@@ -14,7 +14,7 @@ from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.noise import seeded_noise
-from guidance_core.requirements import needs
+from guidance_core.requirements import requirements_of
 from guidance_core.schedules import Window
 from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, decode, latent, levels, toward
@@ -88,7 +88,7 @@ def test_under_a_mask_only_the_mask_is_pushed():
     mask = torch.zeros(20, 24)
     mask[4:12, 4:12] = 1
     energy = Masked(Smoothed(Image(), 0.3, 2), mask)
-    assert needs([energy]).reads_image
+    assert requirements_of([energy]).reads_image
     x0 = latent().requires_grad_()
     estimate = at(x0=x0)
     (slope,) = torch.autograd.grad(energy(estimate).sum(), estimate.image)

@@ -12,7 +12,7 @@ from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import Constant, Window
-from guidance_core.terms import label
+from guidance_core.terms import name_of_energy
 from tests.core.toys import Model, TinyClassifier, assert_close, latent, levels, run_with
 
 CALLS = []
@@ -73,7 +73,7 @@ def test_one_energy_alone_is_its_only_term():
 def test_labels_say_what_is_asked():
     energy = ClassLabel(TinyClassifier(), "red")
     mask = Masked(energy, torch.ones(4, 4))
-    assert label(Scheduled(WeightedSum(((2.0, mask),)), Constant())) == "ClassLabel red"
+    assert name_of_energy(Scheduled(WeightedSum(((2.0, mask),)), Constant())) == "ClassLabel red"
 
 
 def test_terms_of_masks_per_sample_are_not_taken_for_those_of_the_batch():

@@ -30,7 +30,7 @@ def test_it_climbs_to_the_best_settings():
     ranked = Search(PLANE).run(hill)
     assert ranked[0] == ((2.0, 0.5), 0.0)
     assert [value for _, value in ranked] == sorted((v for _, v in ranked), reverse=True)
-    assert Search(PLANE).named(ranked[0][0]) == {"rho": 2.0, "mu": 0.5}
+    assert Search(PLANE).settings_of(ranked[0][0]) == {"rho": 2.0, "mu": 0.5}
 
 
 def test_every_round_moves_one_coordinate_and_stops_at_the_cap():
@@ -109,9 +109,16 @@ def test_what_is_searched_suits_the_energy():
 
 def test_settings_become_a_rule_and_its_widgets():
     energy = lambda estimate: estimate.x0.flatten(1).sum(1)
-    rule = Unified(energy, Constant(), **search_spaces.sizes({"rho": 0.5, "mu": 2.0, "gamma": 0.1}))
+    rule = Unified(
+        energy, Constant(), **search_spaces.unified_settings({"rho": 0.5, "mu": 2.0, "gamma": 0.1})
+    )
     assert (rule.rho, rule.mu, rule.gamma, rule.samples) == (0.5, 2.0, 0.1, 1)
-    assert search_spaces.sizes({"rho": 0.5}) == {"rho": 0.5, "mu": 0.0, "gamma": 0.0, "samples": 0}
+    assert search_spaces.unified_settings({"rho": 0.5}) == {
+        "rho": 0.5,
+        "mu": 0.0,
+        "gamma": 0.0,
+        "samples": 0,
+    }
     inputs = search_spaces.widgets("strength", {"strength": 0.5, "end": 0.45})
     assert inputs == {"strength": 0.5, "scale": "relative", "stop": 0.0}
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from guidance_core.networks.protocols import Tokens
+from guidance_core.networks.protocols import ViTTokens
 from guidance_core.process import per_sample
 from guidance_core.types import Estimate, Record, Run
 
@@ -130,11 +130,11 @@ class TinyViT(nn.Module):
         self.weight = nn.Parameter(seeded(6, 3, seed=11), requires_grad=False)
         self.looks = 0
 
-    def tokens(self, image: Tensor) -> Tokens:
+    def tokens(self, image: Tensor) -> ViTTokens:
         self.looks += 1
         patches = F.adaptive_avg_pool2d(image, 3).flatten(2).mT
         keys = torch.tanh(patches @ self.weight.to(image).T)
-        return Tokens(keys, keys.square().mean(1))
+        return ViTTokens(keys, keys.square().mean(1))
 
 
 class TinyDetector(nn.Module):
@@ -151,7 +151,7 @@ class TinyDetector(nn.Module):
             total = total + (inside - label / 2).square().mean()
         return total
 
-    def found(self, image: Tensor) -> list[dict[str, Tensor]]:
+    def detections(self, image: Tensor) -> list[dict[str, Tensor]]:
         """A person in the upper left part, where it is bright."""
         corner = image[..., : image.shape[-2] // 2, : image.shape[-1] // 2].mean((1, 2, 3))
         box = torch.tensor([0.0, 0.0, image.shape[-1] // 2, image.shape[-2] // 2])

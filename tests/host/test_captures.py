@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import comfy.model_management
 import pytest
 import torch
-from energy_guidance.guidance_core.attention.maps import centroid, thresholded
+from energy_guidance.guidance_core.attention.maps import centroid, soft_masks
 from energy_guidance.guidance_core.captures import Attention, Features
 from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.schedules import Constant, PercentWindow
@@ -326,7 +326,7 @@ def test_colours_fill_their_objects_in_the_default_layer_of_shapes():
     assert red.sum() > 500
     (maps,) = seen[10][request]
     wanted = centroid(red[None, None])[0, 0]
-    assert (centroid(thresholded(maps.cpu()))[0, 0] - wanted).norm() < 0.06
+    assert (centroid(soft_masks(maps.cpu()))[0, 0] - wanted).norm() < 0.06
 
 
 def test_maps_are_those_of_diffusers():

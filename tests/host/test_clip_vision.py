@@ -60,7 +60,7 @@ def pictures(count: int = 1) -> torch.Tensor:
 def test_it_says_what_the_host_says(vision) -> None:
     with torch.inference_mode():
         seen = vision.encode_image(pictures(2).movedim(1, -1))
-        ours = guide_of(vision).look(pictures(2))
+        ours = guide_of(vision).outputs(pictures(2))
     expected = torch.nn.functional.normalize(seen["image_embeds"].float(), dim=1)
     torch.testing.assert_close(ours.embedding, expected, atol=2e-3, rtol=0)
     tokens = ours.blocks[-2].flatten(2).mT
@@ -71,7 +71,7 @@ def test_it_says_what_the_host_says(vision) -> None:
 def test_its_gradient_is_that_of_finite_differences(vision) -> None:
     network, image = guide_of(vision), pictures().requires_grad_()
     direction = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
-    value = lambda picture: network.look(picture).embedding[0, :4].sum()
+    value = lambda picture: network.outputs(picture).embedding[0, :4].sum()
     with Loan(network)():
         (grad,) = torch.autograd.grad(value(image), image)
         with torch.no_grad():

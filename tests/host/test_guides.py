@@ -18,7 +18,7 @@ from energy_guidance.nodes.energies.palette import EnergyPalette, palette
 from energy_guidance.nodes.energies.segmentation import EnergySegmentation
 from energy_guidance.nodes.energies.smoothness import EnergySmoothness
 from energy_guidance.nodes.energies.structure import EnergyStructure
-from energy_guidance.nodes.energies.style import EnergyStyle, numbers
+from energy_guidance.nodes.energies.style import EnergyStyle, layer_numbers
 from energy_guidance.nodes.energies.weighted_sum import CombineEnergies
 from energy_guidance.nodes.host import guide, networks, shapes
 
@@ -110,7 +110,7 @@ def test_a_sum_of_guides_goes_through_the_model(parts) -> None:
             "got 4 channels",
         ),
         (lambda: palette("#12345"), "colors must be #rrggbb .*got #12345: "),
-        (lambda: numbers("two"), "whole numbers"),
+        (lambda: layer_numbers("two"), "whole numbers"),
         (lambda: boxes_of("dog 0 0 1 1"), "one object per line, .* got 'dog 0 0 1 1'"),
         (lambda: boxes_of(" \n"), "boxes is empty"),
         (

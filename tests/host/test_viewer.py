@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 import torch
-from energy_guidance.guidance_core.attention.heatmaps import layered
+from energy_guidance.guidance_core.attention.heatmaps import heatmaps_by_layer
 from energy_guidance.guidance_core.attention.references import Reference
 from energy_guidance.guidance_core.attention.words import Word
 from energy_guidance.guidance_core.captures import Attention
@@ -47,7 +47,9 @@ def test_each_level_layer_and_word_has_its_place(monkeypatch):
     assert facts["layers"] == [[4, 6], [8, 12]]
     assert facts["tile"] == [8, 12]
     assert facts["pictures"] == []
-    expected = torch.stack([layered(reference(), WORDS, sigma, (8, 12)) for sigma in (3, 2, 1)], 1)
+    expected = torch.stack(
+        [heatmaps_by_layer(reference(), WORDS, sigma, (8, 12)) for sigma in (3, 2, 1)], 1
+    )
     for b, sheet in enumerate((first, second)):
         for index, tile in enumerate(expected[b].flatten(0, 2)):
             row, column = divmod(index, facts["columns"])

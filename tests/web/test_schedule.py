@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from guidance_core.schedules import PercentWindow, parsed
+from guidance_core.schedules import PercentWindow, points_from
 from tests.web.desk import Desk
 from tests.web.test_monitor import LEVELS, show
 
@@ -15,7 +15,7 @@ PLOT = ".eg-schedule-plot"
 
 
 def points(desk: Desk, node: int) -> list[tuple[float, float]]:
-    return list(parsed(desk.values(node)["points"]).points)
+    return list(points_from(desk.values(node)["points"]).points)
 
 
 def drag(desk: Desk, index: int, right: float, down: float) -> None:
@@ -88,7 +88,7 @@ def test_the_browser_draws_the_windows_that_guidance_uses(desk: Desk, curve: str
 )
 def test_both_sides_refuse_the_same_text(desk: Desk, text: str) -> None:
     with pytest.raises(ValueError, match="point"):
-        parsed(text)
+        points_from(text)
     desk.add("EGSchedule", points=text)
     desk.find('.eg-schedule [role="alert"]').wait_for(state="attached")
 

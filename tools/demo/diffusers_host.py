@@ -19,8 +19,9 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from guidance_core.captures import Capture
-from guidance_core.compose import active, energies_of, guided, resolved
+from guidance_core.compose import any_active, guided, with_noise_levels
 from guidance_core.procedures.recurrence import Sampler, recurrent
+from guidance_core.requirements import requirements_of
 from guidance_core.types import Denoiser, Estimate, Rule, Run
 from tools.demo.reading import Reading
 from tools.shapes import text
@@ -214,14 +215,14 @@ def sample(
     sigmas = whole[-(settings.steps + 1) :].to(model.device)
     share = partial(ancestral_share, settings.eta)
     run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed, share=share)
-    own = [resolved(rule, levels.at_percent) for rule in rules]
+    own = [with_noise_levels(rule, levels.at_percent) for rule in rules]
     asked = [positive] if isinstance(positive, str) else positive
     prompts = [model.encode(texts) for texts in (asked, [negative])]
-    plain = denoiser(model, *prompts, settings.cfg, energies_of(own).captures)
+    plain = denoiser(model, *prompts, settings.cfg, requirements_of(own).captures)
     steered = guided(own, plain, run)
 
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:
-        return (steered if active(own, float(sigma[0])) else plain)(x, sigma)
+        return (steered if any_active(own, float(sigma[0])) else plain)(x, sigma)
 
     end = levels.at_percent(settings.end_percent)
     sampler = recurrent(

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from guidance_core.attention.maps import heads_of, maps
+from guidance_core.attention.maps import attention_maps, heads_of
 from guidance_core.captures import DEFAULT, Attention, Capture
 
 # What ComfyUI calls output.2.0, where the colours of Shapes fill their objects.
@@ -63,7 +63,7 @@ class Reading:
         q, k = (heads_of(seen[index, part], heads) for part in ("to_q", "to_k"))
         positions = request.positions or tuple(range(k.shape[2]))
         side = math.isqrt(q.shape[2])
-        return maps(q, k, positions).unflatten(2, (side, side))
+        return attention_maps(q, k, positions).unflatten(2, (side, side))
 
 
 def _noted(seen: dict, key: tuple[int, str], module: nn.Module, args: Any, out: Tensor) -> None:

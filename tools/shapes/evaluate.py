@@ -133,7 +133,7 @@ def boxed(path: Path, count: int) -> float:
     """Share of the objects of unseen scenes around which the detector puts the right box."""
     some, network = drawn(count, 85_000_000), detector.load(path)
     right = []
-    for scene, found in zip(some, network.found(scenes.render(some)), strict=True):
+    for scene, found in zip(some, network.detections(scenes.render(some)), strict=True):
         sure = found["scores"] > 0.5
         target = train_detector.target(scene)
         shares = box_iou(target["boxes"], found["boxes"][sure])

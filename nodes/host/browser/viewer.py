@@ -10,7 +10,7 @@ import torch
 from comfy_api.latest import ui
 from torch import Tensor
 
-from ....guidance_core.attention.heatmaps import layered, sizes
+from ....guidance_core.attention.heatmaps import heatmaps_by_layer, layer_sizes
 from ....guidance_core.attention.references import Reference
 from ....guidance_core.attention.words import Word
 
@@ -46,12 +46,14 @@ def handed(
         words: whose maps.
         pictures: shape (B, H, W, 3), values in [0, 1], to lay below; or None.
     """
-    layers = sizes(reference, words)
+    layers = layer_sizes(reference, words)
     recorded = sorted(reference.captures, reverse=True)
     (height, width), count = fitting(layers, len(words), len(recorded))
     chosen = np.linspace(0, len(recorded) - 1, count).round().astype(int)
     sigmas = [recorded[place] for place in chosen]
-    levels = [layered(reference, words, sigma, (height, width))[:PICTURES] for sigma in sigmas]
+    levels = [
+        heatmaps_by_layer(reference, words, sigma, (height, width))[:PICTURES] for sigma in sigmas
+    ]
     sheets, columns = tiled(torch.stack(levels, 1).flatten(1, 3))
     below = None if pictures is None else _small(pictures[:PICTURES])
     facts = {

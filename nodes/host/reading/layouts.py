@@ -12,7 +12,7 @@ from comfy.ldm.modules.diffusionmodules.mmdit import JointBlock, MMDiT
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor, nn
 
-from ....guidance_core.captures import Attention, Capture, chosen
+from ....guidance_core.captures import Attention, Capture, chosen_layers
 
 # Attend-and-Excite's 16 x 16 layers of Stable Diffusion 1 and 2 at 512 pixels, and those that
 # Self-Guidance read in SDXL.
@@ -46,8 +46,8 @@ class Layout:
     def layers(self, request: Capture) -> tuple[str, ...]:
         """Names of the layers that a request means."""
         if isinstance(request, Attention):
-            return chosen(request.layers, self.default, tuple(self.attention))
-        return chosen(request.layers, self.default_features, tuple(self.features))
+            return chosen_layers(request.layers, self.default, tuple(self.attention))
+        return chosen_layers(request.layers, self.default_features, tuple(self.features))
 
 
 def layout(network: nn.Module) -> Layout:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ....guidance_core.attention.references import references_in
 from ....guidance_core.captures import Attention, Capture
-from ....guidance_core.compose import active, energies_of
+from ....guidance_core.compose import any_active
+from ....guidance_core.requirements import requirements_of
 from .recorder import Prompt, Recorder
 
 Cond = dict[str, Any]
@@ -31,15 +32,15 @@ class Reading:
         self.rules = rules
         self._recorders: dict[tuple[int, frozenset[Capture]], Recorder] = {}
         self._recorder: Recorder | None = None
-        wanted = energies_of(rules).captures
+        wanted = requirements_of(rules).captures
         if wanted and prompts:
             check_positions(wanted, read_prompt(prompts)["cross_attn"].shape[1])
 
     def aim(self, network: nn.Module, prompts: Sequence[Cond] | None, sigma: float) -> None:
         """Make ready for an evaluation of the network at a noise level."""
         self.rest()
-        working = [rule for rule in self.rules if active([rule], sigma)]
-        wanted = energies_of(working).captures
+        working = [rule for rule in self.rules if any_active([rule], sigma)]
+        wanted = requirements_of(working).captures
         if not wanted or not prompts:
             return
         key = (id(network), wanted)

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ....guidance_core.attention.maps import heads_of, maps
+from ....guidance_core.attention.maps import attention_maps, heads_of
 from ....guidance_core.captures import Attention, Capture, Features
 from ..autograd.graph import OVERRIDE
 from .layouts import layout, picture_stream
@@ -213,7 +213,7 @@ class Recorder:
                 "the latent or of the picture"
             )
         positions = self.positions[name] or tuple(range(self.prompt.length))
-        flat = maps(q, k, positions, mask, scale)
+        flat = attention_maps(q, k, positions, mask, scale)
         self._maps[name] = flat.unflatten(2, (height, width))
 
     def _on_features(self, name: str, module: nn.Module, args: tuple, out: Any) -> None:
