@@ -53,7 +53,7 @@ def _inside(thing: Any) -> Iterable[Any]:
 def requirements_of(things: Iterable[Any]) -> Requirements:
     """What rules or energies require together; what declares nothing requires nothing."""
     given = list(things)
-    parts = [part for part in walk(given) if callable(part) and not isinstance(part, nn.Module)]
+    parts = [part for part in walk(given) if not isinstance(part, nn.Module)]
     networks = {id(net): net for part in parts for net in getattr(part, "networks", ())}
     return Requirements(
         captures=frozenset().union(*(getattr(part, "captures", ()) for part in parts)),

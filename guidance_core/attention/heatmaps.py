@@ -40,7 +40,7 @@ def heatmaps_by_layer(
 
 def layer_sizes(reference: Reference, words: tuple[Word, ...]) -> list[tuple[int, int]]:
     """Height and width of the maps of each layer, as the model has them."""
-    first = next(iter(reference.captures))
+    first = next(iter(reference.recorded))
     request = Attention(positions_of(words), _named(reference))
     return [(value.shape[-2], value.shape[-1]) for value in reference.at(first, request)]
 
@@ -71,5 +71,5 @@ def _word_maps(reference: Reference, word: Word, sigma: float, size: tuple[int, 
 
 def _named(reference: Reference) -> Layers:
     """What the recorded layers of attention were called."""
-    level = next(iter(reference.captures.values()))
+    level = next(iter(reference.recorded.values()))
     return next((there.layers for there in level if isinstance(there, Attention)), "default")

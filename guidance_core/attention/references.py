@@ -19,24 +19,24 @@ class Reference:
     """Captures of another run, per noise level, on the CPU in half precision.
 
     Arguments:
-        captures: for each noise level the value of each request, as in an estimate.
+        recorded: for each noise level the value of each request, as in an estimate.
         size: height and width of the latent they belong to.
 
     Raises:
         ValueError: nothing was recorded.
     """
 
-    captures: Mapping[float, Mapping[Capture, Values]]
+    recorded: Mapping[float, Mapping[Capture, Values]]
     size: tuple[int, int]
 
     def __post_init__(self) -> None:
-        if not self.captures or not all(self.captures.values()):
+        if not self.recorded or not all(self.recorded.values()):
             raise ValueError("the reference is empty: nothing was recorded")
         packed = {
             sigma: {request: tuple(map(_packed, values)) for request, values in level.items()}
-            for sigma, level in self.captures.items()
+            for sigma, level in self.recorded.items()
         }
-        object.__setattr__(self, "captures", packed)
+        object.__setattr__(self, "recorded", packed)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Reference:
         """Itself: nobody writes to it, and each run copies its rules with what they hold."""
@@ -45,7 +45,7 @@ class Reference:
     @property
     def nbytes(self) -> int:
         """Bytes that the recorded values take."""
-        levels = [values for level in self.captures.values() for values in level.values()]
+        levels = [values for level in self.recorded.values() for values in level.values()]
         return sum(value.nbytes for values in levels for value in values)
 
     def check(self, latent: Tensor, places: int | None = None) -> None:
@@ -64,7 +64,7 @@ class Reference:
                 f"the reference was recorded at a latent of {self.size[0]} x {self.size[1]}, this "
                 f"run has {here[0]} x {here[1]}: record it at the size of the run"
             )
-        for request, values in next(iter(self.captures.values())).items():
+        for request, values in next(iter(self.recorded.values())).items():
             _check_batch(values[0], len(latent))
             there = values[0].shape[1]
             whole = isinstance(request, Attention) and not request.positions
@@ -82,7 +82,7 @@ class Reference:
         Raises:
             ValueError: the request was not recorded; the message lists what was.
         """
-        level = self.captures[min(self.captures, key=lambda there: abs(there - sigma))]
+        level = self.recorded[min(self.recorded, key=lambda there: abs(there - sigma))]
         if request in level:
             return level[request]
         if isinstance(request, Attention) and request.positions:

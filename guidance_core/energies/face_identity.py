@@ -49,7 +49,7 @@ class FaceIdentity:
         network: the face encoder, a module.
         reference: faces (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
         distance: cosine or l1.
-        detector: finds faces, a module with `found` and `box_labels`; None is no search.
+        detector: finds faces, a module with `detections` and `box_labels`; None is no search.
         label: what the detector calls a face.
         margin: by how much of its size a found box is widened on each side.
         threshold: least score of a box.

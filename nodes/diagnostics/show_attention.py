@@ -53,7 +53,7 @@ class ShowAttention(io.ComfyNode):
     @classmethod
     def execute(cls, reference: Any, tokens: Any, columns: int, image: Any = None) -> io.NodeOutput:
         """Draw the maps."""
-        recorded = sorted(reference.captures, reverse=True)
+        recorded = sorted(reference.recorded, reverse=True)
         places = np.linspace(0, len(recorded) - 1, min(columns, len(recorded))).round().astype(int)
         sigmas = [recorded[place] for place in places]
         size = tuple(8 * side for side in reference.size) if image is None else image.shape[1:3]

@@ -134,7 +134,7 @@ class RecordReference(io.ComfyNode):
             )
         reference = reference_of(latent["samples"])
         note(
-            f"{reference.nbytes / MEGABYTE:.1f} MB of {len(reference.captures)} noise levels, "
+            f"{reference.nbytes / MEGABYTE:.1f} MB of {len(reference.recorded)} noise levels, "
             f"latent {reference.size[0]} x {reference.size[1]}"
         )
         return io.NodeOutput(reference, latent)

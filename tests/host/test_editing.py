@@ -178,7 +178,7 @@ def test_a_painted_source_is_the_stock_picture_and_its_captures(eps):
             eps, 1, 3, 1.0, "euler", "normal", tiny.cond(1), tiny.cond(1), tiny.latent(2)
         )
     assert torch.equal(latent["samples"], plain["samples"])
-    assert len(reference.captures) == 3
+    assert len(reference.recorded) == 3
     maps = reference.at(1e9, Attention((2, 3)))
     assert all(part.shape[:2] == (2, 2) for part in maps)
     assert all(part.dtype == torch.float16 and not part.is_inference() for part in maps)
@@ -216,7 +216,7 @@ def test_a_source_with_a_path_is_watched_at_the_very_states_of_it(eps):
     _, path = inverted(eps, 1)
     reference, latent = recorded(eps, path=path, features=False)
     assert distance(latent["samples"], picture()) < 1e-5
-    assert sorted(reference.captures) == sorted(path.sigmas[:-1].tolist())
+    assert sorted(reference.recorded) == sorted(path.sigmas[:-1].tolist())
     other = invert.Path(path.sigmas, path.states + 1.0)
     elsewhere, _ = recorded(eps, path=other, features=False)
     top = float(path.sigmas[0])
@@ -266,7 +266,7 @@ def test_a_direction_between_two_prompts_leads_from_one_to_the_other():
 
 def test_attention_is_drawn_a_sheet_a_picture(eps):
     reference, _ = recorded(eps, latent_image=tiny.latent(2), features=False)
-    sigmas = sorted(reference.captures, reverse=True)[:2]
+    sigmas = sorted(reference.recorded, reverse=True)[:2]
     maps = torch.stack([heatmaps(reference, WORDS, sigma, (16, 16)) for sigma in sigmas])
     words = [word.text for word in WORDS]
     bare = sheet(maps[:, 0], words, sigmas, None)

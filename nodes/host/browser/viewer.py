@@ -47,7 +47,7 @@ def handed(
         pictures: shape (B, H, W, 3), values in [0, 1], to lay below; or None.
     """
     layers = layer_sizes(reference, words)
-    recorded = sorted(reference.captures, reverse=True)
+    recorded = sorted(reference.recorded, reverse=True)
     (height, width), count = fitting(layers, len(words), len(recorded))
     chosen = np.linspace(0, len(recorded) - 1, count).round().astype(int)
     sigmas = [recorded[place] for place in chosen]
