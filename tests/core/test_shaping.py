@@ -7,7 +7,16 @@ import math
 import pytest
 import torch
 
-from guidance_core.shaping import cfg_push, clip_rms, fade, norm, of_root, rms, unit_rms, unit_size
+from guidance_core.shaping import (
+    cfg_push,
+    clip_rms,
+    fade,
+    norm,
+    rms,
+    root_gradient,
+    unit_rms,
+    unit_size,
+)
 from tests.core.toys import DOUBLE, Model, assert_close, latent, levels, seeded
 from tests.ground_truth import flow
 
@@ -59,14 +68,14 @@ def test_a_root_has_the_gradient_of_the_root():
     energy = x.square().sum((1, 2)) * rows(1.0, 1e-12)
     (grad,) = torch.autograd.grad(energy.sum(), x, retain_graph=True)
     (expected,) = torch.autograd.grad(energy.sqrt().sum(), x)
-    assert_close(of_root(grad, energy.detach()), expected)
+    assert_close(root_gradient(grad, energy.detach()), expected)
 
 
 def test_the_root_of_nothing_pulls_nowhere_and_a_negative_energy_is_refused():
     grad = torch.ones(2, 3, dtype=DOUBLE)
-    assert_close(of_root(grad, rows(4.0, 0.0)), grad * rows(0.25, 0.0)[:, None])
+    assert_close(root_gradient(grad, rows(4.0, 0.0)), grad * rows(0.25, 0.0)[:, None])
     with pytest.raises(RuntimeError, match="this energy is negative"):
-        of_root(grad, rows(4.0, -1e-9))
+        root_gradient(grad, rows(4.0, -1e-9))
 
 
 def test_the_unit_of_the_relative_scale_is_the_posteriors_width():
