@@ -33,9 +33,8 @@ class RuleForward(io.ComfyNode):
             inputs=[
                 *shared_inputs(
                     "Size of each step: higher follows the energy more, 0 is exactly no "
-                    "guidance. relative: start with 0.5; above 2 texture burns in. cfg: "
-                    "start with 0.2. absolute: depends on the energy and its weight, see the "
-                    "help page.",
+                    "guidance. relative: start with 0.5; above 2 texture burns in. cfg and "
+                    "absolute: see the published values on the help page.",
                     ["relative", "cfg", "absolute"],
                     "What strength 1 means. relative: a step as large as the estimated "
                     "uncertainty of the clean estimate, so one number suits every energy and "
