@@ -42,8 +42,8 @@ weights of Shapes."""
 STARTS = """\
 Restorations compare starts, not rules: only ours starts from the measurement, enlarged (image to
 image), as one does in ComfyUI; the published methods start from noise, as published. That start
-alone, without any rule, restores more than the best published row here, so no mean is taken over
-these tasks."""
+alone, without any rule, restores 0.43 of super-resolution and 0.36 of deblurring (12 and 10 of 28
+images), more than the best published row, so no mean is taken over these tasks."""
 Cells = Mapping[tuple[str, str], Mapping[str, float]]
 
 
