@@ -18,7 +18,7 @@ from pathlib import Path
 from tools.hosts import CHECKOUT
 
 MISSING = "node and npm not found (Debian: apt-get install nodejs npm)"
-INSTALL = ("install", "--no-package-lock", "--no-audit", "--no-fund", "--silent")
+INSTALL = ("install", "--include=dev", "--no-package-lock", "--no-audit", "--no-fund", "--silent")
 
 
 def main() -> int:

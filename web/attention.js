@@ -1,5 +1,5 @@
 // @ts-check
-/** The maps of Show Attention, to leaf through by noise level, layer and word. */
+/** The viewer on Show Attention: maps by noise level, layer and word. */
 import { mapsOf, viewOf } from "./attention_data.js";
 import { chip, paint, readings, slider, wordColor } from "./attention_view.js";
 import { arrowKeys, html } from "./dom.js";
@@ -15,7 +15,7 @@ const TALLEST = 320;
 /** Pixels of the canvas for each one that it takes on a node at its natural size. */
 const SHARPNESS = 2;
 
-/** What nodes have put out, by workflow and node, to outlive a look at another one. @type {Map<string, Maps>} */
+/** Maps by workflow and node, kept while another workflow is open. @type {Map<string, Maps>} */
 const outputs = new Map();
 /** @type {WeakMap<object, Viewer>} */
 const viewers = new WeakMap();
@@ -29,7 +29,7 @@ class Viewer {
     this.maps = undefined;
     /** @type {View | undefined} */
     this.view = undefined;
-    /** @type {{file?: HTMLImageElement, picture?: HTMLImageElement}} */
+    /** @type {{file?: HTMLImageElement, image?: HTMLImageElement}} */
     this.images = {};
     this.canvas = /** @type {HTMLCanvasElement} */ (html("canvas", { class: "eg-maps", role: "img" }));
     this.element = html("div", { class: "eg-panel eg-attention" });
@@ -62,11 +62,11 @@ class Viewer {
 
   /** @param {Maps} maps @param {View} view */
   sliders(maps, view) {
-    const one = (/** @type {"picture" | "step" | "layer"} */ name, /** @type {string} */ title, /** @type {number} */ max) =>
+    const one = (/** @type {"image" | "step" | "layer"} */ name, /** @type {string} */ title, /** @type {number} */ max) =>
       slider(name, title, { max, step: 1, value: view[name] }, (value) => this.set({ [name]: value }));
     const percent = { max: 100, step: 5, value: 100 * view.opacity };
     return [
-      ...(maps.maps.length > 1 ? [one("picture", t("attention.picture", "picture"), maps.maps.length - 1)] : []),
+      ...(maps.maps.length > 1 ? [one("image", t("attention.picture", "image"), maps.maps.length - 1)] : []),
       one("step", t("attention.step", "step"), maps.sigmas.length - 1),
       one("layer", t("attention.layer", "layer"), maps.layers.length),
       slider("opacity", t("attention.opacity", "opacity"), percent, (value) => this.set({ opacity: value / 100 })),
@@ -77,7 +77,7 @@ class Viewer {
   set(change) {
     if (!this.view) return;
     this.view = { ...this.view, ...change };
-    if (change.picture === undefined) this.draw();
+    if (change.image === undefined) this.draw();
     else this.load();
   }
 
@@ -86,14 +86,14 @@ class Viewer {
     this.set({ words: (this.view?.words ?? []).map((on, at) => (at === index ? !on : on)) });
   }
 
-  /** Fetch the files of the picture that is shown. */
+  /** Fetch the files of the image that is shown. */
   async load() {
     const { maps, view } = this;
     if (!maps || !view) return;
-    const at = (/** @type {File[]} */ files) => fetched(files[Math.min(view.picture, files.length - 1)]);
-    const [file, picture] = await Promise.all([at(maps.maps), at(maps.pictures)]);
-    if (this.maps !== maps || this.view?.picture !== view.picture) return;
-    this.images = { file, picture };
+    const at = (/** @type {File[]} */ files) => fetched(files[Math.min(view.image, files.length - 1)]);
+    const [file, image] = await Promise.all([at(maps.maps), at(maps.pictures)]);
+    if (this.maps !== maps || this.view?.image !== view.image) return;
+    this.images = { file, image };
     this.draw();
   }
 
@@ -107,8 +107,8 @@ class Viewer {
     const shown = maps.words.filter((_, index) => view.words[index]);
     this.canvas.setAttribute("aria-label", t("attention.alt", "attention to {words}", { words: shown.join(", ") || "–" }));
     this.fit();
-    const { file, picture } = this.images;
-    if (file) paint(this.canvas, maps, view, file, picture ?? null, (word) => this.rgb(wordColor(word)));
+    const { file, image } = this.images;
+    if (file) paint(this.canvas, maps, view, file, image ?? null, (word) => this.rgb(wordColor(word)));
   }
 
   /** @param {string} color as written in a style sheet @returns {[number, number, number]} */
@@ -120,7 +120,7 @@ class Viewer {
 
   /** Give the canvas the shape of what is drawn, and the panel its height. */
   fit() {
-    const below = this.images.picture;
+    const below = this.images.image;
     const [height, width] = below ? [below.naturalHeight, below.naturalWidth] : (this.maps?.tile ?? [1, 1]);
     const wide = Math.max(this.element.clientWidth, 120);
     const tall = Math.min((wide * height) / width, TALLEST);
@@ -131,7 +131,7 @@ class Viewer {
       if (this.maps) this.draw();
     }
     const [whole, last] = [this.element, this.element.lastElementChild ?? this.element].map((one) => one.getBoundingClientRect());
-    // The canvas zooms what lies on it.
+    // The canvas is zoomed, and the panel with it.
     const zoom = whole.width / this.element.clientWidth || 1;
     const needed = Math.round((last.bottom - whole.top) / zoom) + 2;
     if (Math.abs(needed - this.height) < 2 || needed <= 2) return;
@@ -142,7 +142,7 @@ class Viewer {
 
 /**
  * @param {File | undefined} file
- * @returns {Promise<HTMLImageElement | undefined>} undefined where there is none, or none any more
+ * @returns {Promise<HTMLImageElement | undefined>} undefined where there is no file, or it has been deleted
  */
 async function fetched(file) {
   if (!file) return undefined;

@@ -1,18 +1,18 @@
 // @ts-check
 /**
- * Attention maps of a run, laid side by side in one picture. No host, no drawing.
+ * Attention maps of a run, laid side by side in one image. No host, no drawing.
  *
  * @typedef {import("../../scripts/api.js").OutputFile} File
  * @typedef {object} Maps what Show Attention puts out
  * @property {string[]} words
  * @property {number[]} sigmas noise levels, highest first
- * @property {[number, number][]} layers height and width of each one's maps in the model
+ * @property {[number, number][]} layers height and width of each layer's maps in the model
  * @property {[number, number]} tile height and width of a map in the file
  * @property {number} columns maps in a row of the file
- * @property {File[]} maps one for each picture of the batch
- * @property {File[]} pictures what lies below, or none
+ * @property {File[]} maps one for each image of the batch
+ * @property {File[]} pictures the images below the maps, or an empty list
  *
- * @typedef {{picture: number, step: number, layer: number, words: boolean[], opacity: number}} View
+ * @typedef {{image: number, step: number, layer: number, words: boolean[], opacity: number}} View
  *   layer 0 is the mean of all
  */
 
@@ -26,7 +26,7 @@ const isSize = (value) => all(value, (side) => Number.isInteger(side) && side > 
 const isFile = (value) => ["filename", "subfolder", "type"].every((name) => typeof value?.[name] === "string");
 
 /**
- * The maps of a node's output; null where there are none, or what came is none.
+ * The maps in a node's output; null where there are none, or they are malformed.
  * @param {any} output
  * @returns {Maps | null}
  */
@@ -47,7 +47,7 @@ export function mapsOf(output) {
 }
 
 /**
- * What is shown of maps: what was shown before, as far as there is such a thing here.
+ * What to show of new maps: the same as before, as far as they have it.
  * @param {Maps} maps
  * @param {View | undefined} before
  * @returns {View}
@@ -56,7 +56,7 @@ export function viewOf(maps, before) {
   const within = (/** @type {number} */ value, /** @type {number} */ last) => Math.min(Math.max(value, 0), last);
   const words = before?.words.length === maps.words.length ? before.words : maps.words.map(() => true);
   return {
-    picture: within(before?.picture ?? 0, maps.maps.length - 1),
+    image: within(before?.image ?? 0, maps.maps.length - 1),
     // Layout forms in the first third of a run.
     step: within(before?.step ?? Math.floor(maps.sigmas.length / 3), maps.sigmas.length - 1),
     layer: within(before?.layer ?? 0, maps.layers.length),
@@ -66,7 +66,7 @@ export function viewOf(maps, before) {
 }
 
 /**
- * Where a word's map lies in the file.
+ * The rectangle of a word's map in the file.
  * @param {Maps} maps
  * @param {number} step
  * @param {number} layer
@@ -79,8 +79,8 @@ export function placeOf(maps, step, layer, word) {
 }
 
 /**
- * A grey map as colour that is the more opaque the more attention there is. By the square: the
- * little attention that a word has everywhere would hide the picture.
+ * A grey map as one colour whose opacity is the attention squared: unsquared, the small attention
+ * that a word has everywhere would hide the image.
  * @param {Uint8ClampedArray} grey pixels of four bytes
  * @param {[number, number, number]} color
  * @returns {Uint8ClampedArray<ArrayBuffer>}

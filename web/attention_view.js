@@ -1,5 +1,5 @@
 // @ts-check
-/** Draws attention maps over a picture, and what chooses among them. */
+/** Draws attention maps over an image, and what chooses among them. */
 import { placeOf, tinted } from "./attention_data.js";
 import { colorOf, html, short } from "./dom.js";
 import { colorIndex } from "./words_data.js";
@@ -8,29 +8,29 @@ import { colorIndex } from "./words_data.js";
 /** @typedef {import("./attention_data.js").View} View */
 /** @typedef {import("./host.js").Translate} Translate */
 
-/** How dark a picture becomes where nothing is looked at. */
+/** How dark the image becomes where there is no attention. */
 const VEIL = 0.6;
 
 /** A word's colour, the same as in every other widget. @param {string} word */
 export const wordColor = (word) => colorOf(colorIndex(word));
 
 /**
- * Paint the chosen words' maps.
+ * Draw the chosen words' maps.
  * @param {HTMLCanvasElement} canvas
  * @param {Maps} maps
  * @param {View} view
  * @param {CanvasImageSource} file of the maps
- * @param {CanvasImageSource | null} picture what lies below
+ * @param {CanvasImageSource | null} image below the maps, or null
  * @param {(word: string) => [number, number, number]} color
  */
-export function paint(canvas, maps, view, file, picture, color) {
+export function paint(canvas, maps, view, file, image, color) {
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const { width, height } = canvas;
   context.clearRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
   context.globalAlpha = 1;
-  if (picture) {
-    context.drawImage(picture, 0, 0, width, height);
+  if (image) {
+    context.drawImage(image, 0, 0, width, height);
     context.fillStyle = `rgba(0, 0, 0, ${VEIL * view.opacity})`;
     context.fillRect(0, 0, width, height);
   }
@@ -58,7 +58,7 @@ function tile(maps, view, word, file, color) {
 }
 
 /**
- * What the sliders stand on, in words.
+ * The positions of the sliders as text.
  * @param {Maps} maps
  * @param {View} view
  * @param {Translate} t
@@ -67,7 +67,7 @@ export function readings(maps, view, t) {
   const [height, width] = maps.layers[view.layer - 1] ?? [];
   const layers = maps.layers.length;
   return {
-    picture: `${view.picture + 1} / ${maps.maps.length}`,
+    image: `${view.image + 1} / ${maps.maps.length}`,
     step: `${view.step + 1} / ${maps.sigmas.length} · σ ${short(maps.sigmas[view.step])}`,
     layer: view.layer ? `${view.layer} / ${layers} · ${width} × ${height}` : t("attention.mean", "mean of {count}", { count: layers }),
     opacity: `${Math.round(100 * view.opacity)} %`,
@@ -75,7 +75,7 @@ export function readings(maps, view, t) {
 }
 
 /**
- * A slider with its name before and its reading behind.
+ * A slider between its name and its position as text.
  * @param {string} name
  * @param {string} title
  * @param {{max: number, step: number, value: number}} range

@@ -3,7 +3,7 @@
 
 /**
  * @param {Element} element
- * @param {Record<string, any>} attributes undefined and false take one away; names that begin with
+ * @param {Record<string, any>} attributes undefined and false remove one; names that begin with
  *   "on" are listeners
  * @param {(Node | string)[]} children to append
  */
@@ -56,7 +56,7 @@ export function arrowKeys(group) {
  * @typedef {object} Drag
  * @property {(event: PointerEvent) => void} down
  * @property {(event: PointerEvent) => void} move
- * @property {() => void} up also where the drag was broken off
+ * @property {() => void} up also where the drag was interrupted
  * @property {(event: KeyboardEvent) => void} key
  */
 

@@ -65,7 +65,7 @@ export function setting(id, fallback) {
  * POST JSON to one of the pack's routes.
  * @param {string} route
  * @param {object} body
- * @returns {Promise<any>} the answer; an Error with the server's words where it refused
+ * @returns {Promise<any>} the answer; an Error with the server's message where it refused
  */
 export async function post(route, body) {
   const response = await api.fetchApi(`${ROUTES}/${route}`, {
@@ -107,8 +107,8 @@ export const ownerOf = (prompt) => owners.get(prompt) ?? workflowKey();
 /** Panels of all nodes. @type {Set<ComfyWidget>} */
 const panels = new Set();
 /**
- * With more panels than this, those that cannot be used from afar hide there, as the frontend's
- * text fields do: it moves each one in sight in every frame.
+ * With more panels than this, those that cannot be used while zoomed out hide there, as the
+ * frontend's text fields do: it moves every visible one in each frame.
  */
 const MOST_AFAR = 20;
 
@@ -118,7 +118,7 @@ const MOST_AFAR = 20;
  * @param {string} name
  * @param {HTMLElement} element
  * @param {() => number} height in pixels
- * @param {boolean} [afar] is there to be looked at, from afar too
+ * @param {boolean} [afar] stays visible while zoomed out
  */
 export function addPanel(node, name, element, height, afar = false) {
   const widget = node.addDOMWidget(name, `eg_${name}`, element, {
@@ -145,8 +145,8 @@ export function addPanel(node, name, element, height, afar = false) {
 /**
  * Let a node find its height after its panel has changed its own.
  *
- * The height that a workflow saved is that of another day's panel: only where a text field takes
- * what is left over was it the user's wish, and is kept.
+ * A saved height is kept only where a text field fills the rest of the node: elsewhere it was the
+ * height of another panel, not the user's choice.
  * @param {ComfyNode} node
  */
 export function refit(node) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** The latest sampling run that any node has shown: what percentages mean in noise and in steps. */
+/** The latest sampling run of any node, which tells the noise levels and steps of percentages. */
 
 /** @typedef {import("./monitor_data.js").Run} Run */
 

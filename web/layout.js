@@ -4,13 +4,13 @@ import { api, app, everyNode, fileAddress, widgetOf } from "./host.js";
 import { NODES } from "./layout_data.js";
 import { Editor } from "./layout_editor.js";
 
-/** Milliseconds after the last change. */
+/** Milliseconds from the last change until the other editors are drawn. */
 const PAUSE = 150;
 
-/** Nodes whose output shows curves and maps: nothing to lay things out on. */
+/** Nodes whose output images are diagrams. */
 const DIAGRAMS = ["EGPlotTrace", "EGShowAttention"];
 
-/** The latest image of any run, to lay things out on. */
+/** The latest image of any run, shown below the boxes. */
 const backdrop = { address: "", aspect: 1 };
 
 /** @type {WeakMap<object, Editor>} */
@@ -20,7 +20,7 @@ function drawAll() {
   for (const [, node] of everyNode()) editors.get(node)?.draw();
 }
 
-/** Each editor shows the boxes of all: while one is dragged, the others wait. */
+/** Every editor shows the boxes of all: while one is dragged, the others wait. */
 const drawAllSoon = (() => {
   let timer = 0;
   return () => {

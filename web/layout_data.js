@@ -1,15 +1,15 @@
 // @ts-check
 /**
- * Boxes, points and moved outlines on a picture whose sides are 1. No host, no drawing.
+ * Boxes, points and moved outlines on an image whose sides are 1. No host, no drawing.
  *
  * @typedef {Record<string, number>} Values by widget
  * @typedef {{kind: string, values: Values, label: string, color: number, own: boolean, aspect: number}} Item
- *   aspect is the picture's width by its height
+ *   aspect is the image's width divided by its height
  * @typedef {[number, number]} Spot x and y
  * @typedef {{left: number, top: number, right: number, bottom: number}} Rect
  */
 
-/** The widgets of each node with a place in the picture. @type {Record<string, {kind: string, widgets: string[]}>} */
+/** The widgets of each node that has a position in the image. @type {Record<string, {kind: string, widgets: string[]}>} */
 export const NODES = {
   EGEnergyBox: { kind: "box", widgets: ["left", "top", "right", "bottom", "angle"] },
   EGEnergyPosition: { kind: "point", widgets: ["x", "y"] },
@@ -19,7 +19,7 @@ export const NODES = {
 export const GRID = 0.01;
 
 /**
- * What an item covers before it is turned. An outline that was moved stands for itself: half the picture, moved and scaled.
+ * The rectangle of an item before it is turned. A moved outline is drawn as half the image, moved and scaled.
  * @param {Item} item
  * @returns {Rect}
  */
@@ -31,7 +31,7 @@ export function rect({ kind, values }) {
   return { left: x - half, right: x + half, top: y - half, bottom: y + half };
 }
 
-/** Handles of a kind of item: which sides each one moves. @type {Record<string, Record<string, string[]>>} */
+/** The handles of each kind of item, and the sides that each one moves. @type {Record<string, Record<string, string[]>>} */
 export const HANDLES = {
   box: {
     move: ["left", "right", "top", "bottom"],
@@ -46,8 +46,8 @@ export const HANDLES = {
 };
 
 /**
- * A way, clockwise by degrees.
- * @param {Spot} way
+ * A vector turned clockwise.
+ * @param {Spot} vector
  * @param {number} degrees
  * @param {number} aspect
  * @returns {Spot}
@@ -64,9 +64,9 @@ export const middle = ({ left, top, right, bottom }) => [(left + right) / 2, (to
 export const angleOf = ({ values }) => values.angle ?? 0;
 
 /**
- * Where a place of an item comes to when it is turned.
+ * The position of a point of an item after the item is turned.
  * @param {Item} item
- * @param {Spot} place
+ * @param {Spot} point
  * @returns {Spot}
  */
 function placed(item, [x, y]) {
@@ -75,7 +75,7 @@ function placed(item, [x, y]) {
   return [cx + dx, cy + dy];
 }
 
-/** What an item covers when it is turned, with its corners. @param {Item} item @returns {Rect} */
+/** The upright rectangle around an item after it is turned. @param {Item} item @returns {Rect} */
 export function bounds(item) {
   const { left, top, right, bottom } = rect(item);
   const corners = [[left, top], [right, top], [left, bottom], [right, bottom]];
@@ -85,7 +85,7 @@ export function bounds(item) {
 }
 
 /**
- * Where a handle lies.
+ * The position of a handle.
  * @param {Item} item
  * @param {string} handle
  * @returns {Spot}
@@ -99,7 +99,7 @@ export function anchor(item, handle) {
 }
 
 /**
- * The handle that a press at a place means, or "".
+ * The handle that is pressed at a position, or "".
  * @param {Item} item
  * @param {number} x
  * @param {number} y

@@ -6,15 +6,15 @@
  * @typedef {import("./layout_data.js").Rect} Rect
  * @typedef {import("./layout_data.js").Values} Values
  * @typedef {(axis: "x" | "y" | "angle", values: number[]) => number} Snap
- *   by how much values must all move for one of them to lie on a line
+ *   the distance to move all values so that one of them lies on a guide line or on the grid
  */
 import { GRID, HANDLES, anchor, angleOf, bounds, middle, rect, turned } from "./layout_data.js";
 
 const LEAST = 0.02;
-/** How near a guide line pulls. */
+/** Distance within which a guide line attracts. */
 const PULL = 0.015;
 const THIRDS = [0, 1 / 3, 0.5, 2 / 3, 1];
-/** Degrees that a turn snaps to. */
+/** Angles snap to multiples of these degrees. */
 const NOTCH = 15;
 
 /**
@@ -36,13 +36,13 @@ export function dragged(item, handle, dx, dy, snap) {
   return angleOf(item) ? stretched(item, handle, dx, dy) : resized(item, handle, dx, dy, snap);
 }
 
-/** Degrees after a step with the keys. @param {Item} item @param {number} degrees */
+/** The values after a turn with the keys. @param {Item} item @param {number} degrees */
 export const spun = (item, degrees) => ({ ...item.values, angle: upright(angleOf(item) + degrees) });
 
 /** Degrees in [-180, 180]. @param {number} degrees */
 const upright = (degrees) => Math.round(degrees - 360 * Math.round(degrees / 360));
 
-/** The angle at which the handle that turns an item points to where it was dragged. @param {Item} item @param {number} dx @param {number} dy */
+/** The angle from the middle of an item to where its turning handle was dragged. @param {Item} item @param {number} dx @param {number} dy */
 function pointed(item, dx, dy) {
   const [x, y] = anchor(item, "turn");
   const [cx, cy] = middle(rect(item));
@@ -63,7 +63,7 @@ function resized({ values }, handle, dx, dy, snap) {
   return result;
 }
 
-/** Resize a turned box: the corner across stays where it is. @param {Item} item @param {string} handle @param {number} dx @param {number} dy */
+/** Resize a turned box: the opposite corner stays where it is. @param {Item} item @param {string} handle @param {number} dx @param {number} dy */
 function stretched(item, handle, dx, dy) {
   const across = handle.replace(/./g, (side) => ({ n: "s", s: "n", w: "e", e: "w" })[side] ?? "");
   const [[fixedX, fixedY], [x, y]] = [anchor(item, across), anchor(item, handle)];
@@ -82,7 +82,7 @@ function stretched(item, handle, dx, dy) {
 function carried(item, dx, dy, snap) {
   const { left, top, right, bottom } = rect(item);
   const place = (/** @type {"x" | "y"} */ axis, /** @type {number} */ low, /** @type {number} */ high, /** @type {number} */ by) => {
-    // Of a turned box the middle snaps, else either side.
+    // The middle of a turned box snaps, and either side of any other.
     const ends = angleOf(item) ? [(low + high) / 2] : [low, high];
     const moved = by + snap(axis, ends.map((end) => end + by));
     const kept = Math.min(Math.max(moved, -low), 1 - high);

@@ -18,7 +18,7 @@ import { colorIndex, phrases } from "./words_data.js";
  * @property {() => void} changed to be called when a node's numbers have changed
  */
 
-/** Pixels within which a handle is meant. */
+/** Pixels around a handle within which a press holds it. */
 const REACH = 10;
 const TALLEST = 320;
 
@@ -31,7 +31,7 @@ export class Editor {
     this.height = 200;
     this.waiting = false;
     /**
-     * What is dragged, from where in the window, how large the picture is there, and what it snaps to.
+     * What is dragged, from which position of the pointer, the image's rectangle then, and what it snaps to.
      * @type {{handle: string, item: Item, x: number, y: number, box: DOMRect, snap: Snap} | null}
      */
     this.held = null;
@@ -48,7 +48,7 @@ export class Editor {
     new ResizeObserver(() => this.draw()).observe(this.element);
   }
 
-  /** Draw once in the next frame, however many numbers have changed; the others when it is over. */
+  /** Draw once in the next frame, however many numbers have changed, and the other editors after the last change. */
   changed() {
     this.shared.changed();
     if (this.waiting) return;
@@ -60,7 +60,7 @@ export class Editor {
     });
   }
 
-  /** Bring what is dragged to its numbers; the rest of the picture stays. */
+  /** Redraw only what is dragged. */
   follow() {
     const { width, height } = this.size;
     const own = this.stage.querySelector(".eg-own");
@@ -74,13 +74,13 @@ export class Editor {
     );
   }
 
-  /** Width and height of the picture on the node: as wide as that, unless it were too tall then. */
+  /** Width and height of the image on the node: the full width, unless that is too tall. */
   get size() {
     const wide = Math.min(Math.max(this.element.clientWidth, 120), TALLEST * this.shared.backdrop.aspect);
     return { width: Math.round(wide), height: Math.round(wide / this.shared.backdrop.aspect) };
   }
 
-  /** What the node's numbers and words say. @param {boolean} own @returns {Item} */
+  /** The node's numbers and words as an item to draw. @param {boolean} own @returns {Item} */
   item(own) {
     const number = (/** @type {string} */ name) => Number(widgetOf(this.node, name)?.value) || 0;
     const values = Object.fromEntries(this.kind.widgets.map((name) => [name, number(name)]));
@@ -98,9 +98,9 @@ export class Editor {
   draw() {
     const { width, height } = this.size;
     const name = t("layout.title", "layout");
-    const picture = connected(this.node) || this.shared.backdrop.address;
+    const image = connectedImage(this.node) || this.shared.backdrop.address;
     const focused = this.stage.querySelector(":focus")?.getAttribute("data-handle");
-    this.stage.replaceChildren(drawn([...this.others(), this.item(true)], picture, width, height, name));
+    this.stage.replaceChildren(drawn([...this.others(), this.item(true)], image, width, height, name));
     this.stage.style.width = `${width}px`;
     if (focused) this.focus(focused);
     if (Math.abs(height - this.height) < 2) return;
@@ -108,7 +108,7 @@ export class Editor {
     refit(this.node);
   }
 
-  /** @param {PointerEvent} event @returns {[number, number]} in parts of the picture */
+  /** @param {PointerEvent} event @returns {[number, number]} as fractions of the image */
   place(event) {
     const box = this.stage.getBoundingClientRect();
     return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
@@ -130,7 +130,7 @@ export class Editor {
     this.focus(handle);
     const at = anchor(item, "move");
     if (item.kind !== "point" || near(x, y, at)) return;
-    // A point comes to where the picture is pressed.
+    // A point moves to where the image is pressed.
     this.held.x -= (x - at[0]) * box.width;
     this.held.y -= (y - at[1]) * box.height;
     this.move(event);
@@ -140,7 +140,7 @@ export class Editor {
   move(event) {
     if (!this.held) return;
     const { handle, item, x, y, box, snap } = this.held;
-    // By how far the pointer went: the node itself may move under it.
+    // Measured from where the pointer was pressed, as the node itself may move.
     const [dx, dy] = [(event.clientX - x) / box.width, (event.clientY - y) / box.height];
     setWidgets(this.node, dragged(item, handle, dx, dy, event.altKey ? freely : snap));
   }
@@ -156,7 +156,7 @@ export class Editor {
     const step = arrowStep(event, GRID);
     if (!step || !(handle in HANDLES[this.kind.kind])) return;
     const item = this.item(true);
-    // A hundredth of the picture is a degree of a turn.
+    // One degree for each hundredth of the image.
     const turn = spun(item, 100 * (step[0] + step[1]));
     this.write(handle === "turn" ? turn : dragged(item, handle, step[0], step[1], freely), handle);
     edited();
@@ -179,15 +179,15 @@ export class Editor {
 /** Without snapping. @type {Snap} */
 const freely = () => 0;
 
-/** The words that a node is about, from the node that its tokens come from. @param {ComfyNode} node */
+/** The words of the node that is connected to the input `tokens`. @param {ComfyNode} node */
 function wordsOf(node) {
   const slot = node.inputs?.findIndex((input) => input.name === "tokens") ?? -1;
   const source = slot < 0 ? null : node.getInputNode?.(slot);
   return phrases(String((source && widgetOf(source, "words")?.value) ?? ""));
 }
 
-/** The address of a picture that is loaded straight into a node, or "". @param {ComfyNode} node */
-function connected(node) {
+/** The address of an image that Load Image feeds into a node, or "". @param {ComfyNode} node */
+function connectedImage(node) {
   const slots = (node.inputs ?? []).map((input, slot) => ({ input, slot }));
   const found = slots.find(({ input }) => input.link != null && ["IMAGE", "MASK"].includes(input.type));
   const source = found && node.getInputNode?.(found.slot);

@@ -1,5 +1,5 @@
 // @ts-check
-/** Draws boxes, points and outlines over a picture. */
+/** Draws boxes, points and outlines over an image. */
 import { colorOf, filled, svg } from "./dom.js";
 import { HANDLES, anchor, rect } from "./layout_data.js";
 
@@ -7,17 +7,17 @@ import { HANDLES, anchor, rect } from "./layout_data.js";
 
 /**
  * @param {Item[]} items the node's own last, on top
- * @param {string} picture address of what lies below, or ""
+ * @param {string} image address of the image below, or ""
  * @param {number} width
  * @param {number} height
  * @param {string} name of the group, for screen readers
  */
-export function drawn(items, picture, width, height, name) {
+export function drawn(items, image, width, height, name) {
   return svg(
     "svg",
     { class: "eg-plot eg-layout-plot", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": name },
-    ...(picture
-      ? [svg("image", { href: picture, width, height, preserveAspectRatio: "none" })]
+    ...(image
+      ? [svg("image", { href: image, width, height, preserveAspectRatio: "none" })]
       : grid(width, height)),
     ...items.map((item) => group(item, width, height)),
   );
@@ -50,7 +50,7 @@ function group(item, width, height) {
   return made;
 }
 
-/** What an item is taken hold of by. @param {Item} item */
+/** The handles of an item. @param {Item} item */
 const grips = (item) =>
   Object.keys(HANDLES[item.kind]).map((name) =>
     svg("circle", {
@@ -64,7 +64,7 @@ const grips = (item) =>
   );
 
 /**
- * Bring the elements of an item to where it is: in a drag nothing else need be drawn.
+ * Move the elements of an item to its position: in a drag nothing else need be drawn.
  * @param {Element} made
  * @param {Item} item
  * @param {number} width

@@ -1,5 +1,5 @@
 // @ts-check
-/** Live curves on the nodes that guide: what the energies, gradients and pushes do, step by step. */
+/** Live curves on the nodes that guide: energies, gradients and pushes at each step. */
 import { html } from "./dom.js";
 import { addPanel, api, app, everyNode, ownerOf, post, refit, setting, t, translated, workflowKey } from "./host.js";
 import { announce } from "./latest_run.js";
@@ -17,7 +17,7 @@ const NODES = ["EGGuidedKSampler", "EGApplyGuidance"];
 const FOLDED = "monitor_folded";
 const HEADER = 24;
 
-/** Runs by workflow and node, so that curves outlive a look at another workflow. @type {Map<string, Run>} */
+/** Runs by workflow and node, kept while another workflow is open. @type {Map<string, Run>} */
 const runs = new Map();
 /** @type {WeakMap<object, Panel>} */
 const panels = new WeakMap();
@@ -97,10 +97,10 @@ class Panel {
   }
 }
 
-/** The frontend complains when its graph is asked for before there is one. */
+/** Whether the frontend has a graph: it logs an error when asked for one too early. */
 let ready = false;
 
-/** Tell the server which nodes to send; in one message, however many nodes have just come. */
+/** Tell the server which nodes to send; in one message, however many nodes were added at once. */
 const tell = (() => {
   let timer = 0;
   return () => {
@@ -117,7 +117,7 @@ const tell = (() => {
 /** @param {string} id @param {string} prompt */
 const keyOf = (id, prompt) => `${ownerOf(prompt)}\n${id}`;
 
-/** Give every node of the open workflow the run that it showed last. */
+/** Show on every node of the open workflow its latest run. */
 function refresh() {
   for (const [id, node] of everyNode()) panels.get(node)?.show(runs.get(`${workflowKey()}\n${id}`));
   tell();
@@ -149,7 +149,7 @@ app.registerExtension({
       id: SETTING,
       category: ["Energy Guidance", "Monitor", "Show"],
       name: "Show live curves on guided samplers",
-      tooltip: "Off: nothing is drawn or sent. Never changes a picture.",
+      tooltip: "Off: nothing is drawn or sent. Never changes an image.",
       type: "boolean",
       defaultValue: true,
       onChange: () => {
@@ -172,7 +172,7 @@ app.registerExtension({
     ready = true;
     api.addEventListener(EVENT, received);
     api.addEventListener("execution_error", failed);
-    // A server that was started anew has forgotten who watches.
+    // A restarted server has forgotten who watches.
     api.addEventListener("status", () => tell());
     api.addEventListener("reconnected", () => tell());
     await translated;

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What a sampling run has said so far, as series to draw. No host, no drawing.
+ * The records of a sampling run as curves to draw. "Push" is the size of the step on x0. No host, no drawing.
  *
  * @typedef {(number | null)[]} Samples one number per sample of the batch, null where not finite
  * @typedef {object} Row
@@ -29,21 +29,21 @@
  * @property {string} fault why it stopped, or ""
  *
  * @typedef {{x: number, y: number, low: number, high: number}} Point x is a step; y the batch's mean
- * @typedef {{name: string, color: number, points: Point[]}} Series color -1 is the text's
+ * @typedef {{name: string, color: number, points: Point[]}} Series color -1 is the colour of text
  * @typedef {{kind: string, steps: number[]}} Warning
  * @typedef {object} Curves
  * @property {number} steps
  * @property {Series[]} energy
  * @property {Series[]} gradient
- * @property {Series[]} push in units of CFG's push where `relative`
+ * @property {Series[]} push divided by CFG's push where `relative`
  * @property {boolean} relative
- * @property {number[]} skipped steps that were passed without guidance
+ * @property {number[]} skipped steps without guidance
  * @property {Warning[]} warnings
  */
 
-/** A gradient this much smaller than its largest is noise, which a relative push blows up. */
+/** A gradient below this fraction of the largest is noise, which the scale `relative` would amplify. */
 const VANISHED = 1e-4;
-/** A push this many times CFG's own burns. */
+/** A push of more than this many times CFG's overexposes the image. */
 const OVERPOWERING = 3;
 
 /**
@@ -68,7 +68,7 @@ export function extended(run, message) {
 const numbers = (values) => values.map((value) => value ?? NaN);
 
 /**
- * Where a noise level lies among the falling levels of a run, in steps.
+ * The position of a noise level among the falling levels of a run, in steps.
  * @param {number} sigma
  * @param {number[]} sigmas
  */
@@ -92,7 +92,7 @@ function point(x, values) {
 }
 
 /**
- * Rows of one rule and one energy: those of equal names that share a term.
+ * Rows by rule and energy: rows of one rule that share a term belong together.
  * @param {Row[]} rows
  * @returns {{rule: string, terms: Set<string>, rows: Row[]}[]}
  */
@@ -156,7 +156,7 @@ export function curves(run) {
 }
 
 /**
- * Whether CFG pushes at all: not where it is 1, nor where both prompts say the same.
+ * Whether CFG has a push to compare with: not at CFG 1, nor where both prompts are equal.
  * @param {Row[]} rows
  */
 function comparable(rows) {

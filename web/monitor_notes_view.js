@@ -1,5 +1,5 @@
 // @ts-check
-/** What the curves of a sampling run mean, and what needs attention, in words. */
+/** What the curves of a sampling run mean, and warnings about them, as text. */
 import { colorOf, html } from "./dom.js";
 
 /** @typedef {import("./host.js").Translate} Translate */
@@ -26,7 +26,7 @@ export function legend(series) {
 }
 
 /**
- * What needs attention, in words.
+ * Warnings, as text.
  * @param {Curves} curves
  * @param {string} fault
  * @param {Translate} t

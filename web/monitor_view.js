@@ -133,7 +133,7 @@ function curve({ name, color, points }, x, y) {
  * Heights of the values of a row, logarithmic where they span decades.
  * @param {Series[]} series
  * @param {number} top
- * @param {number | undefined} mark a value that must be in sight
+ * @param {number | undefined} mark a value that must be visible
  */
 function scale(series, top, mark) {
   const values = series

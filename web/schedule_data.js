@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * A strength over the run as points, the same maths as guidance_core/schedules/points.py. No host, no drawing.
+ * A strength schedule as points, the same maths as guidance_core/schedules/points.py. No host, no drawing.
  *
  * @typedef {[number, number]} Pair percent in [0, 1] and strength >= 0
  */
@@ -8,12 +8,12 @@
 /** A number as Python's float reads it: not 0x1, which JavaScript takes for one. */
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
-/** @param {string} text @returns {number} NaN where it is none */
+/** @param {string} text @returns {number} NaN where it is no number */
 const decimal = (text) => (DECIMAL.test(text.trim()) ? Number(text) : NaN);
 
 /**
  * @param {string} text position:strength pairs, comma-separated
- * @returns {Pair[] | null} null where the text is no curve
+ * @returns {Pair[] | null} null where the text is malformed
  */
 export function parsed(text) {
   const parts = text.split(/[,\n]/).map((part) => part.trim()).filter(Boolean);
@@ -32,7 +32,7 @@ export const written = (points) => points.map(([x, y]) => `${plain(x)}:${plain(y
 /** @param {number} value */
 const plain = (value) => String(Number(value.toFixed(4)));
 
-/** Progress in the window to strength, as in guidance_core/schedules/windows.py. @type {Record<string, (part: number) => number>} */
+/** Strength by progress in the window, as in guidance_core/schedules/windows.py. @type {Record<string, (part: number) => number>} */
 export const CURVES = {
   constant: () => 1,
   linear_down: (part) => 1 - part,
@@ -67,7 +67,7 @@ export const SHAPES = {
 };
 
 /**
- * A point moved, kept between its neighbours and on the grid.
+ * The points with one moved, between its neighbours and on the grid.
  * @param {Pair[]} points
  * @param {number} index
  * @param {Pair} to
@@ -84,7 +84,7 @@ export function moved(points, index, [x, y], grid) {
 }
 
 /**
- * A point more, in its place.
+ * The points with one more, in order of position.
  * @param {Pair[]} points
  * @param {Pair} point
  * @returns {[Pair[], number]} the points, and the index of the new one
@@ -96,7 +96,7 @@ export function added(points, [x, y]) {
 }
 
 /**
- * A point less; two remain at the least, and not at one place.
+ * The points without one; at least two remain, at different positions.
  * @param {Pair[]} points
  * @param {number} index
  */

@@ -11,7 +11,7 @@ import { HEIGHT, drawn, frame } from "./schedule_view.js";
 
 const WIDGETS = ["start_percent", "end_percent", "curve", "points"];
 const GRID = 0.01;
-/** Pixels within which a handle is meant. */
+/** Pixels around a handle within which a press holds it. */
 const REACH = 11;
 const BUTTONS = 26;
 
@@ -20,7 +20,7 @@ export class Editor {
   constructor(node) {
     this.node = node;
     this.held = -1;
-    /** From the pointer to what it holds. */
+    /** From the pointer to the point that it holds. */
     this.offset = [0, 0];
     this.stage = html("div", { class: "eg-stage", title: this.help() });
     this.bar = html("div", { class: "eg-bar" }, ...this.buttons());
@@ -71,7 +71,7 @@ export class Editor {
     return widgetOf(this.node, name)?.value;
   }
 
-  /** What is drawn, and whether the user drew it; null where the text is no curve. */
+  /** The points to draw, null where they are malformed, and whether the user drew them. */
   course() {
     const text = String(this.value("points") ?? "").trim();
     if (text) return { points: parsed(text), own: true };
@@ -97,7 +97,7 @@ export class Editor {
     this.stage.replaceChildren(html("div", { class: "eg-warning eg-empty", role: "alert" }, fault));
   }
 
-  /** How much the canvas enlarges what lies on it. */
+  /** The zoom of the canvas. */
   get zoom() {
     return this.stage.getBoundingClientRect().width / this.width || 1;
   }
@@ -125,7 +125,7 @@ export class Editor {
     }
     this.stage.setPointerCapture(event.pointerId);
     this.frame = frame(points, this.width);
-    // Where a point goes follows from how far the pointer went: the node may move under it.
+    // Measured from where the pointer was pressed, as the node itself may move.
     const [fromX, fromY] = hit >= 0 ? [x(points[hit][0]), y(points[hit][1])] : [left, down];
     this.offset = [fromX - event.clientX / this.zoom, fromY - event.clientY / this.zoom];
     if (hit >= 0) this.held = hit;

@@ -1,5 +1,5 @@
 // @ts-check
-/** Draws a strength over the run, with handles to take hold of. */
+/** Draws a strength schedule with its handles. */
 import { short, svg } from "./dom.js";
 import { percentAt, sigmaAt } from "./schedule_data.js";
 
@@ -14,7 +14,7 @@ const TOP = 10;
 const BOTTOM = 34;
 
 /**
- * Where values lie on the picture, and back.
+ * From percent and strength to pixels, and back.
  * @param {Pair[]} points
  * @param {number} width
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Settings that belong to no single widget: colours, and what new nodes begin with. */
+/** Settings of no single widget: colours, and the decoder of new nodes. */
 import { app, setting, setWidgets } from "./host.js";
 
 const COLORS = "EnergyGuidance.Plots.Colors";

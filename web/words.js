@@ -72,7 +72,7 @@ class Picker {
 
   draw() {
     const chips = /** @type {HTMLElement[]} */ ([...this.chips.children]);
-    // A chip stays the same element: between press and release the tokenizer may have answered.
+    // Chips are kept: the tokenizer may answer between press and release.
     for (const chip of chips.slice(this.places.length)) chip.remove();
     for (let index = chips.length; index < this.places.length; index++)
       this.chips.append(html("button", { type: "button", onclick: () => this.toggle(index) }));
@@ -113,13 +113,13 @@ class Picker {
   }
 }
 
-/** What a chip shows: the word, cut where its tokens meet, and its weight. @param {Place} place */
+/** The content of a chip: the word, divided into its tokens, and its weight. @param {Place} place */
 const face = ({ pieces, weight }) => [
   ...pieces.map((piece) => html("span", { class: "eg-piece" }, piece)),
   ...(weight === 1 ? [] : [html("span", { class: "eg-weight" }, `×${short(weight)}`)]),
 ];
 
-/** The same in words. @param {Place} place */
+/** The tooltip of a chip: its tokens and weight. @param {Place} place */
 const about = ({ pieces, weight }) => [
   ...(pieces.length > 1 ? [t("words.pieces", "{count} tokens: {pieces}", { count: pieces.length, pieces: pieces.join(" · ") })] : []),
   ...(weight === 1 ? [] : [t("words.weight", "weight {weight}", { weight: short(weight) })]),

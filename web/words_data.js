@@ -20,13 +20,13 @@ export function places(words) {
   return all.map((place) => ({ ...place, of: seen.get(place.word) }));
 }
 
-/** Words of a text before a tokenizer has seen it. @param {string} prompt */
+/** Words of a text, in lower case. @param {string} prompt */
 const split = (prompt) => prompt.toLowerCase().match(/[\p{L}\p{N}_]+(?:['-][\p{L}\p{N}_]+)*/gu) ?? [];
 
-/** They stand for themselves, in one piece and without a weight. @param {string} prompt @returns {Spelt[]} */
+/** Words of a prompt that no tokenizer has read: each in one piece, with weight 1. @param {string} prompt @returns {Spelt[]} */
 export const guessed = (prompt) => split(prompt).map((text) => ({ text, pieces: [text], weight: 1 }));
 
-/** Phrases of the node's text: one a line, or parted by commas. @param {string} text */
+/** Phrases of the node's text: one per line or comma-separated. @param {string} text */
 export const phrases = (text) => text.split(/[\n,]/).map((part) => part.trim()).filter(Boolean);
 
 /**
@@ -42,7 +42,7 @@ export function chosenBy({ word, number }, chosen) {
 }
 
 /**
- * The phrase of several words that a place is part of, or "".
+ * The phrase of several words that contains a place, or "".
  * @param {Place[]} all
  * @param {number} index
  * @param {string[]} chosen
@@ -77,7 +77,7 @@ export function toggled(all, index, text) {
 /** @type {string[]} */
 const known = [];
 
-/** One colour for a word, wherever it is chosen; -1 for none. @param {string} phrase */
+/** The number of a word's colour, the same in every widget; -1 for none. @param {string} phrase */
 export function colorIndex(phrase) {
   const word = phrase.toLowerCase().replace(/\s*#.*/, "");
   if (!word) return -1;

@@ -55,15 +55,15 @@ test("maps lie by noise level, then layer with the mean first, then word, row by
 });
 
 test("at first all words are shown, at the step where layout forms, as the mean of all layers", () => {
-  assert.deepEqual(viewOf(MAPS, undefined), { picture: 0, step: 1, layer: 0, words: [true, true], opacity: 0.8 });
+  assert.deepEqual(viewOf(MAPS, undefined), { image: 0, step: 1, layer: 0, words: [true, true], opacity: 0.8 });
   assert.equal(viewOf({ ...MAPS, sigmas: [8, 7, 6, 5, 4, 3, 2, 1] }, undefined).step, 2);
 });
 
 test("what was shown stays, as far as there is such a thing", () => {
-  const before = { picture: 5, step: 7, layer: 9, words: [false, true], opacity: 0.3 };
-  assert.deepEqual(viewOf(MAPS, before), { picture: 0, step: 2, layer: 2, words: [false, true], opacity: 0.3 });
-  const other = viewOf(MAPS, { ...before, words: [true], picture: -1, step: -1, layer: -1 });
-  assert.deepEqual(other, { picture: 0, step: 0, layer: 0, words: [true, true], opacity: 0.3 });
+  const before = { image: 5, step: 7, layer: 9, words: [false, true], opacity: 0.3 };
+  assert.deepEqual(viewOf(MAPS, before), { image: 0, step: 2, layer: 2, words: [false, true], opacity: 0.3 });
+  const other = viewOf(MAPS, { ...before, words: [true], image: -1, step: -1, layer: -1 });
+  assert.deepEqual(other, { image: 0, step: 0, layer: 0, words: [true, true], opacity: 0.3 });
   assert.deepEqual(viewOf(MAPS, { ...before, step: 1, layer: 1 }).step, 1);
 });
 

@@ -23,7 +23,7 @@ def file(name: str) -> dict[str, str]:
 
 
 def facts(**changes) -> dict:
-    """What the node puts out for two pictures."""
+    """What the node puts out for two images."""
     sizes = {"layers": LAYERS, "tile": [SIDE, SIDE], "columns": COLUMNS}
     files = {"maps": [file("maps0.png"), file("maps1.png")], "pictures": []}
     return {"words": WORDS, "sigmas": SIGMAS, **sizes, **files, **changes}
@@ -104,16 +104,16 @@ def test_sliders_and_words_choose_the_map_that_is_drawn(desk: Desk) -> None:
     desk.comes(lambda: brightest(desk)[1], 0)
 
 
-def test_each_picture_of_the_batch_has_its_maps(desk: Desk) -> None:
+def test_each_image_of_the_batch_has_its_maps(desk: Desk) -> None:
     shown(desk)
     desk.rest(".eg-maps")
     desk.comes(lambda: brightest(desk)[1] > 0.5, True)
-    desk.find('[data-slider="picture"]').press("ArrowRight")
-    expect(desk.find('[data-reading="picture"]')).to_have_text("2 / 2")
+    desk.find('[data-slider="image"]').press("ArrowRight")
+    expect(desk.find('[data-reading="image"]')).to_have_text("2 / 2")
     desk.comes(lambda: 0.1 < brightest(desk)[1] < 0.5, True)
 
 
-def test_a_picture_lies_below_and_gives_the_viewer_its_shape(desk: Desk) -> None:
+def test_an_image_lies_below_and_gives_the_viewer_its_shape(desk: Desk) -> None:
     wide = io.BytesIO()
     Image.new("RGB", (60, 20), "white").save(wide, "PNG")
     body = wide.getvalue()
@@ -136,7 +136,7 @@ def test_keys_reach_every_word_and_what_was_chosen_stays_after_the_next_run(desk
     expect(chip(1)).to_have_attribute("aria-pressed", "false")
     desk.find('[data-slider="step"]').press("End")
     put_out(desk, node, maps=[file("maps1.png")])
-    expect(desk.find('[data-slider="picture"]')).to_have_count(0)
+    expect(desk.find('[data-slider="image"]')).to_have_count(0)
     expect(chip(1)).to_have_attribute("aria-pressed", "false")
     expect(desk.find('[data-reading="step"]')).to_have_text("3 / 3 · \u03c3 2")
 
