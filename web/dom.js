@@ -1,15 +1,17 @@
 // @ts-check
 /** Elements from data. Text is only ever set as text. */
 
+/** @typedef {Record<string, string | number | boolean | undefined | (() => void)>} Attributes */
+
 /**
  * @param {Element} element
- * @param {Record<string, any>} attributes undefined and false remove one; names that begin with
- *   "on" are listeners
+ * @param {Attributes} attributes undefined and false remove one; functions listen, by names
+ *   such as onclick
  * @param {(Node | string)[]} children to append
  */
 export function filled(element, attributes, children = []) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
     else if (value === undefined || value === false) element.removeAttribute(name);
     else element.setAttribute(name, String(value));
   }
@@ -19,7 +21,7 @@ export function filled(element, attributes, children = []) {
 
 /**
  * @param {string} tag
- * @param {Record<string, any>} attributes
+ * @param {Attributes} attributes
  * @param {(Node | string)[]} children
  * @returns {HTMLElement}
  */
@@ -29,7 +31,7 @@ export function html(tag, attributes = {}, ...children) {
 
 /**
  * @param {string} tag
- * @param {Record<string, any>} attributes
+ * @param {Attributes} attributes
  * @param {(Node | string)[]} children
  * @returns {SVGElement}
  */

@@ -24,7 +24,7 @@ export const GRID = 0.01;
  * @returns {Rect}
  */
 export function rect({ kind, values }) {
-  if (kind === "box") return /** @type {any} */ (values);
+  if (kind === "box") return { left: values.left, top: values.top, right: values.right, bottom: values.bottom };
   if (kind === "point") return { left: values.x, right: values.x, top: values.y, bottom: values.y };
   const half = 0.25 * values.scale;
   const [x, y] = [0.5 + values.shift_x, 0.5 + values.shift_y];

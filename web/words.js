@@ -54,9 +54,10 @@ class Picker {
       const { words } = await post("words", { node: id, prompt });
       this.show(words, words.length ? "" : t("words.none", "The prompt has no words."));
     } catch (error) {
+      const { status, message } = /** @type {Error & {status?: number}} */ (error);
       const guess = prompt === null ? [] : guessed(prompt);
       const unseen = t("words.unseen", "Guessed: the tokenizer's own words come with the first run.");
-      this.show(guess, /** @type {any} */ (error).status === 404 ? unseen : String(/** @type {any} */ (error).message));
+      this.show(guess, status === 404 ? unseen : message);
     }
   }
 

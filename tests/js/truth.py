@@ -13,8 +13,8 @@ import torch
 
 from guidance_core.attention.words import Word
 from guidance_core.energies.box import Box
-from guidance_core.schedules import PercentPoints, PercentWindow, parsed
-from guidance_core.schedules.windows import interpolated
+from guidance_core.schedules import PercentPoints, PercentWindow, points_from
+from guidance_core.schedules.windows import position_among
 
 
 def windows(cases: Sequence[tuple[float, float, str]], percents: Sequence[float]):
@@ -27,7 +27,7 @@ def windows(cases: Sequence[tuple[float, float, str]], percents: Sequence[float]
 def points(text: str) -> list[tuple[float, float]] | None:
     """Points of a text; None where it is refused."""
     try:
-        return list(parsed(text).points)
+        return list(points_from(text).points)
     except ValueError:
         return None
 
@@ -46,7 +46,7 @@ def covered(box: Sequence[float], angle: float, height: int, width: int) -> list
 
 def progress(sigmas: Sequence[float], knots: Sequence[float]) -> list[float]:
     """Where noise levels lie among falling ones, in [0, 1]."""
-    return [interpolated(sigma, tuple(knots)) for sigma in sigmas]
+    return [position_among(sigma, tuple(knots)) for sigma in sigmas]
 
 
 ANSWERS = {
