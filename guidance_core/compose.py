@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass, replace
-from typing import TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .requirements import is_active, requirements_of
+from .requirements import is_active, rebuilt, requirements_of
 from .schedules import PercentPoints, PercentWindow
 from .terms import noting, with_terms
 from .types import Denoiser, Estimate, Record, Rule, Run
@@ -80,19 +80,11 @@ def _works(rule: Rule, sigma: float) -> bool:
 def with_noise_levels(thing: T, percent_to_sigma: Callable[[float], float]) -> T:
     """The same rule, energy or schedule with all percentages inside turned into noise levels.
 
-    Looks into dataclasses, tuples and lists, never into networks; returns `thing` itself where
-    nothing changed.
+    Never looks into networks; returns `thing` itself where nothing changed.
     """
-    result: object = thing
-    if isinstance(thing, (PercentWindow, PercentPoints)):
-        result = thing.on(percent_to_sigma)
-    elif isinstance(thing, (tuple, list)):
-        parts = [with_noise_levels(part, percent_to_sigma) for part in thing]
-        same = all(new is old for new, old in zip(parts, thing, strict=True))
-        result = thing if same else type(thing)(parts)
-    elif is_dataclass(thing) and not isinstance(thing, (nn.Module, type)):
-        old = {f.name: getattr(thing, f.name) for f in fields(thing) if f.init}
-        new = {name: with_noise_levels(value, percent_to_sigma) for name, value in old.items()}
-        changed = {name: value for name, value in new.items() if value is not old[name]}
-        result = replace(thing, **changed) if changed else thing
-    return result  # type: ignore[return-value]
+
+    def on_levels(part: Any) -> Any:
+        percents = isinstance(part, (PercentWindow, PercentPoints))
+        return part.on(percent_to_sigma) if percents else part
+
+    return rebuilt(thing, on_levels)

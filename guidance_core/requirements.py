@@ -1,20 +1,25 @@
-"""What rules and energies require from a host, gathered from what stands inside of them."""
+"""What rules and energies require of a host, found by walking through them.
+
+An energy declares only what it reads itself. A wrapper holds others in a field `energy`, or in
+`parts` of weights and energies, and declares nothing that it passes on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 from torch import nn
 
 from .captures import Capture
-from .types import Energy
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Requirements:
-    """What rules and energies require from a host.
+    """What rules and energies require of a host.
 
     Arguments:
         captures: attention maps and features that they read.
@@ -26,18 +31,79 @@ class Requirements:
     captures: frozenset[Capture]
     networks: tuple[nn.Module, ...]
     reads_image: bool
-    captures_only: bool = False
+    captures_only: bool
+
+
+def requirements_of(things: Iterable[Any]) -> Requirements:
+    """What rules or energies require together; what declares nothing requires nothing."""
+    given = list(things)
+    parts = list(walk(given))
+    networks = [net for part in parts for net in getattr(part, "networks", ())]
+    networks += [part for part in parts if isinstance(part, nn.Module)]
+    return Requirements(
+        captures=frozenset().union(*(getattr(part, "captures", ()) for part in parts)),
+        networks=tuple({id(network): network for network in networks}.values()),
+        reads_image=any(getattr(part, "reads_image", False) for part in parts),
+        captures_only=all(map(_reads_captures_only, given)),
+    )
+
+
+def is_active(energy: Any, sigma: float) -> bool:
+    """Whether the energy has an effect at this noise level.
+
+    It says so itself with `active`; without, it is active where any energy that it holds is.
+    """
+    if hasattr(energy, "active"):
+        return bool(energy.active(sigma))
+    held = held_by(energy)
+    return not held or any(is_active(part, sigma) for part in held)
+
+
+def name_of_energy(energy: Any) -> str:
+    """What is asked, in words, whatever masks, schedules and weights are around it."""
+    held = held_by(energy)
+    if held:
+        return " + ".join(map(name_of_energy, held))
+    name = str(getattr(energy, "__name__", type(energy).__name__))
+    asked = getattr(energy, "text", getattr(energy, "label", None))
+    return f"{name} {asked}" if isinstance(asked, str) else name
+
+
+def held_by(thing: Any) -> tuple[Any, ...]:
+    """The energies that a wrapper or a rule holds; none for an energy of its own."""
+    if hasattr(thing, "parts"):
+        return tuple(energy for _, energy in thing.parts)
+    return (thing.energy,) if hasattr(thing, "energy") else ()
 
 
 def walk(thing: Any) -> Iterator[Any]:
     """The thing and everything inside of it, outermost first.
 
-    Looks into dataclasses, tuples and lists, and into the `energy` of anything else; never into
-    networks.
+    Looks into dataclasses, tuples, lists and wrappers, never into networks.
     """
     yield thing
     for part in _inside(thing):
         yield from walk(part)
+
+
+def rebuilt(thing: T, change: Callable[[Any], Any]) -> T:
+    """The thing with `change` made to all that `walk` finds; itself where nothing changed.
+
+    What was changed is not looked into any further.
+    """
+    result: Any = change(thing)
+    if result is not thing or isinstance(thing, (nn.Module, type)):
+        return result  # type: ignore[no-any-return]
+    if isinstance(thing, (tuple, list)):
+        parts = [rebuilt(part, change) for part in thing]
+        same = all(new is old for new, old in zip(parts, thing, strict=True))
+        return thing if same else type(thing)(parts)
+    if is_dataclass(thing):
+        old = {f.name: getattr(thing, f.name) for f in fields(thing) if f.init}
+        new = {name: rebuilt(value, change) for name, value in old.items()}
+        changed = {name: value for name, value in new.items() if value is not old[name]}
+        return replace(thing, **changed) if changed else thing  # type: ignore[type-var]
+    return thing
 
 
 def _inside(thing: Any) -> Iterable[Any]:
@@ -47,23 +113,10 @@ def _inside(thing: Any) -> Iterable[Any]:
         return ()
     if is_dataclass(thing):
         return [getattr(thing, field.name, None) for field in fields(thing)]
-    return [thing.energy] if hasattr(thing, "energy") else ()
+    return held_by(thing)
 
 
-def requirements_of(things: Iterable[Any]) -> Requirements:
-    """What rules or energies require together; what declares nothing requires nothing."""
-    given = list(things)
-    parts = [part for part in walk(given) if not isinstance(part, nn.Module)]
-    networks = {id(net): net for part in parts for net in getattr(part, "networks", ())}
-    return Requirements(
-        captures=frozenset().union(*(getattr(part, "captures", ()) for part in parts)),
-        networks=tuple(networks.values()),
-        reads_image=any(getattr(part, "reads_image", False) for part in parts),
-        captures_only=all(getattr(part, "captures_only", False) for part in given),
-    )
-
-
-def is_active(energy: Energy, sigma: float) -> bool:
-    """Whether the energy has an effect at this noise level; without `active` it always has."""
-    active: Callable[[float], bool] | None = getattr(energy, "active", None)
-    return active is None or active(sigma)
+def _reads_captures_only(energy: Any) -> bool:
+    held, reads_image = held_by(energy), getattr(energy, "reads_image", False)
+    reads = all(map(_reads_captures_only, held)) if held else bool(getattr(energy, "captures", ()))
+    return bool(getattr(energy, "captures_only", reads and not reads_image))

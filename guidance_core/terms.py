@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from .requirements import name_of_energy
 from .types import Energy, Record
 
 _NOTED: ContextVar[dict[str, Tensor] | None] = ContextVar("noted terms", default=None)
@@ -49,17 +50,6 @@ def note(energies: list[Energy], terms: list[Tensor]) -> None:
             copies += 1
             name = f"{name_of_energy(energy)} {copies}"
         noted[name] = term.detach()
-
-
-def name_of_energy(energy: Any) -> str:
-    """What is asked, in words, whatever masks, schedules and weights lie around it."""
-    if hasattr(energy, "parts"):
-        return " + ".join(name_of_energy(part) for _, part in energy.parts)
-    if hasattr(energy, "energy"):
-        return name_of_energy(energy.energy)
-    name = str(getattr(energy, "__name__", type(energy).__name__))
-    asked = getattr(energy, "text", getattr(energy, "label", None))
-    return f"{name} {asked}" if isinstance(asked, str) else name
 
 
 def with_terms(record: Callable[[Record], None], energy: Any) -> Callable[[Record], None]:

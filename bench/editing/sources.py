@@ -75,13 +75,6 @@ class Each:
     """An energy for each sample of a batch, where targets differ."""
 
     energies: tuple[Any, ...]
-    networks: tuple[Any, ...] = ()
-    reads_image: bool = False
-
-    @property
-    def captures(self) -> frozenset[Capture]:
-        """What any of them reads."""
-        return frozenset().union(*(energy.captures for energy in self.energies))
 
     def __call__(self, estimate: Any) -> Tensor:
         """Energy of shape (B,)."""

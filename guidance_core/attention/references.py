@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..captures import Attention, Capture
 
@@ -106,18 +106,6 @@ class Reference:
         recorded = self.at(sigma, request)
         _check_batch(recorded[0], values[0].shape[0])
         return tuple(_like(there, value) for there, value in zip(recorded, values, strict=True))
-
-
-def references_in(thing: Any) -> Iterator[Reference]:
-    """References inside rules and energies: looks into dataclasses, tuples and lists."""
-    if isinstance(thing, Reference):
-        yield thing
-    elif isinstance(thing, (tuple, list)):
-        for part in thing:
-            yield from references_in(part)
-    elif is_dataclass(thing) and not isinstance(thing, (nn.Module, type)):
-        for field in fields(thing):
-            yield from references_in(getattr(thing, field.name, None))
 
 
 def _check_batch(recorded: Tensor, batch: int) -> None:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.clip_views import ImageEncoder
 from ..networks.labels import name_of
 from ..networks.protocols import embedding_of
@@ -48,7 +47,6 @@ class Aesthetic:
 
     network: ImageEncoder
     predictor: Predictor
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -67,8 +65,3 @@ class Aesthetic:
                 "was trained on (LAION: ViT-L-14)"
             )
         return F.softplus(BEST - full_precision(self.predictor(embedding)))
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The CLIP model and the predictor."""
-        return (self.network, self.predictor)  # type: ignore[return-value]

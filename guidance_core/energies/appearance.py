@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention.maps import layer_mean, maps_in, resized, soft_masks, word_maps
 from ..attention.references import Reference
@@ -46,9 +45,6 @@ class Appearance:
     reference: Reference
     layers: Layers = DEFAULT
     features: Layers = DEFAULT
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
-    reads_image: ClassVar[bool] = False
-    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positions_of(self.words)

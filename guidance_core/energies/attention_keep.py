@@ -10,10 +10,9 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention.references import Reference
 from ..attention.words import Word, positions_of
@@ -37,9 +36,6 @@ class AttentionKeep:
     reference: Reference
     words: tuple[Word, ...] = ()
     layers: Layers = DEFAULT
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
-    reads_image: ClassVar[bool] = False
-    captures_only: ClassVar[bool] = True
 
     @property
     def request(self) -> Attention:

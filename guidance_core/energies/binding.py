@@ -13,10 +13,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import combinations
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention.maps import maps_in
 from ..attention.words import Word, positions_of
@@ -44,9 +43,6 @@ class Binding:
     words: tuple[Word, ...]
     others: tuple[Word, ...] = ()
     layers: Layers = DEFAULT
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
-    reads_image: ClassVar[bool] = False
-    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if len(self.words) < 2:

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention.maps import across_text, layer_mean, maps_in
 from ..attention.words import Word, positions_of
@@ -53,9 +52,6 @@ class Box:
     loss: str = "layout"
     layers: Layers = DEFAULT
     angle: float = 0.0
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
-    reads_image: ClassVar[bool] = False
-    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positions_of(self.words)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..networks.labels import index_of, name_of
 from ..process import full_precision
 from ..types import Estimate
@@ -52,7 +51,6 @@ class ClassLabel:
     network: Classifier
     label: str
     confidence: float = 1.0
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -71,8 +69,3 @@ class ClassLabel:
         own = logits[:, index]
         loss = F.softplus(-own) if self.network.multi_label else logits.logsumexp(1) - own
         return F.relu(loss + math.log(self.confidence))
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The classifier."""
-        return (self.network,)  # type: ignore[return-value]

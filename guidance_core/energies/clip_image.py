@@ -13,10 +13,9 @@ from functools import cached_property
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..captures import Capture
 from ..image.batches import cast_to_weights, check_pictures
 from ..image.clip_views import Cutouts, ImageEncoder, check_distance, distance_between
 from ..networks.protocols import embedding_of
@@ -52,7 +51,6 @@ class ClipImage:
     augment: bool = True
     least: float = 0.5
     seed: int = 0
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -77,15 +75,8 @@ class ClipImage:
     def _target(self) -> Tensor:
         """Mean direction of the references' embeddings, shape (1, D); looked at once."""
         with torch.no_grad():
-            embeddings = self.network.encode_image(
-                cast_to_weights(self.reference, self.networks[0])
-            )
+            embeddings = self.network.encode_image(cast_to_weights(self.reference, self.network))
         return normalize(full_precision(embeddings).mean(0, keepdim=True), dim=1)
 
     def _parts(self, sigma: float) -> Cutouts:
         return Cutouts(self.network, self.cutouts, self.augment, self.least, self.seed, sigma)
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The CLIP model."""
-        return (self.network,)  # type: ignore[return-value]

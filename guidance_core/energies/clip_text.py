@@ -14,9 +14,8 @@ from functools import cached_property
 from typing import ClassVar, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.clip_views import Cutouts, ImageEncoder, check_distance, distance_between
 from ..networks.protocols import embedding_of
 from ..process import full_precision
@@ -60,7 +59,6 @@ class ClipText:
     augment: bool = True
     least: float = 0.5
     seed: int = 0
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -90,8 +88,3 @@ class ClipText:
 
     def _parts(self, sigma: float) -> Cutouts:
         return Cutouts(self.network, self.cutouts, self.augment, self.least, self.seed, sigma)
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The CLIP model."""
-        return (self.network,)  # type: ignore[return-value]

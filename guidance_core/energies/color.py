@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.masks import mask_at, mask_product
 from ..process import full_precision
 from ..types import Estimate
@@ -35,8 +34,6 @@ class MeanColor:
     target: Tensor
     share: float = 1.0
     mask: Tensor | None = None
-    captures: ClassVar[frozenset[Capture]] = frozenset()
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

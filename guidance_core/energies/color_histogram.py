@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.batches import check_pictures, expand_batch
 from ..process import full_precision
 from ..types import Estimate
@@ -42,8 +41,6 @@ class ColorHistogram:
     """
 
     reference: Tensor
-    captures: ClassVar[frozenset[Capture]] = frozenset()
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..networks.labels import index_of, name_of
 from ..noise import mixed_seed, seeded
 from ..process import full_precision
@@ -50,7 +49,6 @@ class Detection:
     boxes: Tensor
     labels: tuple[str, ...]
     seed: int = 0
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -84,8 +82,3 @@ class Detection:
             with seeded(seed, image.device):
                 rows.append(self.network.losses(picture, boxes, labels))
         return full_precision(torch.stack(rows))
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The detector."""
-        return (self.network,)  # type: ignore[return-value]

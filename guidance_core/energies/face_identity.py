@@ -14,9 +14,8 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.batches import cast_to_weights, check_pictures, expand_batch
 from ..image.clip_views import distance_between
 from ..networks.labels import index_of, name_of
@@ -67,7 +66,6 @@ class FaceIdentity:
     label: str = "person"
     margin: float = 0.1
     threshold: float = 0.5
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -104,7 +102,7 @@ class FaceIdentity:
     @cached_property
     def _target(self) -> Tensor:
         """Embeddings of the reference's faces, shape (N, D); looked at once."""
-        faces = cast_to_weights(self.reference, self.networks[0])
+        faces = cast_to_weights(self.reference, self.network)
         if self.detector is not None:
             boxes = self._boxes(faces)
             if None in boxes:
@@ -145,9 +143,3 @@ class FaceIdentity:
                     F.interpolate(face, size, mode="bilinear", antialias=True, align_corners=False)
                 )
         return torch.cat(faces)
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The face encoder, and the detector if any."""
-        parts = (self.network, self.detector)
-        return tuple(part for part in parts if isinstance(part, nn.Module))

@@ -10,10 +10,9 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention.references import Reference
 from ..captures import DEFAULT, Capture, Features, Layers
@@ -41,9 +40,6 @@ class FeatureKeep:
     reference: Reference
     mask: Tensor | None = None
     layers: Layers = DEFAULT
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
-    reads_image: ClassVar[bool] = False
-    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.mask is not None and not (self.mask.flatten(-2).amax(-1) > 0).all():

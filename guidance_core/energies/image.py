@@ -14,9 +14,8 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.batches import cast_to_weights, check_pictures, expand_batch, resize_to
 from ..image.masks import mask_product, masked_mean
 from ..networks.protocols import FeatureNetwork, blocks_of, check_features
@@ -49,7 +48,6 @@ class ReferenceImage:
     distance: str = "l2"
     network: FeatureNetwork | None = None
     mask: Tensor | None = None
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -83,14 +81,9 @@ class ReferenceImage:
         if self.network is None:
             return []
         with torch.no_grad():
-            layers = self.network.blocks(cast_to_weights(self.reference, self.networks[0]))
+            layers = self.network.blocks(cast_to_weights(self.reference, self.network))
         return [F.normalize(full_precision(layer), dim=1) for layer in layers]
 
     def within(self, mask: Tensor) -> ReferenceImage:
         """The same reference, for a part of the picture."""
         return replace(self, mask=mask_product(mask, self.mask))
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The network of features, if any."""
-        return (self.network,) if isinstance(self.network, nn.Module) else ()

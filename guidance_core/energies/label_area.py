@@ -12,9 +12,8 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.masks import mask_at
 from ..networks.labels import index_of
 from ..networks.protocols import Segmenter, check_segmenter
@@ -46,7 +45,6 @@ class LabelArea:
     label: str
     area: Tensor
     outside: str = "other"
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -67,11 +65,6 @@ class LabelArea:
         if self.outside == "ignored":
             return inside
         return inside + _mean(F.softplus(margin), 1 - mask_at(self.area, logits))
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The segmenter."""
-        return (self.network,)  # type: ignore[return-value]
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:

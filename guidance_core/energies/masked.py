@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.masks import mask_at, square_around
-from ..requirements import is_active, requirements_of
+from ..requirements import requirements_of
 from ..types import Energy, Estimate
 
 
@@ -41,7 +40,8 @@ class Masked:
             raise ValueError("mask values must be in [0, 1]")
         if not (self.mask.flatten(-2).amax(-1) > 0).all():
             raise ValueError("the mask is empty: paint the area that the energy is for")
-        if not self.reads_image or self.captures:
+        requirements = requirements_of([self.energy])
+        if not requirements.reads_image or requirements.captures:
             raise ValueError("a mask needs an energy that looks at the picture")
 
     def __call__(self, estimate: Estimate) -> Tensor:
@@ -59,25 +59,6 @@ class Masked:
     def _row(self, estimate: Estimate, masks: Tensor, row: slice) -> Tensor:
         part = replace(estimate.mapped(lambda values: values[row]), sigma=estimate.sigma[row])
         return self.energy(_seen(part, estimate.image[row], masks[row]))
-
-    def active(self, sigma: float) -> bool:
-        """Whether the energy has something to say at this noise level."""
-        return is_active(self.energy, sigma)
-
-    @property
-    def captures(self) -> frozenset[Capture]:
-        """Captures that the energy reads."""
-        return requirements_of([self.energy]).captures
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """Networks of the energy."""
-        return requirements_of([self.energy]).networks
-
-    @property
-    def reads_image(self) -> bool:
-        """Whether the energy looks at the picture."""
-        return requirements_of([self.energy]).reads_image
 
 
 def _seen(estimate: Estimate, image: Tensor, masks: Tensor) -> Estimate:

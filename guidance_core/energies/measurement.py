@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.batches import expand_batch
 from ..image.degradations import Compose, Operator
 from ..image.masks import mask_product, masked_mean
@@ -42,8 +41,6 @@ class Measurement:
     operator: Operator = field(default_factory=Compose)
     noise: float = 0.0
     mask: Tensor | None = None
-    captures: ClassVar[frozenset[Capture]] = frozenset()
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

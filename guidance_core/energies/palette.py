@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.masks import mask_product, masked_mean
 from ..process import full_precision
 from ..types import Estimate
@@ -29,8 +28,6 @@ class Palette:
 
     colors: Tensor
     mask: Tensor | None = None
-    captures: ClassVar[frozenset[Capture]] = frozenset()
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -11,10 +11,9 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention.maps import centroid, maps_in, soft_masks, word_maps
 from ..attention.references import Reference
@@ -45,9 +44,6 @@ class Position:
     reference: Reference | None = None
     shift: tuple[float, float] = (0.0, 0.0)
     layers: Layers = DEFAULT
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
-    reads_image: ClassVar[bool] = False
-    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positions_of(self.words)

@@ -7,9 +7,8 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention.maps import across_text, layer_mean
 from ..attention.words import Word, positions_of
@@ -34,9 +33,6 @@ class Presence:
 
     words: tuple[Word, ...]
     layers: Layers = DEFAULT
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
-    reads_image: ClassVar[bool] = False
-    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positions_of(self.words)

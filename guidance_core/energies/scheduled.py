@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
-from ..requirements import is_active, requirements_of
+from ..requirements import is_active
 from ..types import Energy, Estimate, Schedule
 
 
@@ -36,23 +35,3 @@ class Scheduled:
     def active(self, sigma: float) -> bool:
         """Whether the schedule is not 0 here and the energy has something to say."""
         return self.schedule(sigma) != 0 and is_active(self.energy, sigma)
-
-    @property
-    def captures(self) -> frozenset[Capture]:
-        """Captures that the energy reads."""
-        return requirements_of([self.energy]).captures
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """Networks of the energy."""
-        return requirements_of([self.energy]).networks
-
-    @property
-    def reads_image(self) -> bool:
-        """Whether the energy looks at the picture."""
-        return requirements_of([self.energy]).reads_image
-
-    @property
-    def captures_only(self) -> bool:
-        """Whether the energy reads nothing but captures."""
-        return requirements_of([self.energy]).captures_only

@@ -13,9 +13,8 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.batches import cast_to_weights, check_pictures, expand_batch
 from ..networks.labels import name_of
 from ..networks.protocols import Segmenter, check_segmenter
@@ -42,7 +41,6 @@ class Segmentation:
 
     network: Segmenter
     classes: Tensor
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -76,9 +74,4 @@ class Segmentation:
         if not self.classes.is_floating_point():
             return self.classes if self.classes.ndim == 3 else self.classes[None]
         with torch.no_grad():
-            return self.network(cast_to_weights(self.classes, self.networks[0])).argmax(1)
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The segmenter."""
-        return (self.network,)  # type: ignore[return-value]
+            return self.network(cast_to_weights(self.classes, self.network)).argmax(1)

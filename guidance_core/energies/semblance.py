@@ -13,9 +13,8 @@ from functools import cached_property
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.batches import cast_to_weights, check_pictures, expand_batch
 from ..networks.protocols import TokenNetwork, check_tokens
 from ..process import full_precision
@@ -37,7 +36,6 @@ class Semblance:
 
     network: TokenNetwork
     reference: Tensor
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -55,10 +53,5 @@ class Semblance:
     def _target(self) -> Tensor:
         """Class tokens of the reference, shape (N, D); looked at once."""
         with torch.no_grad():
-            tokens = self.network.tokens(cast_to_weights(self.reference, self.networks[0]))
+            tokens = self.network.tokens(cast_to_weights(self.reference, self.network))
         return full_precision(tokens.pooled)
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The ViT."""
-        return (self.network,)  # type: ignore[return-value]

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention.maps import centroid, maps_in, soft_masks, word_maps
 from ..attention.references import Reference
@@ -53,9 +53,6 @@ class Shape:
     scale: float = 1.0
     layers: Layers = DEFAULT
     angle: float = 0.0
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
-    reads_image: ClassVar[bool] = False
-    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positions_of(self.words)

@@ -8,10 +8,9 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention.maps import maps_in, soft_masks, word_maps
 from ..attention.references import Reference
@@ -43,9 +42,6 @@ class Size:
     reference: Reference | None = None
     ratio: float = 1.0
     layers: Layers = DEFAULT
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
-    reads_image: ClassVar[bool] = False
-    captures_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positions_of(self.words)

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..gradients import smoothed
-from ..requirements import is_active, requirements_of
+from ..requirements import requirements_of
 from ..types import Energy, Estimate
 
 
@@ -45,7 +44,7 @@ class Smoothed:
             raise ValueError(f"gamma must be >= 0, got {self.gamma}")
         if self.samples < 1:
             raise ValueError(f"samples must be >= 1, got {self.samples}")
-        if self.captures:
+        if requirements_of([self.energy]).captures:
             raise ValueError(
                 "smoothing moves the clean estimate, but the energy reads attention or features "
                 "from inside the model: smooth only energies of the picture or the latent"
@@ -58,22 +57,3 @@ class Smoothed:
         spread = self.gamma * estimate.sigma / (1 + estimate.sigma.square()).sqrt()
         key = self.seed, float(estimate.sigma[0])
         return smoothed(self.energy, estimate, spread, self.samples, *key)
-
-    def active(self, sigma: float) -> bool:
-        """Whether the energy has something to say at this noise level."""
-        return is_active(self.energy, sigma)
-
-    @property
-    def captures(self) -> frozenset[Capture]:
-        """Captures that the energy reads."""
-        return requirements_of([self.energy]).captures
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """Networks of the energy."""
-        return requirements_of([self.energy]).networks
-
-    @property
-    def reads_image(self) -> bool:
-        """Whether the energy looks at the picture."""
-        return requirements_of([self.energy]).reads_image

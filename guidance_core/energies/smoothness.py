@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.masks import mask_product, masked_mean
 from ..process import full_precision
 from ..types import Estimate
@@ -33,8 +32,6 @@ class Smoothness:
 
     keep_edges: bool = True
     mask: Tensor | None = None
-    captures: ClassVar[frozenset[Capture]] = frozenset()
-    networks: ClassVar[tuple[nn.Module, ...]] = ()
     reads_image: ClassVar[bool] = True
 
     def __call__(self, estimate: Estimate) -> Tensor:

@@ -14,9 +14,8 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.batches import cast_to_weights, check_pictures, expand_batch
 from ..networks.protocols import TokenNetwork, check_tokens
 from ..process import full_precision
@@ -49,7 +48,6 @@ class Structure:
     reference: Tensor
     kind: str = "self-similarity"
     temperature: float = 0.07
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -77,10 +75,5 @@ class Structure:
     def _target(self) -> Tensor:
         """Unit keys of the reference's patches, shape (N, patches, D); looked at once."""
         with torch.no_grad():
-            tokens = self.network.tokens(cast_to_weights(self.reference, self.networks[0]))
+            tokens = self.network.tokens(cast_to_weights(self.reference, self.network))
         return F.normalize(full_precision(tokens.keys), dim=2)
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The ViT."""
-        return (self.network,)  # type: ignore[return-value]

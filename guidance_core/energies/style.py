@@ -14,9 +14,8 @@ from functools import cached_property
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
 from ..image.batches import cast_to_weights, check_pictures, expand_batch
 from ..networks.protocols import FeatureNetwork, blocks_of, check_features
 from ..process import full_precision
@@ -42,7 +41,6 @@ class Style:
     network: FeatureNetwork
     reference: Tensor
     layers: tuple[int, ...] = (2,)
-    captures: ClassVar[frozenset[Capture]] = frozenset()
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -63,9 +61,7 @@ class Style:
     def _target(self) -> list[Tensor]:
         """Gram matrices of the reference; looked at once."""
         with torch.no_grad():
-            return self._grams(
-                self.network.blocks(cast_to_weights(self.reference, self.networks[0]))
-            )
+            return self._grams(self.network.blocks(cast_to_weights(self.reference, self.network)))
 
     def _grams(self, blocks: list[Tensor]) -> list[Tensor]:
         """Mean of f f^T over places, shape (B, D, D), of each layer's features (B, D, h, w)."""
@@ -76,11 +72,6 @@ class Style:
             )
         flat = [full_precision(blocks[layer]).flatten(2) for layer in self.layers]
         return [features @ features.mT / features.shape[2] for features in flat]
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """The network of features."""
-        return (self.network,)  # type: ignore[return-value]
 
 
 def _apart(gram: Tensor, target: Tensor) -> Tensor:

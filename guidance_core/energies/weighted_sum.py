@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..captures import Capture
-from ..requirements import is_active, requirements_of
+from ..requirements import is_active
 from ..terms import note, silent
 from ..types import Energy, Estimate
 
@@ -51,23 +50,3 @@ class WeightedSum:
     def active(self, sigma: float) -> bool:
         """Whether any part has something to say at this noise level."""
         return bool(self._at(sigma))
-
-    @property
-    def captures(self) -> frozenset[Capture]:
-        """Captures that any part reads."""
-        return requirements_of(energy for _, energy in self.parts).captures
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """Networks of all parts, each once."""
-        return requirements_of(energy for _, energy in self.parts).networks
-
-    @property
-    def reads_image(self) -> bool:
-        """Whether any part looks at the picture."""
-        return requirements_of(energy for _, energy in self.parts).reads_image
-
-    @property
-    def captures_only(self) -> bool:
-        """Whether no part reads anything but captures."""
-        return requirements_of(energy for _, energy in self.parts).captures_only

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 
@@ -40,8 +41,8 @@ def resize_to(reference: Tensor, image: Tensor) -> Tensor:
     return interpolate(reference, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def cast_to_weights(pictures: Tensor, network: nn.Module) -> Tensor:
-    """Pictures in the dtype and on the device of a network's weights."""
+def cast_to_weights(pictures: Tensor, network: Any) -> Tensor:
+    """Images in the dtype and on the device of a network's weights."""
     weight = next(network.parameters(), None)
     return pictures if weight is None else pictures.to(weight)
 

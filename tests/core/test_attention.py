@@ -49,7 +49,9 @@ def values(request, x: Tensor) -> tuple[Tensor, ...]:
 
 def model(energy):
     return lambda x, sigma: Estimate(
-        x, sigma, captures={request: values(request, x) for request in energy.captures}
+        x,
+        sigma,
+        captures={request: values(request, x) for request in requirements_of([energy]).captures},
     )
 
 
@@ -125,7 +127,8 @@ def test_a_small_step_down_lowers_it(energy):
 def test_half_precision_captures_are_measured_in_float32(energy, dtype):
     x = latent()
     captures = {
-        request: tuple(part.to(dtype) for part in values(request, x)) for request in energy.captures
+        request: tuple(part.to(dtype) for part in values(request, x))
+        for request in requirements_of([energy]).captures
     }
     measured = energy(Estimate(x.float(), levels(1.0), captures=captures))
     assert measured.dtype == torch.float32

@@ -17,6 +17,7 @@ from bench.editing.tasks import TASKS
 from guidance_core.attention.words import Word
 from guidance_core.captures import Attention, Features
 from guidance_core.energies.position import Position
+from guidance_core.requirements import requirements_of
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.recording import Recording
 from guidance_core.schedules import Window
@@ -88,7 +89,7 @@ def test_each_sample_has_an_energy_of_its_own():
     maps[:, :, 0, 0] = 1.0
     words = (Word("red", (3,)),)
     energy = sources.Each(tuple(Position(words, target) for target in ((0.125, 0.125), (1.0, 1.0))))
-    (request,) = energy.captures
+    (request,) = requirements_of([energy]).captures
     x0 = torch.zeros(2, 4, 4, 4)
     values = energy(Estimate(x0, torch.ones(2), captures={request: (maps,)}))
     assert values[0] < 0.01 < 1.0 < values[1]

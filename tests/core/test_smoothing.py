@@ -14,7 +14,7 @@ from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.noise import seeded_noise
-from guidance_core.requirements import requirements_of
+from guidance_core.requirements import is_active, requirements_of
 from guidance_core.schedules import Window
 from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, decode, latent, levels, toward
@@ -72,7 +72,7 @@ def test_works_inside_and_around_other_combinators():
     red = Smoothed(lambda e: e.image.mean((1, 2, 3)), 0.3, 2)
     summed = WeightedSum(((1.0, red), (2.0, Scheduled(red, Window(0.9, 0.1)))))
     assert_close(summed(at(0.5)), 3 * red(at(0.5)))
-    assert not Smoothed(Scheduled(toward(), Window(0.9, 0.1))).active(2.0)
+    assert not is_active(Smoothed(Scheduled(toward(), Window(0.9, 0.1))), 2.0)
     outer = Smoothed(summed, 0.3, 2)
     assert outer(at(0.5)).isfinite().all()
 

@@ -9,10 +9,10 @@ from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.weighted_sum import WeightedSum
+from guidance_core.requirements import name_of_energy
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import Constant, Window
-from guidance_core.terms import name_of_energy
 from tests.core.toys import Model, TinyClassifier, assert_close, latent, levels, run_with
 
 CALLS = []

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ....guidance_core.attention.references import references_in
+from ....guidance_core.attention.references import Reference
 from ....guidance_core.captures import Attention, Capture
 from ....guidance_core.compose import any_active
-from ....guidance_core.requirements import requirements_of
+from ....guidance_core.requirements import requirements_of, walk
 from .recorder import Prompt, Recorder
 
 Cond = dict[str, Any]
@@ -112,6 +112,6 @@ def check_positions(requests: Iterable[Capture], length: int) -> None:
 
 def check_references(rules: Any, latent: Tensor, prompts: Sequence[Cond] | None) -> None:
     """Refuse references that were recorded at another size, or with a prompt of another length."""
-    for reference in references_in(rules):
+    for reference in (part for part in walk(rules) if isinstance(part, Reference)):
         places = read_prompt(prompts)["cross_attn"].shape[1] if prompts else None
         reference.check(latent, places)
