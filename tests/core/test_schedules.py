@@ -32,13 +32,28 @@ def test_percent_windows_meet_without_gap_or_overlap():
         assert first(sigma) + second(sigma) == 1
 
 
+COURSES = {
+    "constant": lambda part: 1.0,
+    "linear_down": lambda part: 1 - part,
+    "linear_up": lambda part: part,
+    "cosine": lambda part: math.cos(math.pi * part / 2) ** 2,
+}
+
+
+def test_every_curve_goes_as_it_is_called():
+    assert CURVES.keys() == COURSES.keys()
+    for name, course in COURSES.items():
+        for part in (0.0, 0.2, 0.5, 0.9, 1.0):
+            assert CURVES[name](part) == pytest.approx(course(part), abs=1e-12)
+
+
 @pytest.mark.parametrize("curve", ["linear_down", "linear_up", "cosine"])
 @pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (0.1, 0.8)])
 def test_progress_is_linear_in_percent(curve, start, end):
     window = PercentWindow(start, end, curve, 2.0).on(lambda p: 14 * (1 - p) ** 3)
     for part in (0.1, 0.31, 0.5, 0.9):
         sigma = 14 * (1 - start - (end - start) * part) ** 3
-        assert window(sigma) == pytest.approx(2 * CURVES[curve](part), abs=0.02)
+        assert window(sigma) == pytest.approx(2 * COURSES[curve](part), abs=0.02)
 
 
 def test_curves_of_a_window_without_knots_use_the_angle_of_the_noise():
@@ -63,6 +78,21 @@ def test_curves_are_monotone_and_bounded_inside_their_window(curve, start, span,
         assert early >= late - 1e-12
     if inside and curve == "linear_up":
         assert early <= late + 1e-12
+
+
+def test_progress_is_known_at_the_knots_and_straight_between():
+    window = Window(8.0, 1.0, "linear_up", knots=(8.0, 4.0, 2.0, 1.0))
+    expected = {8.0: 0, 6.0: 1 / 6, 4.0: 1 / 3, 2.5: 1 / 3 + 0.25, 2.0: 2 / 3, 1.5: 5 / 6}
+    for sigma, strength in expected.items():
+        assert window(sigma) == pytest.approx(strength, abs=1e-12)
+    reaching = Window(math.inf, 0.0, "linear_up", knots=(math.inf, 4.0, 0.0))
+    assert [reaching(sigma) for sigma in (1e9, 4.0, 1.0)] == [0.5, 0.5, 0.875]
+
+
+def test_a_window_between_two_levels_has_its_progress_in_the_angle_of_the_noise():
+    window = Window(math.tan(1.2), math.tan(0.2), "linear_down", 3.0)
+    for angle in (1.2, 0.9, 0.5, 0.3):
+        assert window(math.tan(angle)) == pytest.approx(3 * (angle - 0.2), abs=1e-9)
 
 
 def test_a_flat_stretch_of_noise_levels_does_not_divide_by_zero():

@@ -264,6 +264,38 @@ def test_presets_are_the_methods_that_they_name():
     assert build("TFG label", "absolute").mu == 0.5
 
 
+# rho, mu, gamma, draws, steps of mean guidance, course, root, as published: DPS's and MPGD's
+# configurations for super-resolution and blur, FreeDoM's for parsing, TFG's scripts by task.
+PUBLISHED = {
+    "DPS": (0.3, 0.0, 0.0, 0, 1, "constant", True),
+    "LGD": (1.0, 0.0, 1.0, 4, 1, "constant", False),
+    "FreeDoM": (0.2, 0.0, 0.0, 0, 1, "constant", True),
+    "MPGD": (0.0, 4.0, 0.0, 0, 1, "constant", True),
+    "universal guidance": (1.0, 1.0, 0.0, 0, 4, "constant", False),
+    "TFG label": (2.0, 0.5, 0.1, 1, 4, "increase", False),
+    "TFG deblur": (1.0, 8.0, 0.01, 1, 4, "increase", True),
+    "TFG super-resolution": (4.0, 2.0, 0.01, 1, 4, "increase", True),
+    "TFG style": (0.25, 2.0, 0.1, 1, 4, "increase", True),
+}
+
+
+def test_presets_have_the_published_values_in_the_absolute_scale():
+    names = ("rho", "mu", "gamma", "samples", "iterations", "course", "root")
+    assert PRESETS.keys() == PUBLISHED.keys()
+    for name, values in PUBLISHED.items():
+        settings = PRESETS[name].settings("absolute")
+        assert settings == {"scale": "absolute", **dict(zip(names, values, strict=True))}
+
+
+def test_relative_presets_push_with_their_larger_share_at_one():
+    """Each is its published mix of rho and mu: what is 0 stays 0, what is larger stays larger."""
+    for name, (rho, mu, *_) in PUBLISHED.items():
+        settings = PRESETS[name].settings("relative")
+        assert max(settings["rho"], settings["mu"]) == 1
+        assert (settings["rho"] == 0, settings["mu"] == 0) == (rho == 0, mu == 0)
+        assert (settings["rho"] > settings["mu"]) == (rho > mu)
+
+
 class Maps:
     captures = frozenset({Attention()})
 
