@@ -178,7 +178,7 @@ def test_soft_masks_are_the_published_sigmoid_stretched():
     values = torch.tensor(heights, dtype=DOUBLE).view(1, 1, 2, 3)
     both = torch.cat([0.3 + 0.1 * values, 5 * values], 1)
     wanted = torch.tensor(expected, dtype=DOUBLE).view(1, 1, 2, 3).expand(1, 2, 2, 3)
-    assert_close(maps.thresholded(both), wanted)
+    assert_close(maps.soft_masks(both), wanted)
 
 
 def test_a_map_that_hardly_differs_is_flat():
@@ -196,7 +196,7 @@ def test_the_centre_of_an_empty_mask_is_the_middle():
 def test_layers_are_averaged_at_the_finest_size():
     fine, coarse = seeded(1, 2, 4, 6), torch.tensor([0.2, 0.7], dtype=DOUBLE).view(1, 2, 1, 1)
     for order in ((fine, coarse.expand(1, 2, 2, 3)), (coarse.expand(1, 2, 2, 3), fine)):
-        assert_close(maps.averaged(order), (fine + coarse) / 2)
+        assert_close(maps.layer_mean(order), (fine + coarse) / 2)
     ramp = torch.tensor([0.0, 1.0], dtype=DOUBLE).view(1, 1, 1, 2)
     assert_close(
         maps.resized(ramp, (2, 4))[0, 0], torch.tensor([[0, 0.25, 0.75, 1]] * 2, dtype=DOUBLE)
