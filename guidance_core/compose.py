@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -11,9 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from .requirements import is_active, rebuilt, requirements_of
+from .notes import Notes
+from .requirements import name_of_energy, rebuilt, requirements_of
 from .schedules import PercentPoints, PercentWindow
-from .terms import noting, with_terms
+from .steering import has_work
 from .types import Denoiser, Estimate, Record, Rule, Run
 
 T = TypeVar("T")
@@ -35,26 +35,30 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
         denoise = _steered(_private(rule), denoise, run)
 
     def guided_denoise(x: Tensor, sigma: Tensor) -> Estimate:
-        with torch.no_grad(), noting():
+        with torch.no_grad():
             return denoise(x.detach(), sigma).detached()
 
     return guided_denoise
 
 
 def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
-    """The rule around a denoiser, its records told of each term and of what had nothing to say."""
-    sink = with_terms(run.record, getattr(rule, "energy", None))
+    """The rule around a denoiser, its records filled with what its energy has noted."""
 
     def steered(x: Tensor, sigma: Tensor) -> Estimate:
-        silent: Counter[str] = Counter()
-
-        def record(entry: Record) -> None:
-            sink(replace(entry, silent=dict(silent)))
-
-        counting = lambda x, sigma: replace(denoise(x, sigma), silent=silent)
-        return rule(counting, x, sigma, replace(run, record=record))
+        notes = Notes()
+        noting = lambda x, sigma: replace(denoise(x, sigma), notes=notes)
+        record = lambda entry: run.record(_with_notes(entry, notes, rule))
+        return rule(noting, x, sigma, replace(run, record=record))
 
     return steered
+
+
+def _with_notes(record: Record, notes: Notes, rule: Any) -> Record:
+    """The record with terms and counts; an energy that is no sum is its only term."""
+    whole = {name_of_energy(rule.energy): record.energy} if hasattr(rule, "energy") else {}
+    # A mask for each sample evaluates row by row: such terms are of one row only.
+    terms = {name: term for name, term in notes.terms.items() if term.shape == record.energy.shape}
+    return replace(record, terms=record.terms or terms or whole, silent=dict(notes.no_effect))
 
 
 def _private(rule: Rule) -> Rule:
@@ -63,18 +67,8 @@ def _private(rule: Rule) -> Rule:
 
 
 def any_active(rules: Sequence[Rule], sigma: float) -> bool:
-    """Whether any rule has work at this noise level.
-
-    Where none has, a host may run its stock path. A rule without a strength always has work.
-    """
-    return any(_works(rule, sigma) for rule in rules)
-
-
-def _works(rule: Rule, sigma: float) -> bool:
-    strength = getattr(rule, "strength", None)
-    if strength is not None and strength(sigma) == 0:
-        return False
-    return not hasattr(rule, "energy") or is_active(rule.energy, sigma)
+    """Whether any rule has work at this noise level; where none has, the host may run alone."""
+    return any(has_work(rule, sigma) for rule in rules)
 
 
 def with_noise_levels(thing: T, percent_to_sigma: Callable[[float], float]) -> T:

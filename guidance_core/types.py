@@ -5,7 +5,6 @@ Axes: B batch, C channels, *S space (and time), H W pixels, K capture-dependent.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from .captures import Capture
 from .noise import seeded_noise
+from .notes import Notes
 from .process import full_precision
 
 T = TypeVar("T")
@@ -43,8 +43,8 @@ class Estimate:
             (B, ...) per layer.
         cond: x0 of the positive branch alone, like x0.
         uncond: x0 of the negative branch alone, like x0; None where CFG is 1.
-        silent: how often an energy, by name, found nothing to say about a sample; every estimate
-            that is made of this one counts into the same.
+        notes: what energies tell of it besides their value; shared with every estimate that is made
+            of this one.
     """
 
     x0: Tensor
@@ -53,7 +53,7 @@ class Estimate:
     captures: Mapping[Capture, tuple[Tensor, ...]] = field(default_factory=dict)
     cond: Tensor | None = None
     uncond: Tensor | None = None
-    silent: Counter[str] = field(default_factory=Counter)
+    notes: Notes = field(default_factory=Notes)
     _seen: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -76,19 +76,6 @@ class Estimate:
             self._seen[look] = look(full_precision(self.image))
         seen: T = self._seen[look]
         return seen
-
-    def quiet(self, energy: object, spoke: Tensor) -> Tensor:
-        """Zero for each sample, with a graph, to be added by energies without anything to say.
-
-        Arguments:
-            energy: who is silent.
-            spoke: shape (B,), whether it has something to say about each sample; those it has not
-                are counted in `silent`, which the trace shows.
-        """
-        missed = int((~spoke).sum())
-        if missed:
-            self.silent[type(energy).__name__] += missed
-        return 0 * self.x0.flatten(1).sum(1)
 
     def capture(self, request: Capture) -> tuple[Tensor, ...]:
         """One capture, a tensor (B, ...) per layer; the error lists what was recorded."""

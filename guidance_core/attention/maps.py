@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ..captures import Attention
+from ..captures import Attention, Layers
 from ..process import full_precision
 from ..types import Estimate
-from .words import Word
+from .references import Reference
+from .words import Word, attention_to
 
 # Numbers of one chunk of an attention matrix: more chunks are computed twice in place of kept.
 ROOM = 2**25
@@ -90,9 +91,27 @@ def word_maps(layers: Sequence[Tensor], request: Attention, words: Sequence[Word
     ]
 
 
-def maps_in(estimate: Estimate, request: Attention, words: Sequence[Word]) -> list[Tensor]:
+def maps_in(estimate: Estimate, words: tuple[Word, ...], layers: Layers) -> list[Tensor]:
     """Maps of words in an estimate, (B, W, h, w) per layer."""
+    request = attention_to(words, layers)
     return word_maps(estimate.capture(request), request, words)
+
+
+def maps_recorded(
+    reference: Reference, estimate: Estimate, words: tuple[Word, ...], layers: Layers
+) -> list[Tensor]:
+    """Maps of words in a reference at an estimate's noise level, (B, W, h, w) per layer."""
+    request = attention_to(words, layers)
+    recorded = reference.like(estimate.capture(request), float(estimate.sigma[0]), request)
+    return word_maps(recorded, request, words)
+
+
+def text_shares(estimate: Estimate, layers: Layers) -> Tensor:
+    """Attention to every place of the context as a share of the text, mean of layers: (B, T, h, w).
+
+    See `across_text`.
+    """
+    return across_text(layer_mean(estimate.capture(Attention((), layers))))
 
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..captures import DEFAULT, Attention, Layers
+
 
 @dataclass(frozen=True)
 class Word:
@@ -37,3 +39,12 @@ def positions_of(words: tuple[Word, ...]) -> tuple[int, ...]:
     if not words:
         raise ValueError("no words were chosen: choose at least one word of the prompt")
     return tuple(sorted({position for word in words for position in word.positions}))
+
+
+def attention_to(words: tuple[Word, ...], layers: Layers = DEFAULT) -> Attention:
+    """The request for the maps of words.
+
+    Raises:
+        ValueError: no words.
+    """
+    return Attention(positions_of(words), layers)

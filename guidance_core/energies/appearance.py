@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..attention.maps import layer_mean, maps_in, resized, soft_masks, word_maps
+from ..attention.maps import layer_mean, maps_in, maps_recorded, resized, soft_masks
 from ..attention.references import Reference
-from ..attention.words import Word, positions_of
-from ..captures import DEFAULT, Attention, Capture, Features, Layers
+from ..attention.words import Word, attention_to, positions_of
+from ..captures import DEFAULT, Capture, Features, Layers
 from ..process import full_precision
 from ..types import Estimate
 
@@ -50,25 +50,19 @@ class Appearance:
         positions_of(self.words)
 
     @property
-    def requests(self) -> tuple[Attention, Features]:
-        """What is read."""
-        return Attention(positions_of(self.words), self.layers), Features(self.features)
-
-    @property
     def captures(self) -> frozenset[Capture]:
         """Maps of the words, and activations."""
-        return frozenset(self.requests)
+        return frozenset({attention_to(self.words, self.layers), Features(self.features)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        attention, features = self.requests
-        level = float(estimate.sigma[0])
-        looks, values = estimate.capture(attention), estimate.capture(features)
-        there_looks = self.reference.like(looks, level, attention)
-        there_values = self.reference.like(values, level, features)
-        here = _means(values, maps_in(estimate, attention, self.words))
-        there = _means(there_values, word_maps(there_looks, attention, self.words))
-        gaps = [(a - b).square().flatten(1).mean(1) for a, b in zip(here, there, strict=True)]
+        request = Features(self.features)
+        values = estimate.capture(request)
+        there = self.reference.like(values, float(estimate.sigma[0]), request)
+        maps = maps_in(estimate, self.words, self.layers)
+        recorded = maps_recorded(self.reference, estimate, self.words, self.layers)
+        pairs = zip(_means(values, maps), _means(there, recorded), strict=True)
+        gaps = [(a - b).square().flatten(1).mean(1) for a, b in pairs]
         return torch.stack(gaps).mean(0)
 
 

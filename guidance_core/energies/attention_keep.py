@@ -38,19 +38,16 @@ class AttentionKeep:
     layers: Layers = DEFAULT
 
     @property
-    def request(self) -> Attention:
-        """What is read."""
-        return Attention(positions_of(self.words) if self.words else (), self.layers)
-
-    @property
     def captures(self) -> frozenset[Capture]:
-        """Maps of the words."""
-        return frozenset({self.request})
+        """Maps of the words, or of the whole context."""
+        positions = positions_of(self.words) if self.words else ()
+        return frozenset({Attention(positions, self.layers)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        layers = tuple(full_precision(maps) for maps in estimate.capture(self.request))
-        there = self.reference.like(layers, float(estimate.sigma[0]), self.request)
+        (request,) = self.captures
+        layers = tuple(full_precision(maps) for maps in estimate.capture(request))
+        there = self.reference.like(layers, float(estimate.sigma[0]), request)
         gaps = [
             (maps - recorded).square().sum(1).flatten(1).mean(1)
             for maps, recorded in zip(layers, there, strict=True)

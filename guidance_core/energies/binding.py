@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ..attention.maps import maps_in
-from ..attention.words import Word, positions_of
-from ..captures import DEFAULT, Attention, Capture, Layers
+from ..attention.words import Word, attention_to
+from ..captures import DEFAULT, Capture, Layers
 from ..types import Estimate
 
 
@@ -55,18 +55,13 @@ class Binding:
             raise ValueError(f"{', '.join(both)} cannot be both bound and kept apart")
 
     @property
-    def request(self) -> Attention:
-        """What is read."""
-        return Attention(positions_of(self.words + self.others), self.layers)
-
-    @property
     def captures(self) -> frozenset[Capture]:
         """Maps of all the words."""
-        return frozenset({self.request})
+        return frozenset({attention_to(self.words + self.others, self.layers)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        layers = maps_in(estimate, self.request, self.words + self.others)
+        layers = maps_in(estimate, self.words + self.others, self.layers)
         return torch.stack([self._energy(maps) for maps in layers]).mean(0)
 
     def _energy(self, maps: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..attention.maps import across_text, layer_mean, maps_in
+from ..attention.maps import maps_in, text_shares
 from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
 from ..types import Estimate
@@ -68,23 +68,18 @@ class Box:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
 
     @property
-    def request(self) -> Attention:
-        """What is read: for shares of the text the whole context."""
-        places = positions_of(self.words) if self.loss == "layout" else ()
-        return Attention(places, self.layers)
-
-    @property
     def captures(self) -> frozenset[Capture]:
-        """Maps of the words."""
-        return frozenset({self.request})
+        """Maps of the words; for shares of the text, of the whole context."""
+        positions = positions_of(self.words) if self.loss == "layout" else ()
+        return frozenset({Attention(positions, self.layers)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         if self.loss == "boxdiff":
-            shares = across_text(layer_mean(estimate.capture(self.request)))
+            shares = text_shares(estimate, self.layers)
             maps = [shares[:, list(word.positions)].mean(1) for word in self.words]
             return torch.stack([_boxdiff(part, self.covered(part)) for part in maps]).mean(0)
-        layers = maps_in(estimate, self.request, self.words)
+        layers = maps_in(estimate, self.words, self.layers)
         return torch.stack([_layout(part, self.covered(part)) for part in layers]).mean(0)
 
     def covered(self, maps: Tensor) -> Tensor:

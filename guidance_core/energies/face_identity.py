@@ -42,7 +42,7 @@ class FaceIdentity:
     cosine: 1 - cosine, in [0, 2]; l1: mean absolute difference (published). Without a detector, the
     whole picture (or the square around the mask) is the face. With one, it is the box found with
     the highest score, widened by `margin`; a sample where none is found has energy 0 and is counted
-    as silent.
+    as one without effect.
 
     Arguments:
         network: the face encoder, a module.
@@ -85,13 +85,14 @@ class FaceIdentity:
         if self.detector is None:
             return self._apart(estimate.image_through(self.network.encode_face), self._target)
         boxes = self._boxes(image.detach())
-        spoke = torch.tensor([box is not None for box in boxes], device=image.device)
-        value = estimate.quiet(self, spoke)
-        if not spoke.any():
-            return value
-        target = expand_batch(self._target, image)[spoke]
+        found = torch.tensor([box is not None for box in boxes], device=image.device)
+        estimate.notes.count(self, found)
+        nothing = 0 * estimate.x0.flatten(1).sum(1)  # with a graph, whatever was found
+        if not found.any():
+            return nothing
+        target = expand_batch(self._target, image)[found]
         near = self.network.encode_face(self._crops(image, boxes))
-        return value.to(image).index_add(0, spoke.nonzero()[:, 0], self._apart(near, target))
+        return nothing.to(image).index_add(0, found.nonzero()[:, 0], self._apart(near, target))
 
     def _apart(self, near: Tensor, far: Tensor) -> Tensor:
         near = full_precision(near)

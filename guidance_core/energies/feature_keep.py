@@ -46,19 +46,15 @@ class FeatureKeep:
             raise ValueError("the mask is empty: paint the area whose content should stay")
 
     @property
-    def request(self) -> Features:
-        """What is read."""
-        return Features(self.layers)
-
-    @property
     def captures(self) -> frozenset[Capture]:
         """Activations of the layers."""
-        return frozenset({self.request})
+        return frozenset({Features(self.layers)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        layers = tuple(full_precision(part) for part in estimate.capture(self.request))
-        there = self.reference.like(layers, float(estimate.sigma[0]), self.request)
+        (request,) = self.captures
+        layers = tuple(full_precision(part) for part in estimate.capture(request))
+        there = self.reference.like(layers, float(estimate.sigma[0]), request)
         gaps = [self._gap(here, recorded) for here, recorded in zip(layers, there, strict=True)]
         return torch.stack(gaps).mean(0)
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..attention.maps import centroid, maps_in, soft_masks, word_maps
+from ..attention.maps import centroid, maps_in, maps_recorded, soft_masks
 from ..attention.references import Reference
-from ..attention.words import Word, positions_of
-from ..captures import DEFAULT, Attention, Capture, Layers
+from ..attention.words import Word, attention_to, positions_of
+from ..captures import DEFAULT, Capture, Layers
 from ..types import Estimate
 
 
@@ -55,18 +55,13 @@ class Position:
             raise ValueError(f"shift must be in [-1, 1], got {self.shift}")
 
     @property
-    def request(self) -> Attention:
-        """What is read."""
-        return Attention(positions_of(self.words), self.layers)
-
-    @property
     def captures(self) -> frozenset[Capture]:
         """Maps of the words."""
-        return frozenset({self.request})
+        return frozenset({attention_to(self.words, self.layers)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        layers = maps_in(estimate, self.request, self.words)
+        layers = maps_in(estimate, self.words, self.layers)
         targets = self._targets(estimate, layers)
         distances = [
             _length(centroid(soft_masks(maps)) - target).mean(1)
@@ -78,9 +73,7 @@ class Position:
         """The point of each layer and word, shape (2,) or (B, W, 2)."""
         if self.reference is None:
             return [maps.new_tensor(self.target) for maps in layers]
-        values = estimate.capture(self.request)
-        there = self.reference.like(values, float(estimate.sigma[0]), self.request)
-        recorded = word_maps(there, self.request, self.words)
+        recorded = maps_recorded(self.reference, estimate, self.words, self.layers)
         return [centroid(soft_masks(m)) + m.new_tensor(self.shift) for m in recorded]
 
 

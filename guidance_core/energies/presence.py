@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..attention.maps import across_text, layer_mean
+from ..attention.maps import text_shares
 from ..attention.words import Word, positions_of
 from ..captures import DEFAULT, Attention, Capture, Layers
 from ..types import Estimate
@@ -38,17 +38,12 @@ class Presence:
         positions_of(self.words)
 
     @property
-    def request(self) -> Attention:
-        """What is read: the whole context, for a share of it."""
-        return Attention((), self.layers)
-
-    @property
     def captures(self) -> frozenset[Capture]:
         """Maps of the whole context."""
-        return frozenset({self.request})
+        return frozenset({Attention((), self.layers)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        shares = across_text(layer_mean(estimate.capture(self.request)))
+        shares = text_shares(estimate, self.layers)
         peaks = shares[:, list(positions_of(self.words))].amax((-2, -1))
         return 1 - peaks.amin(1)

@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..attention.maps import centroid, maps_in, soft_masks, word_maps
+from ..attention.maps import centroid, maps_in, maps_recorded, soft_masks
 from ..attention.references import Reference
-from ..attention.words import Word, positions_of
-from ..captures import DEFAULT, Attention, Capture, Layers
+from ..attention.words import Word, attention_to, positions_of
+from ..captures import DEFAULT, Capture, Layers
 from ..image.masks import mask_at
 from ..types import Estimate
 
@@ -68,18 +68,13 @@ class Shape:
             raise ValueError(f"need an angle in [-180, 180] degrees, got {self.angle}")
 
     @property
-    def request(self) -> Attention:
-        """What is read."""
-        return Attention(positions_of(self.words), self.layers)
-
-    @property
     def captures(self) -> frozenset[Capture]:
         """Maps of the words."""
-        return frozenset({self.request})
+        return frozenset({attention_to(self.words, self.layers)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        layers = maps_in(estimate, self.request, self.words)
+        layers = maps_in(estimate, self.words, self.layers)
         outlines = [self._moved(outline) for outline in self._outlines(estimate, layers)]
         gaps = [
             (soft_masks(maps) - outline).abs().flatten(1).mean(1)
@@ -92,9 +87,7 @@ class Shape:
         if self.reference is None:
             outline = cast(Tensor, self.outline)
             return [(mask_at(outline, maps)[:, None] >= 0.5).to(maps) for maps in layers]
-        values = estimate.capture(self.request)
-        there = self.reference.like(values, float(estimate.sigma[0]), self.request)
-        recorded = word_maps(there, self.request, self.words)
+        recorded = maps_recorded(self.reference, estimate, self.words, self.layers)
         return [(soft_masks(maps) > 0.5).to(maps) for maps in recorded]
 
     def _moved(self, outline: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..attention.maps import maps_in, soft_masks, word_maps
+from ..attention.maps import maps_in, maps_recorded, soft_masks
 from ..attention.references import Reference
-from ..attention.words import Word, positions_of
-from ..captures import DEFAULT, Attention, Capture, Layers
+from ..attention.words import Word, attention_to, positions_of
+from ..captures import DEFAULT, Capture, Layers
 from ..types import Estimate
 
 
@@ -53,18 +53,13 @@ class Size:
             raise ValueError(f"ratio must be > 0, got {self.ratio}")
 
     @property
-    def request(self) -> Attention:
-        """What is read."""
-        return Attention(positions_of(self.words), self.layers)
-
-    @property
     def captures(self) -> frozenset[Capture]:
         """Maps of the words."""
-        return frozenset({self.request})
+        return frozenset({attention_to(self.words, self.layers)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        layers = maps_in(estimate, self.request, self.words)
+        layers = maps_in(estimate, self.words, self.layers)
         targets = self._targets(estimate, layers)
         gaps = [
             (_area(maps) - target).abs().mean(1)
@@ -76,9 +71,8 @@ class Size:
         """The area asked of each layer and word, shape () or (B, W)."""
         if self.reference is None:
             return [maps.new_tensor(self.target) for maps in layers]
-        values = estimate.capture(self.request)
-        there = self.reference.like(values, float(estimate.sigma[0]), self.request)
-        return [self.ratio * _area(m) for m in word_maps(there, self.request, self.words)]
+        recorded = maps_recorded(self.reference, estimate, self.words, self.layers)
+        return [self.ratio * _area(maps) for maps in recorded]
 
 
 def _area(maps: Tensor) -> Tensor:

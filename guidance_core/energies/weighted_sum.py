@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..notes import named_terms
 from ..requirements import is_active
-from ..terms import note, silent
 from ..types import Energy, Estimate
 
 
@@ -38,10 +38,12 @@ class WeightedSum:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         parts = self._at(float(estimate.sigma[0]))
-        with silent():
-            terms = [w * energy(estimate) for w, energy in parts]
-        if len(self.parts) > 1:
-            note([energy for _, energy in parts], terms)
+        first = not estimate.notes.terms
+        terms = [w * energy(estimate) for w, energy in parts]
+        if first:  # in place of what the sums inside of this one have noted
+            several = len(self.parts) > 1
+            energies = [energy for _, energy in parts]
+            estimate.notes.terms = named_terms(energies, terms) if several else {}
         return sum(terms, estimate.x0.new_zeros(estimate.x0.shape[0]))
 
     def _at(self, sigma: float) -> list[tuple[float, Energy]]:

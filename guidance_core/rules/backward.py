@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..gradients import at_estimate
 from ..process import per_sample, posterior_std
-from ..requirements import is_active
-from ..shaping import cfg_push, clip_rms, fade, norm, rms
-from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
+from ..shaping import clip_rms, fade, norm, rms
+from ..steering import check_choice, check_rule, strength_at, take_step
+from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
 SCALES = ("relative", "absolute")
 OPTIMISERS = ("adam", "gd", "polyak")
@@ -62,40 +62,28 @@ class Backward:
     through_model: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
-        if self.optimiser not in OPTIMISERS:
-            raise ValueError(
-                f"optimiser must be one of {', '.join(OPTIMISERS)}, got {self.optimiser!r}"
-            )
+        check_rule(self, SCALES)
+        check_choice("optimiser", self.optimiser, OPTIMISERS)
         if self.steps < 1:
             raise ValueError(f"steps must be >= 1, got {self.steps}")
-        if not (self.lr > 0 and self.stop >= 0):
-            raise ValueError(f"need lr > 0 and stop >= 0, got {self.lr} and {self.stop}")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be > 0, got {self.lr}")
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
         """One guided evaluation: x (B, C, *S), sigma (B,)."""
-        level = float(sigma[0])
-        strength = self.strength(level)
-        estimate = denoise(x, sigma)
-        if strength == 0 or not is_active(self.energy, level):
+        strength, estimate = strength_at(self, sigma), denoise(x, sigma)
+        if strength == 0:
             return estimate
         limit = strength * posterior_std(sigma, run.alpha(sigma))
         delta, energy, grad_norm = self._descended(estimate.detached(), limit)
         delta = delta if self.scale == "relative" else strength * delta
-        run.record(Record("Backward", level, energy, grad_norm, rms(delta), cfg_push(estimate)))
-        return estimate.moved(delta)
+        return take_step(self, estimate, delta, energy, grad_norm, run)
 
     def _descended(self, start: Estimate, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Total change of x0 (B, C, *S), and the energy (B,) and gradient norm (B,) before it."""
-        relative = self.scale == "relative"
         energy, grad = at_estimate(self.energy, start, rule="Backward")
         first = energy, norm(grad)
-        unit = rms(grad).clamp_min(torch.finfo(grad.dtype).tiny)
-        unit = unit if relative else torch.ones_like(unit)
-        length = limit / self.steps if relative else torch.full_like(limit, self.lr)
-        if self.optimiser == "polyak":
-            unit = length = torch.ones_like(limit)
+        length, unit = self._sizes(grad, limit)
         direction = _adam() if self.optimiser == "adam" else DIRECTIONS[self.optimiser]
         delta = torch.zeros_like(grad)
         for step in range(self.steps):
@@ -107,8 +95,16 @@ class Backward:
                 break
             size = per_sample(length * going.to(length), grad)
             delta = delta - size * direction(grad / per_sample(unit, grad), energy)
-            delta = clip_rms(delta, limit) if relative else delta
+            delta = clip_rms(delta, limit) if self.scale == "relative" else delta
         return delta, *first
+
+    def _sizes(self, grad: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
+        """Length of a step, and what gradients are measured in, each (B,)."""
+        if self.optimiser == "polyak":
+            return torch.ones_like(limit), torch.ones_like(limit)
+        if self.scale == "absolute":
+            return torch.full_like(limit, self.lr), torch.ones_like(limit)
+        return limit / self.steps, rms(grad).clamp_min(torch.finfo(grad.dtype).tiny)
 
 
 def _plain(grad: Tensor, energy: Tensor) -> Tensor:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ..gradients import through_model
 from ..process import per_sample
-from ..requirements import is_active
-from ..shaping import cfg_push, fade, norm, rms, unit_rms, unit_size
-from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
+from ..shaping import fade, norm
+from ..steering import check_rule, strength_at, take_step, unit_step
+from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
 SCALES = ("relative", "absolute", "cfg")
 LEAST_ALPHA = 0.05  # caps sigma^2 / alpha where a flow is all noise
@@ -49,24 +49,21 @@ class Forward:
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
-        if not self.stop >= 0:
-            raise ValueError(f"stop must be >= 0, got {self.stop}")
+        check_rule(self, SCALES)
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
         """One guided evaluation: x (B, C, *S), sigma (B,)."""
-        level = float(sigma[0])
-        strength = self.strength(level)
-        if strength == 0 or not is_active(self.energy, level):
+        strength = strength_at(self, sigma)
+        if strength == 0:
             return denoise(x, sigma)
         estimate, energy, grad = through_model(self.energy, denoise, x, sigma, rule="Forward")
         size = strength * fade(energy, self.stop).to(sigma)
-        delta = -self._scaled(grad, estimate, run.alpha(sigma)) * per_sample(size, grad)
-        run.record(Record("Forward", level, energy, norm(grad), rms(delta), cfg_push(estimate)))
-        return estimate.moved(delta)
+        delta = -self._scaled(grad, estimate, run) * per_sample(size, grad)
+        return take_step(self, estimate, delta, energy, norm(grad), run)
 
-    def _scaled(self, grad: Tensor, estimate: Estimate, alpha: Tensor) -> Tensor:
-        if self.scale == "absolute":
-            return grad * per_sample(estimate.sigma.square() / alpha.clamp_min(LEAST_ALPHA), grad)
-        return unit_rms(grad) * per_sample(unit_size(self.scale, estimate, alpha, "Forward"), grad)
+    def _scaled(self, grad: Tensor, estimate: Estimate, run: Run) -> Tensor:
+        """The step down of strength 1, with the sign of the gradient."""
+        if self.scale != "absolute":
+            return unit_step(self, grad, estimate, run)
+        sigma, alpha = estimate.sigma, run.alpha(estimate.sigma)
+        return grad * per_sample(sigma.square() / alpha.clamp_min(LEAST_ALPHA), grad)

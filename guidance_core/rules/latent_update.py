@@ -19,9 +19,10 @@ from torch import Tensor
 
 from ..gradients import through_model
 from ..process import per_sample, posterior_std
-from ..requirements import is_active, requirements_of
+from ..requirements import requirements_of
 from ..shaping import cfg_push, fade, norm, rms, unit_rms
-from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule, euler_share
+from ..steering import check_rule, record, strength_at
+from ..types import Denoiser, Energy, Estimate, Run, Schedule, euler_share
 
 SCALES = ("relative", "absolute")
 
@@ -62,26 +63,21 @@ class LatentUpdate:
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
+        check_rule(self, SCALES)
         if self.iterations < 1 or self.every < 1:
             raise ValueError(
                 f"need iterations >= 1 and every >= 1, got {self.iterations} and {self.every}"
             )
-        if not self.stop >= 0:
-            raise ValueError(f"stop must be >= 0, got {self.stop}")
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
         """One guided evaluation: x (B, C, *S), sigma (B,)."""
-        level = float(sigma[0])
-        strength = self.strength(level)
-        if strength == 0 or not is_active(self.energy, level) or self._rests(level, run):
+        level, strength = float(sigma[0]), strength_at(self, sigma)
+        if strength == 0 or self._leaves_out(level, run):
             return denoise(x, sigma)
         step, before, after, energy, grad_norm = self._descended(denoise, x, sigma, run, strength)
         estimate = after or denoise(x + step, sigma)
         estimate = estimate.moved(step * _left(level, run))
-        push, cfg = self._pushes(before, estimate)
-        run.record(Record("LatentUpdate", level, energy, grad_norm, push, cfg))
+        record(self, estimate, energy, grad_norm, self._pushes(before, estimate), run)
         return estimate
 
     @property
@@ -95,7 +91,7 @@ class LatentUpdate:
             return rms(after.cond - before.cond).detach(), cfg_push(after)
         return rms(after.x0 - before.x0).detach(), cfg_push(before)
 
-    def _rests(self, level: float, run: Run) -> bool:
+    def _leaves_out(self, level: float, run: Run) -> bool:
         """Whether this noise level is one of those that are left out."""
         before = [other for other in run.sigmas.tolist() if other > level * (1 + 1e-5)]
         return len(before) % self.every != 0

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from ..gradients import at_estimate
 from ..process import per_sample
-from ..requirements import is_active, requirements_of
-from ..shaping import cfg_push, fade, norm, rms, unit_rms, unit_size
-from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
+from ..requirements import requirements_of
+from ..shaping import fade, norm
+from ..steering import check_rule, strength_at, take_step, unit_step
+from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
 SCALES = ("relative", "absolute", "cfg")
 
@@ -52,10 +53,7 @@ class Manifold:
     through_model: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
-        if not self.stop >= 0:
-            raise ValueError(f"stop must be >= 0, got {self.stop}")
+        check_rule(self, SCALES)
         if requirements_of([self.energy]).captures:
             raise ValueError(
                 "Manifold works on the clean estimate, but the energy reads attention or features "
@@ -69,16 +67,14 @@ class Manifold:
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
         """One guided evaluation: x (B, C, *S), sigma (B,)."""
-        level = float(sigma[0])
-        strength = self.strength(level)
-        if strength == 0 or not is_active(self.energy, level):
+        strength = strength_at(self, sigma)
+        if strength == 0:
             return denoise(x, sigma)
         estimate = denoise(x, sigma)
         energy, grad = at_estimate(self._seen, estimate.detached(), rule="Manifold")
         size = strength * fade(energy, self.stop).to(sigma)
         delta = -self._scaled(grad, estimate, run) * per_sample(size, grad)
-        run.record(Record("Manifold", level, energy, norm(grad), rms(delta), cfg_push(estimate)))
-        return estimate.moved(delta)
+        return take_step(self, estimate, delta, energy, norm(grad), run)
 
     def _seen(self, estimate: Estimate) -> Tensor:
         """The energy (B,), behind the autoencoder where that is asked for."""
@@ -93,10 +89,8 @@ class Manifold:
         return self.energy(replace(estimate, x0=encode(estimate.image), captures={}))
 
     def _scaled(self, grad: Tensor, estimate: Estimate, run: Run) -> Tensor:
-        sigma = estimate.sigma
         if self.scale != "absolute":
-            size = unit_size(self.scale, estimate, run.alpha(sigma), "Manifold")
-            return unit_rms(grad) * per_sample(size, grad)
-        level = float(sigma[0])
+            return unit_step(self, grad, estimate, run)
+        sigma, level = estimate.sigma, float(estimate.sigma[0])
         kept = run.alpha(sigma.new_full(sigma.shape, run.next_sigma(level)))
         return grad * per_sample(kept / run.carried(level), grad)

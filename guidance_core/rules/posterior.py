@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ..gradients import through_model
 from ..process import ancestral_noise, per_sample
-from ..requirements import is_active
-from ..shaping import cfg_push, fade, norm, rms, root_gradient, unit_rms, unit_size
-from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
+from ..shaping import fade, norm, root_gradient, unit_rms
+from ..steering import check_rule, strength_at, take_step, unit_step
+from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
 SCALES = ("relative", "absolute", "cfg", "spherical")
 
@@ -57,10 +57,7 @@ class Posterior:
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
-        if not self.stop >= 0:
-            raise ValueError(f"stop must be >= 0, got {self.stop}")
+        check_rule(self, SCALES)
 
     @property
     def one_step(self) -> bool:
@@ -69,23 +66,19 @@ class Posterior:
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
         """One guided evaluation: x (B, C, *S), sigma (B,)."""
-        level = float(sigma[0])
-        strength = self.strength(level)
-        if strength == 0 or not is_active(self.energy, level):
+        strength = strength_at(self, sigma)
+        if strength == 0:
             return denoise(x, sigma)
         estimate, energy, grad = through_model(self.energy, denoise, x, sigma, rule="Posterior")
         slope = root_gradient(grad, energy) if self.root and self.scale == "absolute" else grad
         size = strength * fade(energy, self.stop).to(sigma)
         delta = -self._scaled(slope, estimate, run) * per_sample(size, grad)
-        run.record(Record("Posterior", level, energy, norm(grad), rms(delta), cfg_push(estimate)))
-        return estimate.moved(delta)
+        return take_step(self, estimate, delta, energy, norm(grad), run)
 
     def _scaled(self, grad: Tensor, estimate: Estimate, run: Run) -> Tensor:
-        sigma = estimate.sigma
         if not self.one_step:
-            size = unit_size(self.scale, estimate, run.alpha(sigma), "Posterior")
-            return unit_rms(grad) * per_sample(size, grad)
-        level = float(sigma[0])
+            return unit_step(self, grad, estimate, run)
+        sigma, level = estimate.sigma, float(estimate.sigma[0])
         following = sigma.new_full(sigma.shape, run.next_sigma(level))
         if self.scale == "spherical":
             size = ancestral_noise(sigma, following, run.alpha)

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from ..gradients import at_estimate, smoothed, through_model
 from ..process import per_sample, posterior_std
-from ..requirements import is_active, requirements_of
-from ..shaping import cfg_push, clip_rms, fade, norm, rms, root_gradient, unit_rms, unit_size
-from ..types import Denoiser, Energy, Estimate, Record, Run, Schedule
+from ..requirements import requirements_of
+from ..shaping import clip_rms, fade, norm, rms, root_gradient, unit_rms, unit_size
+from ..steering import check_choice, check_rule, strength_at, take_step
+from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
 SCALES = ("relative", "absolute", "cfg")
 COURSES = ("constant", "increase", "decrease")
@@ -68,13 +69,12 @@ class Unified:
     stop: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
-        if self.course not in COURSES:
-            raise ValueError(f"course must be one of {', '.join(COURSES)}, got {self.course!r}")
-        sizes = (self.rho, self.mu, self.gamma, self.stop)
-        if not min(sizes) >= 0:
-            raise ValueError(f"need rho, mu, gamma and stop >= 0, got {sizes}")
+        check_rule(self, SCALES)
+        check_choice("course", self.course, COURSES)
+        if not min(self.rho, self.mu, self.gamma) >= 0:
+            raise ValueError(
+                f"need rho, mu and gamma >= 0, got {self.rho}, {self.mu} and {self.gamma}"
+            )
         if self.iterations < 1 or self.samples < 0:
             raise ValueError(
                 f"need iterations >= 1 and samples >= 0, got {self.iterations} and {self.samples}"
@@ -103,24 +103,30 @@ class Unified:
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
         """One guided evaluation: x (B, C, *S), sigma (B,)."""
-        level = float(sigma[0])
-        strength = self.strength(level)
-        if strength == 0 or not is_active(self.energy, level) or self.rho == self.mu == 0:
+        strength = strength_at(self, sigma)
+        if strength == 0 or self.rho == self.mu == 0:
             return denoise(x, sigma)
         energy = self._smooth(run, sigma)
-        if self.rho > 0:
-            estimate, value, grad = through_model(energy, denoise, x, sigma, rule="Unified")
-            push, first = self._slope(value, grad), None
-        else:
-            estimate = denoise(x, sigma)
-            value, grad = first = at_estimate(energy, estimate.detached(), rule="Unified")
-            push = torch.zeros_like(grad)
-        size = strength * _course(self.course, level, run) * fade(value, self.stop).to(sigma)
+        estimate, value, grad = self._gradient(energy, denoise, x, sigma)
+        pace = strength * _course(self.course, float(sigma[0]), run)
+        size = pace * fade(value, self.stop).to(sigma)
         through, at, out = self._units(estimate, run)
-        delta0 = self._descended(energy, estimate.detached(), self.mu * size * at, first)
-        delta = delta0 * per_sample(out, grad) - push * per_sample(self.rho * size * through, grad)
-        run.record(Record("Unified", level, value, norm(grad), rms(delta), cfg_push(estimate)))
-        return estimate.moved(delta)
+        known = (value, grad) if self.rho == 0 else None
+        delta = self._mean_guidance(energy, estimate.detached(), self.mu * size * at, known)
+        delta = delta * per_sample(out, grad)
+        if self.rho > 0:
+            step = self._slope(value, grad) * per_sample(self.rho * size * through, grad)
+            delta = delta - step
+        return take_step(self, estimate, delta, value, norm(grad), run)
+
+    def _gradient(
+        self, energy: Energy, denoise: Denoiser, x: Tensor, sigma: Tensor
+    ) -> tuple[Estimate, Tensor, Tensor]:
+        """Estimate, energy and gradient: through the model, or at x0 where rho is 0."""
+        if self.rho > 0:
+            return through_model(energy, denoise, x, sigma, rule="Unified")
+        estimate = denoise(x, sigma)
+        return estimate, *at_estimate(energy, estimate.detached(), rule="Unified")
 
     def _smooth(self, run: Run, sigma: Tensor) -> Energy:
         """The energy, smoothed where gamma is not 0."""
@@ -152,21 +158,21 @@ class Unified:
         square = alpha.square() + sigma.square()
         return square * kept / alpha.clamp_min(LEAST_ALPHA), torch.ones_like(kept), kept
 
-    def _descended(
+    def _mean_guidance(
         self,
         energy: Energy,
         start: Estimate,
         size: Tensor,
-        first: tuple[Tensor, Tensor] | None,
+        known: tuple[Tensor, Tensor] | None,
     ) -> Tensor:
-        """Mean guidance: change of x0 down the energy, of RMS `size` at most unless absolute.
+        """Change of x0 down the energy, of RMS `size` at most unless absolute.
 
-        `first` is the energy and its gradient at the start, where they are known already.
+        `known` is the energy and its gradient at the start, where they are known already.
         """
         delta = torch.zeros_like(start.x0)
         if self.mu == 0:
             return delta
-        known = first or at_estimate(energy, start, rule="Unified")
+        known = known or at_estimate(energy, start, rule="Unified")
         unit = rms(known[1]).clamp_min(torch.finfo(delta.dtype).tiny)
         for step in range(self.iterations):
             value, grad = known if step == 0 else at_estimate(energy, start.moved(delta))

@@ -232,7 +232,7 @@ def test_a_face_nobody_finds_says_nothing():
     assert value[1] == 0
     assert slope[0].abs().sum() > 0
     assert torch.equal(slope[1], torch.zeros_like(slope[1]))
-    assert estimate.silent == {"FaceIdentity": 1}
+    assert estimate.notes.no_effect == {"FaceIdentity": 1}
     value, slope = at_estimate(energy, shown(bright[1:]))
     assert torch.equal(slope, torch.zeros_like(slope))
 
@@ -313,7 +313,8 @@ class Shy:
     def __call__(self, estimate):
         spoke = torch.arange(estimate.x0.shape[0]) == 0
         value = estimate.image.square().flatten(1).mean(1)
-        return torch.where(spoke, value, 0) + estimate.quiet(self, spoke)
+        estimate.notes.count(self, spoke)
+        return torch.where(spoke, value, 0)
 
 
 @pytest.mark.parametrize(

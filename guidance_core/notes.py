@@ -1,0 +1,44 @@
+"""What energies tell besides their value, for the record of a rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from .requirements import name_of_energy
+
+
+@dataclass(eq=False)
+class Notes:
+    """Notes of one evaluation of a rule, kept by its estimate and by all that are made of it.
+
+    Arguments:
+        terms: the parts of a sum by name, each of shape (B,). The first evaluation counts: a rule
+            of several steps records the energy before its first one.
+        no_effect: how often an energy, by name, had no effect on a sample.
+    """
+
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    no_effect: Counter[str] = field(default_factory=Counter)
+
+    def count(self, energy: object, effective: Tensor) -> None:
+        """Count the samples that an energy has no effect on: where `effective` (B,) is False."""
+        missed = int((~effective).sum())
+        if missed:
+            self.no_effect[type(energy).__name__] += missed
+
+
+def named_terms(energies: Sequence[Any], terms: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The terms (B,) of a sum by the names of their energies; equal names are counted."""
+    named: dict[str, Tensor] = {}
+    for energy, term in zip(energies, terms, strict=True):
+        name, copies = name_of_energy(energy), 1
+        while name in named:
+            copies += 1
+            name = f"{name_of_energy(energy)} {copies}"
+        named[name] = term.detach()
+    return named

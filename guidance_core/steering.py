@@ -1,0 +1,77 @@
+"""What all rules do alike: check settings, leave the model alone without work, record a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from .process import per_sample
+from .requirements import is_active
+from .shaping import cfg_push, rms, unit_rms, unit_size
+from .types import Estimate, Record, Run
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a setting that is none of the choices with a ValueError."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got '{value}'")
+
+
+def check_rule(rule: Any, scales: Sequence[str]) -> None:
+    """Refuse a rule whose scale is unknown, or whose stop is negative, with a ValueError."""
+    check_choice("scale", rule.scale, scales)
+    if not rule.stop >= 0:
+        raise ValueError(f"stop must be >= 0, got {rule.stop}")
+
+
+def has_work(rule: Any, sigma: float) -> bool:
+    """Whether a rule has work at this noise level; one without a strength always has."""
+    strength = getattr(rule, "strength", None)
+    if strength is not None and strength(sigma) == 0:
+        return False
+    return not hasattr(rule, "energy") or is_active(rule.energy, sigma)
+
+
+def strength_at(rule: Any, sigma: Tensor) -> float:
+    """Strength of a rule at a noise level (B,); 0 where the model should run as it is."""
+    level = float(sigma[0])
+    return float(rule.strength(level)) if has_work(rule, level) else 0.0
+
+
+def unit_step(rule: Any, grad: Tensor, estimate: Estimate, run: Run) -> Tensor:
+    """The step of strength 1 along a gradient, in the scales that ignore an energy's units."""
+    alpha = run.alpha(estimate.sigma)
+    size = unit_size(rule.scale, estimate, alpha, type(rule).__name__)
+    return unit_rms(grad) * per_sample(size, grad)
+
+
+def take_step(
+    rule: Any, estimate: Estimate, delta: Tensor, energy: Tensor, grad_norm: Tensor, run: Run
+) -> Estimate:
+    """The estimate moved by delta, like x0, and a record of it.
+
+    Arguments:
+        rule: whose step it is.
+        estimate: where the model is.
+        delta: change of x0.
+        energy: energy before the step, shape (B,).
+        grad_norm: Euclidean norm of its gradient, shape (B,).
+        run: receives the record.
+    """
+    record(rule, estimate, energy, grad_norm, (rms(delta), cfg_push(estimate)), run)
+    return estimate.moved(delta)
+
+
+def record(
+    rule: Any,
+    estimate: Estimate,
+    energy: Tensor,
+    grad_norm: Tensor,
+    pushes: tuple[Tensor, Tensor | None],
+    run: Run,
+) -> None:
+    """Record what a rule did; `pushes` are the RMS of its step and of that of CFG, (B,)."""
+    name, level = type(rule).__name__, float(estimate.sigma[0])
+    run.record(Record(name, level, energy, grad_norm, *pushes))
