@@ -6,7 +6,7 @@ TASK ?= colour label
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench bench-quality bench-guides bench-editing tune lint format
-.PHONY: locales contract environment clean
+.PHONY: new-energy locales contract environment clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -41,6 +41,9 @@ lint: environment ## ruff, mypy and TypeScript's compiler on web/
 format: environment ## let ruff put every file into its format
 	$(VENV) -m ruff check --fix .
 	$(VENV) -m ruff format .
+
+new-energy: ## the four stubs of an energy (NAME=edge_density), see docs/adding-an-energy.md
+	@$(PYTHON) -m tools.new_energy "$(NAME)"
 
 locales: environment ## what the nodes say into locales/en and the help pages' tables
 	$(VENV) -m tools.locales

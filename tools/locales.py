@@ -63,15 +63,19 @@ def main() -> int:
     if not found:
         print("no ComfyUI found: set COMFYUI_PATH to the folder with its main.py", file=sys.stderr)
         return 1
-    nodes = object_info.of(found[0])
+    write(object_info.of(found[0]))
+    return 0
+
+
+def write(nodes: dict[str, Any]) -> None:
+    """Write what the nodes of an /object_info say."""
     english = definitions(nodes)
     text = json.dumps(english, indent=2) + "\n"
     (FOLDER / "en" / NODES).write_text(text, encoding="utf-8")
-    written = help_pages.write(nodes)
-    print(f"English: {len(english)} nodes; help pages written: {', '.join(written) or 'none'}")
+    pages = help_pages.write(nodes)
+    print(f"English: {len(english)} nodes; help pages written: {', '.join(pages) or 'none'}")
     for language in sorted({folder.name for folder in FOLDER.iterdir()} - {"en"}):
         print(f"{language} lacks: {', '.join(missing(of(language), english)) or 'nothing'}")
-    return 0
 
 
 if __name__ == "__main__":
