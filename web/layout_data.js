@@ -52,7 +52,7 @@ export const HANDLES = {
  * @param {number} aspect
  * @returns {Spot}
  */
-export function turned([x, y], degrees, aspect) {
+export function turnedVector([x, y], degrees, aspect) {
   const [sine, cosine] = [Math.sin, Math.cos].map((wave) => wave((degrees * Math.PI) / 180));
   return [cosine * x - (sine * y) / aspect, sine * x * aspect + cosine * y];
 }
@@ -69,17 +69,17 @@ export const angleOf = ({ values }) => values.angle ?? 0;
  * @param {Spot} point
  * @returns {Spot}
  */
-function placed(item, [x, y]) {
+function turnedPoint(item, [x, y]) {
   const [cx, cy] = middle(rect(item));
-  const [dx, dy] = turned([x - cx, y - cy], angleOf(item), item.aspect);
+  const [dx, dy] = turnedVector([x - cx, y - cy], angleOf(item), item.aspect);
   return [cx + dx, cy + dy];
 }
 
 /** The upright rectangle around an item after it is turned. @param {Item} item @returns {Rect} */
-export function bounds(item) {
+export function outerRect(item) {
   const { left, top, right, bottom } = rect(item);
   const corners = [[left, top], [right, top], [left, bottom], [right, bottom]];
-  const all = corners.map((corner) => placed(item, /** @type {Spot} */ (corner)));
+  const all = corners.map((corner) => turnedPoint(item, /** @type {Spot} */ (corner)));
   const [x, y] = [all.map((corner) => corner[0]), all.map((corner) => corner[1])];
   return { left: Math.min(...x), right: Math.max(...x), top: Math.min(...y), bottom: Math.max(...y) };
 }
@@ -90,12 +90,12 @@ export function bounds(item) {
  * @param {string} handle
  * @returns {Spot}
  */
-export function anchor(item, handle) {
+export function handlePosition(item, handle) {
   const { left, top, right, bottom } = rect(item);
   const [x, y] = middle({ left, top, right, bottom });
   if (handle === "move") return [x, y];
-  if (handle === "turn") return placed(item, [x, top]);
-  return placed(item, [handle.includes("w") ? left : right, handle.includes("n") ? top : bottom]);
+  if (handle === "turn") return turnedPoint(item, [x, top]);
+  return turnedPoint(item, [handle.includes("w") ? left : right, handle.includes("n") ? top : bottom]);
 }
 
 /**
@@ -105,13 +105,13 @@ export function anchor(item, handle) {
  * @param {number} y
  * @param {(x: number, y: number, at: Spot) => boolean} near
  */
-export function hit(item, x, y, near) {
+export function handleAt(item, x, y, near) {
   const edges = Object.keys(HANDLES[item.kind]).filter((name) => name !== "move");
-  const edge = edges.find((name) => near(x, y, anchor(item, name)));
+  const edge = edges.find((name) => near(x, y, handlePosition(item, name)));
   if (edge) return edge;
   const { left, top, right, bottom } = rect(item);
   const [cx, cy] = middle({ left, top, right, bottom });
-  const [dx, dy] = turned([x - cx, y - cy], -angleOf(item), item.aspect);
+  const [dx, dy] = turnedVector([x - cx, y - cy], -angleOf(item), item.aspect);
   const inside = Math.abs(dx) <= (right - left) / 2 && Math.abs(dy) <= (bottom - top) / 2;
   return inside || item.kind === "point" ? "move" : "";
 }

@@ -8,7 +8,7 @@
  * @typedef {(axis: "x" | "y" | "angle", values: number[]) => number} Snap
  *   the distance to move all values so that one of them lies on a guide line or on the grid
  */
-import { GRID, HANDLES, anchor, angleOf, bounds, middle, rect, turned } from "./layout_data.js";
+import { GRID, HANDLES, handlePosition, angleOf, outerRect, middle, rect, turnedVector } from "./layout_data.js";
 
 const LEAST = 0.02;
 /** Distance within which a guide line attracts. */
@@ -26,7 +26,7 @@ const NOTCH = 15;
  * @param {Snap} snap
  * @returns {Values}
  */
-export function dragged(item, handle, dx, dy, snap) {
+export function valuesAfterDrag(item, handle, dx, dy, snap) {
   const { kind, values } = item;
   const onto = (/** @type {"x" | "y" | "angle"} */ axis, /** @type {number} */ value) => value + snap(axis, [value]);
   if (kind === "point") return { x: within(onto("x", values.x + dx)), y: within(onto("y", values.y + dy)) };
@@ -37,14 +37,14 @@ export function dragged(item, handle, dx, dy, snap) {
 }
 
 /** The values after a turn with the keys. @param {Item} item @param {number} degrees */
-export const spun = (item, degrees) => ({ ...item.values, angle: upright(angleOf(item) + degrees) });
+export const turnedBy = (item, degrees) => ({ ...item.values, angle: upright(angleOf(item) + degrees) });
 
 /** Degrees in [-180, 180]. @param {number} degrees */
 const upright = (degrees) => Math.round(degrees - 360 * Math.round(degrees / 360));
 
 /** The angle from the middle of an item to where its turning handle was dragged. @param {Item} item @param {number} dx @param {number} dy */
 function pointed(item, dx, dy) {
-  const [x, y] = anchor(item, "turn");
+  const [x, y] = handlePosition(item, "turn");
   const [cx, cy] = middle(rect(item));
   return 90 + (Math.atan2(y + dy - cy, (x + dx - cx) * item.aspect) * 180) / Math.PI;
 }
@@ -58,7 +58,7 @@ function resized({ values }, handle, dx, dy, snap) {
     const to = within(at + snap(across ? "x" : "y", [at]));
     const first = side === "left" || side === "top";
     const other = values[{ left: "right", right: "left", top: "bottom", bottom: "top" }[side] ?? ""];
-    result[side] = tidy(first ? Math.min(to, other - LEAST) : Math.max(to, other + LEAST));
+    result[side] = rounded(first ? Math.min(to, other - LEAST) : Math.max(to, other + LEAST));
   }
   return result;
 }
@@ -66,11 +66,11 @@ function resized({ values }, handle, dx, dy, snap) {
 /** Resize a turned box: the opposite corner stays where it is. @param {Item} item @param {string} handle @param {number} dx @param {number} dy */
 function stretched(item, handle, dx, dy) {
   const across = handle.replace(/./g, (side) => ({ n: "s", s: "n", w: "e", e: "w" })[side] ?? "");
-  const [[fixedX, fixedY], [x, y]] = [anchor(item, across), anchor(item, handle)];
-  const [wide, tall] = turned([x + dx - fixedX, y + dy - fixedY], -angleOf(item), item.aspect);
+  const [[fixedX, fixedY], [x, y]] = [handlePosition(item, across), handlePosition(item, handle)];
+  const [wide, tall] = turnedVector([x + dx - fixedX, y + dy - fixedY], -angleOf(item), item.aspect);
   const [toRight, down] = [handle.includes("e") ? 1 : -1, handle.includes("s") ? 1 : -1];
   const size = [Math.max(LEAST, wide * toRight), Math.max(LEAST, tall * down)];
-  const [halfX, halfY] = turned([(size[0] * toRight) / 2, (size[1] * down) / 2], angleOf(item), item.aspect);
+  const [halfX, halfY] = turnedVector([(size[0] * toRight) / 2, (size[1] * down) / 2], angleOf(item), item.aspect);
   const [cx, cy] = [fixedX + halfX, fixedY + halfY];
   const box = { left: cx - size[0] / 2, right: cx + size[0] / 2, top: cy - size[1] / 2, bottom: cy + size[1] / 2 };
   const sides = Object.entries(box).map(([side, value]) => [side, within(value)]);
@@ -86,7 +86,7 @@ function carried(item, dx, dy, snap) {
     const ends = angleOf(item) ? [(low + high) / 2] : [low, high];
     const moved = by + snap(axis, ends.map((end) => end + by));
     const kept = Math.min(Math.max(moved, -low), 1 - high);
-    return [tidy(low + kept), tidy(high + kept)];
+    return [rounded(low + kept), rounded(high + kept)];
   };
   const [l, r] = place("x", left, right, dx);
   const [t, b] = place("y", top, bottom, dy);
@@ -97,19 +97,19 @@ function carried(item, dx, dy, snap) {
 function shifted(item, handle, dx, dy, snap) {
   const { values } = item;
   if (handle === "se") {
-    const [right, down] = turned([dx, dy], -angleOf(item), item.aspect);
-    return { ...values, scale: tidy(Math.max(0.1, values.scale + 2 * (right + down))) };
+    const [right, down] = turnedVector([dx, dy], -angleOf(item), item.aspect);
+    return { ...values, scale: rounded(Math.max(0.1, values.scale + 2 * (right + down))) };
   }
   const to = (/** @type {"x" | "y"} */ axis, /** @type {number} */ value) =>
-    tidy(Math.min(1, Math.max(-1, value + snap(axis, [0.5 + value]))));
+    rounded(Math.min(1, Math.max(-1, value + snap(axis, [0.5 + value]))));
   return { ...values, shift_x: to("x", values.shift_x + dx), shift_y: to("y", values.shift_y + dy) };
 }
 
 /** @param {number} value */
-const within = (value) => tidy(Math.min(1, Math.max(0, value)));
+const within = (value) => rounded(Math.min(1, Math.max(0, value)));
 
 /** @param {number} value */
-export const tidy = (value) => Number(value.toFixed(4));
+export const rounded = (value) => Number(value.toFixed(4));
 
 /**
  * Snaps to the nearest of the thirds, the middle and the edges of other items, else to a grid; angles to notches.
@@ -117,7 +117,7 @@ export const tidy = (value) => Number(value.toFixed(4));
  * @returns {Snap}
  */
 export function snapper(others) {
-  const lines = (/** @type {(one: Rect) => number[]} */ sides) => [...THIRDS, ...others.flatMap((one) => sides(bounds(one)))];
+  const lines = (/** @type {(one: Rect) => number[]} */ sides) => [...THIRDS, ...others.flatMap((one) => sides(outerRect(one)))];
   const guides = { x: lines((r) => [r.left, r.right]), y: lines((r) => [r.top, r.bottom]) };
   return (axis, values) => {
     const grid = axis === "angle" ? NOTCH : GRID;

@@ -2,9 +2,9 @@
 /** The editor on one node: what is dragged, and the numbers that it sets. */
 import { arrowStep, focusHandle, html, listenForDrags } from "./dom.js";
 import { addPanel, edited, fileAddress, onWidgets, refit, setWidgets, t, widgetOf } from "./host.js";
-import { GRID, HANDLES, NODES, anchor, hit } from "./layout_data.js";
-import { dragged, snapper, spun } from "./layout_drag_data.js";
-import { drawn, placed } from "./layout_view.js";
+import { GRID, HANDLES, NODES, handlePosition, handleAt } from "./layout_data.js";
+import { valuesAfterDrag, snapper, turnedBy } from "./layout_drag_data.js";
+import { layoutPlot, moveTo } from "./layout_view.js";
 import { colorIndex, phrases } from "./words_data.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
@@ -64,7 +64,7 @@ export class Editor {
   follow() {
     const { width, height } = this.size;
     const own = this.stage.querySelector(".eg-own");
-    if (own) placed(own, this.item(true), width, height);
+    if (own) moveTo(own, this.item(true), width, height);
   }
 
   help() {
@@ -100,7 +100,7 @@ export class Editor {
     const name = t("layout.title", "layout");
     const image = connectedImage(this.node) || this.shared.backdrop.address;
     const focused = this.stage.querySelector(":focus")?.getAttribute("data-handle");
-    this.stage.replaceChildren(drawn([...this.others(), this.item(true)], image, width, height, name));
+    this.stage.replaceChildren(layoutPlot([...this.others(), this.item(true)], image, width, height, name));
     this.stage.style.width = `${width}px`;
     if (focused) this.focus(focused);
     if (Math.abs(height - this.height) < 2) return;
@@ -122,13 +122,13 @@ export class Editor {
     const near = (/** @type {number} */ px, /** @type {number} */ py, /** @type {[number, number]} */ at) =>
       Math.hypot((px - at[0]) * width, (py - at[1]) * height) <= REACH;
     const item = this.item(true);
-    const handle = hit(item, x, y, near);
+    const handle = handleAt(item, x, y, near);
     if (!handle) return;
     this.stage.setPointerCapture(event.pointerId);
     const box = this.stage.getBoundingClientRect();
     this.held = { handle, item, x: event.clientX, y: event.clientY, box, snap: snapper(this.others()) };
     this.focus(handle);
-    const at = anchor(item, "move");
+    const at = handlePosition(item, "move");
     if (item.kind !== "point" || near(x, y, at)) return;
     // A point moves to where the image is pressed.
     this.held.x -= (x - at[0]) * box.width;
@@ -142,7 +142,7 @@ export class Editor {
     const { handle, item, x, y, box, snap } = this.held;
     // Measured from where the pointer was pressed, as the node itself may move.
     const [dx, dy] = [(event.clientX - x) / box.width, (event.clientY - y) / box.height];
-    setWidgets(this.node, dragged(item, handle, dx, dy, event.altKey ? freely : snap));
+    setWidgets(this.node, valuesAfterDrag(item, handle, dx, dy, event.altKey ? freely : snap));
   }
 
   up() {
@@ -157,8 +157,8 @@ export class Editor {
     if (!step || !(handle in HANDLES[this.kind.kind])) return;
     const item = this.item(true);
     // One degree for each hundredth of the image.
-    const turn = spun(item, 100 * (step[0] + step[1]));
-    this.write(handle === "turn" ? turn : dragged(item, handle, step[0], step[1], freely), handle);
+    const turn = turnedBy(item, 100 * (step[0] + step[1]));
+    this.write(handle === "turn" ? turn : valuesAfterDrag(item, handle, step[0], step[1], freely), handle);
     edited();
     event.preventDefault();
     event.stopPropagation();

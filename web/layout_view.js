@@ -1,7 +1,7 @@
 // @ts-check
 /** Draws boxes, points and outlines over an image. */
 import { colorOf, filled, svg } from "./dom.js";
-import { HANDLES, anchor, rect } from "./layout_data.js";
+import { HANDLES, handlePosition, rect } from "./layout_data.js";
 
 /** @typedef {import("./layout_data.js").Item} Item */
 
@@ -12,7 +12,7 @@ import { HANDLES, anchor, rect } from "./layout_data.js";
  * @param {number} height
  * @param {string} name of the group, for screen readers
  */
-export function drawn(items, image, width, height, name) {
+export function layoutPlot(items, image, width, height, name) {
   return svg(
     "svg",
     { class: "eg-plot eg-layout-plot", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": name },
@@ -46,7 +46,7 @@ function group(item, width, height) {
     svg("text", { class: "eg-caption" }, item.label),
     ...(item.own ? grips(item) : []),
   );
-  placed(made, item, width, height);
+  moveTo(made, item, width, height);
   return made;
 }
 
@@ -70,12 +70,12 @@ const grips = (item) =>
  * @param {number} width
  * @param {number} height
  */
-export function placed(made, item, width, height) {
+export function moveTo(made, item, width, height) {
   const [shape, caption, ...handles] = made.children;
   filled(shape, outline(item, width, height));
   filled(caption, captioned(item, width, height));
   for (const handle of handles) {
-    const [x, y] = anchor(item, handle.getAttribute("data-handle") ?? "");
+    const [x, y] = handlePosition(item, handle.getAttribute("data-handle") ?? "");
     filled(handle, { cx: x * width, cy: y * height, "aria-valuetext": Object.values(item.values).join(", ") });
   }
 }

@@ -3,9 +3,9 @@
 import { html } from "./dom.js";
 import { addPanel, api, app, everyNode, ownerOf, post, refit, setting, t, translated, workflowKey } from "./host.js";
 import { announce } from "./latest_run.js";
-import { curves, extended } from "./monitor_data.js";
+import { curves, withMessage } from "./monitor_data.js";
 import { legend, notices } from "./monitor_notes_view.js";
-import { HEIGHT, plot } from "./monitor_view.js";
+import { HEIGHT, monitorPlot } from "./monitor_view.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./monitor_data.js").Message} Message */
@@ -84,7 +84,7 @@ class Panel {
     const width = Math.max(this.element.clientWidth, 160);
     return [
       legend(made.energy),
-      plot(made, this.run.sigmas, width, t),
+      monitorPlot(made, this.run.sigmas, width, t),
       notices(made, this.run.fault, t),
     ];
   }
@@ -126,7 +126,7 @@ function refresh() {
 /** @param {CustomEvent<Message>} event */
 function received({ detail }) {
   const key = keyOf(detail.node, detail.prompt_id);
-  const run = extended(runs.get(key), detail);
+  const run = withMessage(runs.get(key), detail);
   runs.set(key, run);
   if (detail.sigmas) announce(run);
   if (!key.startsWith(`${workflowKey()}\n`)) return;

@@ -51,7 +51,7 @@ const OVERPOWERING = 3;
  * @param {Message} message
  * @returns {Run}
  */
-export function extended(run, message) {
+export function withMessage(run, message) {
   const fresh = message.sigmas || !run;
   const rows = fresh ? message.rows : [...run.rows, ...message.rows];
   return {

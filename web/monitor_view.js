@@ -26,7 +26,7 @@ const readable = (color) => `color-mix(in srgb, ${color} 50%, var(--eg-text))`;
  * @param {Translate} t
  * @returns {SVGElement}
  */
-export function plot(curves, sigmas, width, t) {
+export function monitorPlot(curves, sigmas, width, t) {
   const right = Math.max(width - RIGHT, LEFT + 40);
   const x = (/** @type {number} */ step) => LEFT + (step / curves.steps) * (right - LEFT);
   const push = curves.relative

@@ -15,7 +15,7 @@ const decimal = (text) => (DECIMAL.test(text.trim()) ? Number(text) : NaN);
  * @param {string} text position:strength pairs, comma-separated
  * @returns {Pair[] | null} null where the text is malformed
  */
-export function parsed(text) {
+export function pointsFrom(text) {
   const parts = text.split(/[,\n]/).map((part) => part.trim()).filter(Boolean);
   const points = parts.map((part) => {
     const numbers = part.split(":").map(decimal);
@@ -27,7 +27,7 @@ export function parsed(text) {
 }
 
 /** @param {Pair[]} points */
-export const written = (points) => points.map(([x, y]) => `${plain(x)}:${plain(y)}`).join(", ");
+export const textOf = (points) => points.map(([x, y]) => `${plain(x)}:${plain(y)}`).join(", ");
 
 /** @param {number} value */
 const plain = (value) => String(Number(value.toFixed(4)));
@@ -47,7 +47,7 @@ export const CURVES = {
  * @param {string} curve
  * @returns {Pair[]}
  */
-export function ofWindow(start, end, curve) {
+export function windowPoints(start, end, curve) {
   const count = curve === "cosine" ? 8 : 1;
   const parts = Array.from({ length: count + 1 }, (_, i) => i / count);
   return parts.map((part) => [start + (end - start) * part, (CURVES[curve] ?? CURVES.constant)(part)]);
@@ -74,11 +74,11 @@ export const SHAPES = {
  * @param {number} grid
  * @returns {Pair[]}
  */
-export function moved(points, index, [x, y], grid) {
+export function withMoved(points, index, [x, y], grid) {
   const low = points[index - 1]?.[0] ?? 0;
   const high = points[index + 1]?.[0] ?? 1;
-  const place = Math.min(Math.max(snapped(x, grid), low), high);
-  const result = points.map((point, i) => (i === index ? [place, Math.max(0, snapped(y, grid))] : point));
+  const place = Math.min(Math.max(onGrid(x, grid), low), high);
+  const result = points.map((point, i) => (i === index ? [place, Math.max(0, onGrid(y, grid))] : point));
   const flat = result[0][0] === result[result.length - 1][0];
   return /** @type {Pair[]} */ (flat ? points : result);
 }
@@ -89,7 +89,7 @@ export function moved(points, index, [x, y], grid) {
  * @param {Pair} point
  * @returns {[Pair[], number]} the points, and the index of the new one
  */
-export function added(points, [x, y]) {
+export function withAdded(points, [x, y]) {
   const after = points.findIndex(([other]) => other > x);
   const index = after < 0 ? points.length : after;
   return [[...points.slice(0, index), [x, y], ...points.slice(index)], index];
@@ -100,13 +100,13 @@ export function added(points, [x, y]) {
  * @param {Pair[]} points
  * @param {number} index
  */
-export function removed(points, index) {
+export function withRemoved(points, index) {
   const rest = points.filter((_, i) => i !== index);
   return rest[0][0] === rest[rest.length - 1][0] ? points : rest;
 }
 
 /** @param {number} value @param {number} grid */
-export const snapped = (value, grid) => Number((Math.round(value / grid) * grid).toFixed(6));
+export const onGrid = (value, grid) => Number((Math.round(value / grid) * grid).toFixed(6));
 
 /**
  * The noise level at a percentage.

@@ -3,8 +3,8 @@
 import { arrowStep, focusHandle, html, listenForDrags } from "./dom.js";
 import { addPanel, edited, onWidgets, setWidgets, t, widgetOf } from "./host.js";
 import { latestRun } from "./latest_run.js";
-import { SHAPES, added, moved, ofWindow, parsed, removed, snapped, written } from "./schedule_data.js";
-import { HEIGHT, drawn, frame } from "./schedule_view.js";
+import { SHAPES, withAdded, withMoved, windowPoints, pointsFrom, withRemoved, onGrid, textOf } from "./schedule_data.js";
+import { HEIGHT, schedulePlot, frame } from "./schedule_view.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./schedule_data.js").Pair} Pair */
@@ -49,7 +49,7 @@ export class Editor {
     const window = () => [this.value("start_percent"), this.value("end_percent")];
     const plain = Object.entries(curves).map(([name, curve]) => this.button(name, () => ({ curve, points: "" })));
     const drawnOnes = Object.entries(SHAPES).map(([name, shape]) =>
-      this.button(name, () => ({ points: written(shape(.../** @type {[number, number]} */ (window()))) })),
+      this.button(name, () => ({ points: textOf(shape(.../** @type {[number, number]} */ (window()))) })),
     );
     return [...plain, ...drawnOnes];
   }
@@ -74,9 +74,9 @@ export class Editor {
   /** The points to draw, null where they are malformed, and whether the user drew them. */
   course() {
     const text = String(this.value("points") ?? "").trim();
-    if (text) return { points: parsed(text), own: true };
+    if (text) return { points: pointsFrom(text), own: true };
     const [start, end] = [Number(this.value("start_percent")), Number(this.value("end_percent"))];
-    return { points: start < end ? ofWindow(start, end, String(this.value("curve"))) : null, own: false };
+    return { points: start < end ? windowPoints(start, end, String(this.value("curve"))) : null, own: false };
   }
 
   get width() {
@@ -87,7 +87,7 @@ export class Editor {
     const { points, own } = this.course();
     if (points) {
       const focused = this.stage.querySelector(":focus")?.getAttribute("data-index");
-      this.stage.replaceChildren(drawn(points, own, latestRun(), this.width, t));
+      this.stage.replaceChildren(schedulePlot(points, own, latestRun(), this.width, t));
       if (focused) this.focus(Number(focused));
       return;
     }
@@ -119,7 +119,7 @@ export class Editor {
     const ends = own || near === 0 || near === points.length - 1;
     const hit = far[near] <= REACH && ends ? near : -1;
     if (event.button === 2) {
-      if (own && hit >= 0) this.write(removed(points, hit));
+      if (own && hit >= 0) this.write(withRemoved(points, hit));
       if (own && hit >= 0) edited();
       return;
     }
@@ -131,7 +131,7 @@ export class Editor {
     if (hit >= 0) this.held = hit;
     else {
       const [px, py] = back(left, down);
-      const [more, index] = added(points, [snapped(px, GRID), snapped(py, GRID)]);
+      const [more, index] = withAdded(points, [onGrid(px, GRID), onGrid(py, GRID)]);
       this.write(more);
       this.held = index;
     }
@@ -161,12 +161,12 @@ export class Editor {
    * @param {number} grid
    */
   shift(points, own, index, to, grid) {
-    if (own) this.write(moved(points, index, to, grid));
+    if (own) this.write(withMoved(points, index, to, grid));
     else {
       const name = index === 0 ? "start_percent" : "end_percent";
       const other = Number(this.value(index === 0 ? "end_percent" : "start_percent"));
       const limit = index === 0 ? Math.min(to[0], other - GRID) : Math.max(to[0], other + GRID);
-      setWidgets(this.node, { [name]: snapped(limit, GRID) });
+      setWidgets(this.node, { [name]: onGrid(limit, GRID) });
     }
     this.focus(index);
   }
@@ -178,7 +178,7 @@ export class Editor {
     if (!points || Number.isNaN(index)) return;
     const step = arrowStep(event, GRID);
     if (step) this.shift(points, own, index, [points[index][0] + step[0], points[index][1] - step[1]], GRID);
-    else if (own && (event.key === "Delete" || event.key === "Backspace")) this.write(removed(points, index));
+    else if (own && (event.key === "Delete" || event.key === "Backspace")) this.write(withRemoved(points, index));
     else return;
     edited();
     event.preventDefault();
@@ -192,6 +192,6 @@ export class Editor {
 
   /** Set the text, which draws it. @param {Pair[]} points */
   write(points) {
-    setWidgets(this.node, { points: written(points) });
+    setWidgets(this.node, { points: textOf(points) });
   }
 }

@@ -40,7 +40,7 @@ export function frame(points, width) {
  * @param {number} width
  * @param {Translate} t
  */
-export function drawn(points, own, run, width, t) {
+export function schedulePlot(points, own, run, width, t) {
   const { x, y, top } = frame(points, width);
   const floor = y(0);
   const course = points.map(([px, py]) => `${x(px).toFixed(1)},${y(py).toFixed(1)}`);

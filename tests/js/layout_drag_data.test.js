@@ -1,8 +1,8 @@
 /** What a drag does to the numbers of boxes, points and outlines. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { anchor } from "../../web/layout_data.js";
-import { dragged, snapper, spun, tidy } from "../../web/layout_drag_data.js";
+import { handlePosition } from "../../web/layout_data.js";
+import { valuesAfterDrag, snapper, turnedBy, rounded } from "../../web/layout_drag_data.js";
 import { near } from "./truth.js";
 
 const free = () => 0;
@@ -11,10 +11,10 @@ const item = (values, more = {}) => ({ kind: "box", values, label: "", color: 0,
 const sides = ({ left, top, right, bottom }) => [left, top, right, bottom];
 
 /** Where a place comes to among others. */
-const snapped = (others) => (axis, value) => tidy(value + snapper(others)(axis, [value]));
+const snapped = (others) => (axis, value) => rounded(value + snapper(others)(axis, [value]));
 
 test("each corner moves its own two sides", () => {
-  const after = (handle) => sides(dragged(item(BOX), handle, 0.05, 0.03, free));
+  const after = (handle) => sides(valuesAfterDrag(item(BOX), handle, 0.05, 0.03, free));
   near(after("nw"), [0.15, 0.23, 0.5, 0.6]);
   near(after("ne"), [0.1, 0.23, 0.55, 0.6]);
   near(after("sw"), [0.15, 0.2, 0.5, 0.63]);
@@ -22,15 +22,15 @@ test("each corner moves its own two sides", () => {
 });
 
 test("a box is never turned inside out, nor dragged out of the image", () => {
-  near(sides(dragged(item(BOX), "se", -2, -2, free)), [0.1, 0.2, 0.12, 0.22]);
-  near(sides(dragged(item(BOX), "nw", 2, 2, free)), [0.48, 0.58, 0.5, 0.6]);
-  near(sides(dragged(item(BOX), "se", 2, 2, free)), [0.1, 0.2, 1, 1]);
-  near(sides(dragged(item(BOX), "move", 2, -2, free)), [0.6, 0, 1, 0.4]);
-  near(sides(dragged(item(BOX), "move", -2, 2, free)), [0, 0.6, 0.4, 1]);
+  near(sides(valuesAfterDrag(item(BOX), "se", -2, -2, free)), [0.1, 0.2, 0.12, 0.22]);
+  near(sides(valuesAfterDrag(item(BOX), "nw", 2, 2, free)), [0.48, 0.58, 0.5, 0.6]);
+  near(sides(valuesAfterDrag(item(BOX), "se", 2, 2, free)), [0.1, 0.2, 1, 1]);
+  near(sides(valuesAfterDrag(item(BOX), "move", 2, -2, free)), [0.6, 0, 1, 0.4]);
+  near(sides(valuesAfterDrag(item(BOX), "move", -2, 2, free)), [0, 0.6, 0.4, 1]);
 });
 
 test("moving keeps the size and the other numbers", () => {
-  const values = dragged(item({ ...BOX, angle: 30 }), "move", 0.1, -0.05, free);
+  const values = valuesAfterDrag(item({ ...BOX, angle: 30 }), "move", 0.1, -0.05, free);
   near(sides(values), [0.2, 0.15, 0.6, 0.55]);
   assert.equal(values.angle, 30);
 });
@@ -41,31 +41,31 @@ for (const angle of [15, 45, 90, -120, 180]) {
       for (const [handle, across] of [["se", "nw"], ["nw", "se"], ["ne", "sw"], ["sw", "ne"]]) {
         const before = item({ left: 0.35, top: 0.35, right: 0.65, bottom: 0.6, angle }, { aspect });
         // Outwards, so that the box grows.
-        const [[x, y], [cx, cy]] = [anchor(before, handle), anchor(before, "move")];
+        const [[x, y], [cx, cy]] = [handlePosition(before, handle), handlePosition(before, "move")];
         const [dx, dy] = [0.2 * (x - cx), 0.2 * (y - cy)];
-        const after = item(dragged(before, handle, dx, dy, free), { aspect });
-        near(anchor(after, across), anchor(before, across), 3e-4);
-        near(anchor(after, handle), [x + dx, y + dy], 3e-4);
+        const after = item(valuesAfterDrag(before, handle, dx, dy, free), { aspect });
+        near(handlePosition(after, across), handlePosition(before, across), 3e-4);
+        near(handlePosition(after, handle), [x + dx, y + dy], 3e-4);
       }
     });
   }
 }
 
 test("a turned box stops at its smallest size", () => {
-  const after = dragged(item({ ...BOX, angle: 90 }), "se", 5, -5, free);
+  const after = valuesAfterDrag(item({ ...BOX, angle: 90 }), "se", 5, -5, free);
   near([after.right - after.left, after.bottom - after.top], [0.02, 0.02], 2e-4);
 });
 
 test("the dot on the upper edge points to where it is dragged", () => {
   const box = item({ left: 0.4, top: 0.4, right: 0.6, bottom: 0.6, angle: 0 });
-  const turn = (dx, dy, snap = free) => dragged(box, "turn", dx, dy, snap).angle;
+  const turn = (dx, dy, snap = free) => valuesAfterDrag(box, "turn", dx, dy, snap).angle;
   assert.equal(turn(0, -0.3), 0);
   assert.equal(turn(0.1, 0.1), 90);
   assert.equal(turn(-0.1, 0.1), -90);
   assert.equal(turn(0.1, 0), 45);
   assert.equal(Math.abs(turn(0, 0.2)), 180);
   // Pixels count: right by 0.05 of an image twice as wide as high is as far as up by 0.1.
-  assert.equal(dragged({ ...box, aspect: 2 }, "turn", 0.05, 0, free).angle, 45);
+  assert.equal(valuesAfterDrag({ ...box, aspect: 2 }, "turn", 0.05, 0, free).angle, 45);
   // 40 degrees are nearer to 45 than to 30.
   const [x, y] = [0.1 * Math.sin((40 * Math.PI) / 180), 0.1 * (1 - Math.cos((40 * Math.PI) / 180))];
   assert.equal(turn(x, y), 40);
@@ -74,7 +74,7 @@ test("the dot on the upper edge points to where it is dragged", () => {
 });
 
 test("keys turn round and round, in whole degrees", () => {
-  const angle = (from, by) => spun(item({ ...BOX, angle: from }), by).angle;
+  const angle = (from, by) => turnedBy(item({ ...BOX, angle: from }), by).angle;
   assert.equal(angle(10, 5), 15);
   assert.equal(angle(175, 10), -175);
   assert.equal(angle(-175, -10), 175);
@@ -83,24 +83,24 @@ test("keys turn round and round, in whole degrees", () => {
 
 test("a point follows and stays in the image", () => {
   const point = item({ x: 0.5, y: 0.5 }, { kind: "point" });
-  assert.deepEqual(dragged(point, "move", 0.1, -0.2, free), { x: 0.6, y: 0.3 });
-  assert.deepEqual(dragged(point, "move", 9, -9, free), { x: 1, y: 0 });
+  assert.deepEqual(valuesAfterDrag(point, "move", 0.1, -0.2, free), { x: 0.6, y: 0.3 });
+  assert.deepEqual(valuesAfterDrag(point, "move", 9, -9, free), { x: 1, y: 0 });
 });
 
 test("an outline is moved and scaled within its range", () => {
   const outline = item({ shift_x: 0, shift_y: 0, scale: 1, angle: 0 }, { kind: "shift" });
-  assert.deepEqual(dragged(outline, "move", 0.1, -0.2, free), { shift_x: 0.1, shift_y: -0.2, scale: 1, angle: 0 });
-  assert.deepEqual(dragged(outline, "move", 7, -7, free), { shift_x: 1, shift_y: -1, scale: 1, angle: 0 });
+  assert.deepEqual(valuesAfterDrag(outline, "move", 0.1, -0.2, free), { shift_x: 0.1, shift_y: -0.2, scale: 1, angle: 0 });
+  assert.deepEqual(valuesAfterDrag(outline, "move", 7, -7, free), { shift_x: 1, shift_y: -1, scale: 1, angle: 0 });
   // Its corner lies a quarter of the image from its middle, so half the sum of both ways is a doubling.
-  near([dragged(outline, "se", 0.25, 0.25, free).scale], [2]);
-  near([dragged(outline, "se", -5, -5, free).scale], [0.1]);
+  near([valuesAfterDrag(outline, "se", 0.25, 0.25, free).scale], [2]);
+  near([valuesAfterDrag(outline, "se", -5, -5, free).scale], [0.1]);
 });
 
 test("a turned outline scales along its own diagonal", () => {
   const outline = item({ shift_x: 0, shift_y: 0, scale: 1, angle: 90 }, { kind: "shift" });
   // Its corner at the lower right has come to the lower left.
-  near(anchor(outline, "se"), [0.25, 0.75]);
-  near([dragged(outline, "se", -0.25, 0.25, free).scale], [2]);
+  near(handlePosition(outline, "se"), [0.25, 0.75]);
+  near([valuesAfterDrag(outline, "se", -0.25, 0.25, free).scale], [2]);
 });
 
 test("places snap to guides first, then to the grid, angles to notches", () => {
@@ -132,7 +132,7 @@ test("a turned box pulls with the edges that are seen", () => {
 
 test("a box that is moved lies with the nearer side on a guide, however far the other is off the grid", () => {
   const across = (left, right, dx) => {
-    const values = dragged(item({ ...BOX, left, right }), "move", dx, 0, snapper([]));
+    const values = valuesAfterDrag(item({ ...BOX, left, right }), "move", dx, 0, snapper([]));
     return [values.left, values.right];
   };
   near(across(0.12, 0.52, -0.023), [0.1, 0.5]);
@@ -143,23 +143,23 @@ test("a box that is moved lies with the nearer side on a guide, however far the 
 });
 
 test("a box whose sides lie on no grid comes onto it with its left and upper side", () => {
-  const values = dragged(item({ left: 0.123, top: 0.127, right: 0.4, bottom: 0.43, angle: 0 }), "move", 0.031, 0.041, snapper([]));
+  const values = valuesAfterDrag(item({ left: 0.123, top: 0.127, right: 0.4, bottom: 0.43, angle: 0 }), "move", 0.031, 0.041, snapper([]));
   near(sides(values), [0.15, 0.17, 0.427, 0.473]);
 });
 
 test("a turned box comes onto a guide with its middle", () => {
   // Its sides, were they not turned, would be drawn to the thirds.
-  const values = dragged(item({ left: 0.3, top: 0.3, right: 0.65, bottom: 0.65, angle: 20 }), "move", 0.02, 0.02, snapper([]));
+  const values = valuesAfterDrag(item({ left: 0.3, top: 0.3, right: 0.65, bottom: 0.65, angle: 20 }), "move", 0.02, 0.02, snapper([]));
   near(sides(values), [0.325, 0.325, 0.675, 0.675]);
 });
 
 test("an outline comes onto a guide with its middle", () => {
   const outline = item({ shift_x: 0, shift_y: 0, scale: 1, angle: 0 }, { kind: "shift" });
-  const { shift_x, shift_y } = dragged(outline, "move", 0.16, 0.088, snapper([]));
+  const { shift_x, shift_y } = valuesAfterDrag(outline, "move", 0.16, 0.088, snapper([]));
   near([shift_x, shift_y], [0.1667, 0.09]);
 });
 
 test("numbers are short", () => {
-  assert.equal(tidy(0.1 + 0.2), 0.3);
-  assert.equal(tidy(1 / 3), 0.3333);
+  assert.equal(rounded(0.1 + 0.2), 0.3);
+  assert.equal(rounded(1 / 3), 0.3333);
 });

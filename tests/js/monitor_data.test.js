@@ -1,7 +1,7 @@
 /** Curves of a sampling run from what the server sends, by hand. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { curves, extended, stepOf } from "../../web/monitor_data.js";
+import { curves, withMessage, stepOf } from "../../web/monitor_data.js";
 import { near } from "./truth.js";
 
 const SIGMAS = [8, 4, 2, 1, 0];
@@ -20,19 +20,19 @@ const kinds = (made) => Object.fromEntries(made.warnings.map(({ kind, steps }) =
 const message = (rows, more = {}) => ({ node: "1", prompt_id: "p", rows, done: false, ...more });
 
 test("messages of one run follow each other, and a first one begins anew", () => {
-  const first = extended(undefined, message([row(8)], { sigmas: SIGMAS, levels: [8, null] }));
+  const first = withMessage(undefined, message([row(8)], { sigmas: SIGMAS, levels: [8, null] }));
   assert.deepEqual([first.sigmas, first.levels, first.done], [SIGMAS, [8, NaN], false]);
-  const second = extended(first, message([row(4)], { done: true }));
+  const second = withMessage(first, message([row(4)], { done: true }));
   assert.deepEqual(second.rows.map(({ sigma }) => sigma), [8, 4]);
   assert.deepEqual([second.sigmas, second.levels, second.done], [SIGMAS, [8, NaN], true]);
   assert.equal(first.rows.length, 1);
-  const again = extended(second, message([row(3)], { prompt_id: "q", sigmas: [3, 0], levels: [] }));
+  const again = withMessage(second, message([row(3)], { prompt_id: "q", sigmas: [3, 0], levels: [] }));
   assert.deepEqual([again.prompt, again.rows.length, again.sigmas], ["q", 1, [3, 0]]);
-  assert.equal(extended({ ...second, fault: "stopped" }, message([], { sigmas: [1, 0] })).fault, "");
+  assert.equal(withMessage({ ...second, fault: "stopped" }, message([], { sigmas: [1, 0] })).fault, "");
 });
 
 test("a message without a beginning still has rows to keep", () => {
-  const made = extended(undefined, message([row(8)]));
+  const made = withMessage(undefined, message([row(8)]));
   assert.deepEqual([made.rows.length, made.sigmas, made.levels], [1, [], []]);
 });
 

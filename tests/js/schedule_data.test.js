@@ -1,7 +1,7 @@
 /** Schedules in the browser against guidance_core's own. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { CURVES, SHAPES, added, moved, ofWindow, parsed, percentAt, removed, sigmaAt, snapped, written } from "../../web/schedule_data.js";
+import { CURVES, SHAPES, withAdded, withMoved, windowPoints, pointsFrom, percentAt, withRemoved, sigmaAt, onGrid, textOf } from "../../web/schedule_data.js";
 import { near, truth } from "./truth.js";
 
 const WINDOWS = [[0, 1], [0.1, 0.7], [0.35, 0.4]].flatMap((window) =>
@@ -35,7 +35,7 @@ function height(points, percent) {
 
 WINDOWS.forEach(([start, end, curve], index) => {
   test(`${curve} in ${start} to ${end} is drawn as it guides`, () => {
-    const points = ofWindow(start, end, curve);
+    const points = windowPoints(start, end, curve);
     // The cosine is drawn as eight lines: off by at most pi^2 / 16 of the square of an eighth.
     const within = curve === "cosine" ? Math.PI ** 2 / 16 / 64 : 1e-6;
     near(PERCENTS.map((percent) => height(points, percent)), STRENGTHS[index], within + 1e-6);
@@ -43,33 +43,33 @@ WINDOWS.forEach(([start, end, curve], index) => {
 });
 
 test("the corners of a drawn cosine lie on it", () => {
-  for (const [percent, strength] of ofWindow(0, 1, "cosine")) near([strength], [(1 + Math.cos(Math.PI * percent)) / 2]);
+  for (const [percent, strength] of windowPoints(0, 1, "cosine")) near([strength], [(1 + Math.cos(Math.PI * percent)) / 2]);
   near([0, 0.3, 1].map(CURVES.linear_up), [0, 0.3, 1]);
   near([0, 0.3, 1].map(CURVES.linear_down), [1, 0.7, 0]);
   assert.deepEqual(Object.keys(CURVES), ["constant", "linear_down", "linear_up", "cosine"]);
-  assert.deepEqual(ofWindow(0.2, 0.6, "unknown"), ofWindow(0.2, 0.6, "constant"));
+  assert.deepEqual(windowPoints(0.2, 0.6, "unknown"), windowPoints(0.2, 0.6, "constant"));
 });
 
 TEXTS.forEach((text, index) => {
   test(`both sides read ${JSON.stringify(text)} alike`, () => {
-    const [wanted, found] = [POINTS[index], parsed(text)];
+    const [wanted, found] = [POINTS[index], pointsFrom(text)];
     if (wanted) near(found.flat(), wanted.flat());
     else assert.equal(found, null);
   });
 });
 
 test("points drawn by hand are lines between them, with jumps", () => {
-  const points = parsed("0.1:0.5, 0.4:2, 0.4:1, 0.9:0");
+  const points = pointsFrom("0.1:0.5, 0.4:2, 0.4:1, 0.9:0");
   near(PERCENTS.map((percent) => height(points, percent)), DRAWN, 1e-6);
 });
 
 test("what is written is read again", () => {
   const points = [[0, 0.1], [0.3333, 1e-4], [0.5, 12.5], [1, 0]];
-  assert.deepEqual(parsed(written(points)), points);
-  assert.equal(written([[0.30000000000000004, 1], [1, 0.12345678]]), "0.3:1, 1:0.1235");
+  assert.deepEqual(pointsFrom(textOf(points)), points);
+  assert.equal(textOf([[0.30000000000000004, 1], [1, 0.12345678]]), "0.3:1, 1:0.1235");
   for (const shape of Object.values(SHAPES)) {
     const drawn = shape(0.1, 0.6);
-    near(parsed(written(drawn)).flat(), drawn.flat(), 1e-4);
+    near(pointsFrom(textOf(drawn)).flat(), drawn.flat(), 1e-4);
     assert.deepEqual([drawn[0][0], drawn.at(-1)[0]], [0.1, 0.6]);
   }
 });
@@ -82,36 +82,36 @@ test("the shapes to begin with are what their names say", () => {
 
 test("a point is moved on the grid, between its neighbours and not below 0", () => {
   const points = [[0, 1], [0.4, 1], [0.8, 0]];
-  assert.deepEqual(moved(points, 1, [0.523, 0.777], 0.01), [[0, 1], [0.52, 0.78], [0.8, 0]]);
-  assert.deepEqual(moved(points, 1, [2, -3], 0.01)[1], [0.8, 0]);
-  assert.deepEqual(moved(points, 1, [-2, 3], 0.01)[1], [0, 3]);
-  assert.deepEqual(moved(points, 2, [0.1, 1], 0.01)[2], [0.4, 1]);
-  assert.deepEqual(moved(points, 0, [-1, 1], 0.01)[0], [0, 1]);
-  assert.deepEqual(moved(points, 2, [9, 1], 0.01)[2], [1, 1]);
+  assert.deepEqual(withMoved(points, 1, [0.523, 0.777], 0.01), [[0, 1], [0.52, 0.78], [0.8, 0]]);
+  assert.deepEqual(withMoved(points, 1, [2, -3], 0.01)[1], [0.8, 0]);
+  assert.deepEqual(withMoved(points, 1, [-2, 3], 0.01)[1], [0, 3]);
+  assert.deepEqual(withMoved(points, 2, [0.1, 1], 0.01)[2], [0.4, 1]);
+  assert.deepEqual(withMoved(points, 0, [-1, 1], 0.01)[0], [0, 1]);
+  assert.deepEqual(withMoved(points, 2, [9, 1], 0.01)[2], [1, 1]);
 });
 
 test("points never come to one position", () => {
   const points = [[0.2, 1], [0.5, 1]];
-  assert.deepEqual(moved(points, 0, [0.5, 1], 0.01), points);
-  assert.deepEqual(removed(points, 0), points);
+  assert.deepEqual(withMoved(points, 0, [0.5, 1], 0.01), points);
+  assert.deepEqual(withRemoved(points, 0), points);
   const jump = [[0.2, 1], [0.2, 0], [0.5, 1]];
-  assert.deepEqual(removed(jump, 2), jump);
-  assert.deepEqual(removed(jump, 1), [[0.2, 1], [0.5, 1]]);
+  assert.deepEqual(withRemoved(jump, 2), jump);
+  assert.deepEqual(withRemoved(jump, 1), [[0.2, 1], [0.5, 1]]);
 });
 
 test("a point is added in its place, behind another at the same position", () => {
   const points = [[0.2, 1], [0.5, 0]];
-  assert.deepEqual(added(points, [0.3, 2]), [[[0.2, 1], [0.3, 2], [0.5, 0]], 1]);
-  assert.deepEqual(added(points, [0.2, 2]), [[[0.2, 1], [0.2, 2], [0.5, 0]], 1]);
-  assert.deepEqual(added(points, [0.1, 2]), [[[0.1, 2], [0.2, 1], [0.5, 0]], 0]);
-  assert.deepEqual(added(points, [0.9, 2]), [[[0.2, 1], [0.5, 0], [0.9, 2]], 2]);
+  assert.deepEqual(withAdded(points, [0.3, 2]), [[[0.2, 1], [0.3, 2], [0.5, 0]], 1]);
+  assert.deepEqual(withAdded(points, [0.2, 2]), [[[0.2, 1], [0.2, 2], [0.5, 0]], 1]);
+  assert.deepEqual(withAdded(points, [0.1, 2]), [[[0.1, 2], [0.2, 1], [0.5, 0]], 0]);
+  assert.deepEqual(withAdded(points, [0.9, 2]), [[[0.2, 1], [0.5, 0], [0.9, 2]], 2]);
 });
 
 test("numbers on the grid have no tail", () => {
-  assert.equal(snapped(0.1 + 0.2, 0.01), 0.3);
-  assert.equal(snapped(0.57, 0.01), 0.57);
-  assert.equal(snapped(0.0149, 0.01), 0.01);
-  assert.equal(snapped(0.1234, 0.001), 0.123);
+  assert.equal(onGrid(0.1 + 0.2, 0.01), 0.3);
+  assert.equal(onGrid(0.57, 0.01), 0.57);
+  assert.equal(onGrid(0.0149, 0.01), 0.01);
+  assert.equal(onGrid(0.1234, 0.001), 0.123);
 });
 
 test("percentages of noise levels are guidance_core's", () => {

@@ -74,7 +74,7 @@ def test_the_browser_draws_the_windows_that_guidance_uses(desk: Desk, curve: str
     drawn = desk.run(
         """async curve => {
             const data = await import("/extensions/energy-guidance/schedule_data.js");
-            return data.ofWindow(0.1, 0.7, curve);
+            return data.windowPoints(0.1, 0.7, curve);
         }""",
         curve,
     )
