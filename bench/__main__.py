@@ -8,26 +8,17 @@ Runs inside ComfyUI where there is one, else on diffusers. Writes out/bench/repo
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 
-from tools import environment, hosts
+from bench import command
+from bench.cost import measure
 
 
 def main() -> int:
-    """Find the host, then measure in a python that has its packages."""
-    try:
-        host = next(iter(hosts.find()), None)
-    except ValueError as error:
-        sys.exit(f"make bench: {error}")
-    python = environment.of(host) if host else environment.own()
-    variables = {"COMFYUI_PATH": str(host.path)} if host else {}
-    command = [str(python), "-m", "bench.measure", *sys.argv[1:]]
-    return subprocess.run(
-        command, cwd=hosts.CHECKOUT, env={**os.environ, **variables}, check=False
-    ).returncode
+    """Read the arguments here, and measure in a python that has the host's packages."""
+    measure.options_of(sys.argv[1:])
+    return command.in_comfyui("bench.cost.measure", sys.argv[1:], required=False)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main, "make bench")

@@ -1,118 +1,56 @@
-"""Edit pictures of Shapes in every way, let the oracle judge them, and write the table.
+"""Edit images of Shapes in every way, let the oracle judge them, and write docs/editing.md.
 
     make bench-editing
     python -m bench.editing --task "move one object" --seeds 8
 
 Each finished batch of seeds is kept in bench/results/editing.json, so that a run that was stopped
-goes on where it was. Batches of other weights of Shapes, or of other settings, are dropped.
+continues where it was. Batches of other weights of Shapes, or of other settings, are dropped.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
-from bench.editing import report
-from bench.editing.desk import Desk, Row, Task
+from bench import command, records
+from bench.editing import page
+from bench.editing.task import Figures, Session
 from bench.editing.tasks import TASKS
-from bench.records import MODEL, fingerprint
-from tools.demo import diffusers_host
-
-ROOT = Path(__file__).resolve().parents[2]
-BATCH = 8
-
-Batches = dict[str, dict[str, Any]]
+from bench.records import MODEL, Row, fingerprint
+from tools import diffusers_host
 
 
-def read(path: Path, weights: str) -> Batches:
-    """Finished batches by task and first seed; those of other weights or settings are left out."""
-    if not path.exists():
-        return {}
-    batches = json.loads(path.read_text(encoding="utf-8"))
-    settings = {task.name: task.settings for task in TASKS}
+def read(path: Path, weights: str) -> list[Row]:
+    """Finished batches of these weights and of today's settings."""
+    return records.read(path, [task.identity(weights) for task in TASKS])
+
+
+def figures_of(rows: Sequence[Row]) -> Mapping[str, Sequence[Figures]]:
+    """Figures of every image of every task."""
     return {
-        key: batch
-        for key, batch in batches.items()
-        if batch["weights"] == weights and settings.get(batch["task"]) == batch["settings"]
-    }
-
-
-def write(path: Path, batches: Batches) -> None:
-    """Write all batches at once, so that a run that is killed leaves a whole file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = json.dumps(dict(sorted(batches.items())), indent=1) + "\n"
-    half = path.with_suffix(".part")
-    half.write_text(whole, encoding="utf-8")
-    half.replace(path)
-
-
-def name_of(task: Task, seed: int) -> str:
-    """What a batch is called in the results."""
-    return f"{task.name}, seeds from {seed}"
-
-
-def run(options: argparse.Namespace, weights: str) -> Batches:
-    """Measure what is missing."""
-    batches = read(options.results, weights)
-    tasks = [task for task in TASKS if task.name in options.task]
-    jobs = [(task, seed) for seed in range(0, options.seeds, BATCH) for task in tasks]
-    desk = Desk(diffusers_host.load())
-    bar = tqdm(jobs, disable=not sys.stderr.isatty())
-    for task, seed in bar:
-        bar.set_description(task.name)
-        if name_of(task, seed) in batches:
-            continue
-        rows = task.rows(desk, tuple(range(seed, min(seed + BATCH, options.seeds))))
-        own = {"weights": weights, "task": task.name, "settings": task.settings, "rows": rows}
-        batches[name_of(task, seed)] = own
-        write(options.results, batches)
-    return batches
-
-
-def rows_of(batches: Batches) -> Mapping[str, Sequence[Row]]:
-    """Rows of every task."""
-    return {
-        task.name: [
-            row for batch in batches.values() if batch["task"] == task.name for row in batch["rows"]
-        ]
+        task.name: [one for row in rows if row["task"] == task.name for one in row["rows"]]
         for task in TASKS
     }
 
 
-def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench.editing", description=__doc__.splitlines()[0])
-    names = [task.name for task in TASKS]
-    parser.add_argument("--task", nargs="+", choices=names, default=names, help="only these")
-    parser.add_argument("--seeds", type=int, default=64, help="pictures of each task")
-    results = ROOT / "bench" / "results" / "editing.json"
-    parser.add_argument("--results", type=Path, default=results, help="finished batches")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "editing.md")
-    parser.add_argument("--render", action="store_true", help="only write the page anew")
-    options = parser.parse_args(arguments)
-    if options.seeds < 1:
-        parser.error("--seeds must be at least 1")
-    return options
-
-
-def main() -> int:
-    """Run, then render."""
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what is missing, then write the page."""
+    tasks = {task.name: task for task in TASKS}
+    options = command.benchmark("editing", __doc__, list(tasks), "editing").parse_args(arguments)
     weights = fingerprint(*MODEL)
-    batches = read(options.results, weights) if options.render else run(options, weights)
-    rows = rows_of(batches)
-    options.page.write_text(report.page(rows, weights), encoding="utf-8")
-    print(report.table(rows))
-    return 0
+    rows = read(options.results, weights)
+    if not options.render:
+        session, sizes = Session(diffusers_host.load()), dict(command.batches(options))
+        jobs = [tasks[name].identity(weights) | {"seed": s} for s in sizes for name in options.task]
+
+        def measure(job: Row) -> Row:
+            seeds = tuple(range(job["seed"], job["seed"] + sizes[job["seed"]]))
+            return {"rows": tasks[job["task"]].figures_of(session, seeds)}
+
+        records.complete(options.results, rows, jobs, measure)
+    options.page.write_text(page.page(figures_of(rows), weights), encoding="utf-8")
+    print(page.table(figures_of(rows)))
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (RuntimeError, ValueError, OSError) as error:
-        sys.exit(f"python -m bench.editing: {error}")
+    command.run(main, "python -m bench.editing")

@@ -1,4 +1,4 @@
-"""Pictures to be edited: their captions, what the oracle sees, and what the model saw inside."""
+"""Images to be edited: their captions, what the oracle sees, and what the model attended to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.editing import model
 from guidance_core.attention.references import Reference
 from guidance_core.attention.words import Word
 from guidance_core.captures import Capture
@@ -19,7 +18,7 @@ from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import SIDE, Item
 from guidance_core.types import Rule
-from tools.demo import diffusers_host
+from tools.diffusers_host import LEVELS, Settings, Shapes, sample
 
 CFG = 4.0
 FIRST_SEED = 90_000_000  # captions are drawn from seeds of their own
@@ -54,7 +53,7 @@ def found(verdict: Verdict, names: Sequence[str]) -> Item | None:
 
 
 def distance(item: Item | None, x: float, y: float) -> float:
-    """Distance of an object's centroid from a point, in sides of the picture; 1 where it lacks."""
+    """Distance of an object's centroid from a point, in sides of the image; 1 without an object."""
     return 1.0 if item is None else math.hypot(item.x / SIDE - x, item.y / SIDE - y)
 
 
@@ -64,7 +63,7 @@ def place(item: Item) -> tuple[float, float]:
 
 
 def inside(item: Item, box: tuple[float, float, float, float]) -> float:
-    """Share of an object's area that lies in a box of [0, 1]."""
+    """Fraction of an object's area that lies in a box of [0, 1]."""
     outline = scenes.inside(item)
     left, top, right, bottom = (round(edge * SIDE) for edge in box)
     return float(outline[top:bottom, left:right].sum() / outline.sum())
@@ -82,19 +81,24 @@ class Each:
         return torch.cat([energy(row(i)) for i, energy in enumerate(self.energies)])
 
 
+def recording(requests: frozenset[Capture], levels: dict[float, Any]) -> Recording:
+    """A rule that changes nothing and keeps these captures of every noise level in `levels`."""
+    return Recording(requests, lambda sigma, values: levels.update({sigma: dict(values)}))
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A batch of pictures as the model paints them when nothing steers.
+    """A batch of images as the model generates them without guidance.
 
     Arguments:
         shapes: the model.
-        seeds: one a picture, of its noise.
-        captions: one a picture.
+        seeds: one for each image, of its noise.
+        captions: one for each image.
         steps: sampling steps.
-        records: what to record on the way, for a reference; nothing where none is read.
+        records: what to record during sampling, for a reference; empty where none is read.
     """
 
-    shapes: diffusers_host.Shapes
+    shapes: Shapes
     seeds: tuple[int, ...]
     captions: tuple[str, ...]
     steps: int
@@ -102,18 +106,15 @@ class Source:
     levels: dict[float, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        note = lambda sigma, values: self.levels.__setitem__(sigma, dict(values))
-        pictures = self.painted([Recording(self.records, note)] if self.records else [])
-        object.__setattr__(self, "pictures", pictures)
-        object.__setattr__(self, "verdicts", oracle.judge(pictures))
+        images = self.guided([recording(self.records, self.levels)] if self.records else [])
+        object.__setattr__(self, "verdicts", oracle.judge(images))
 
-    pictures: Tensor = field(init=False)
     verdicts: list[Verdict] = field(init=False)
 
     @property
     def sigmas(self) -> Tensor:
         """Noise levels of the run."""
-        return model.LEVELS.normal(self.steps)
+        return LEVELS.normal(self.steps)
 
     @property
     def noise(self) -> Tensor:
@@ -123,16 +124,14 @@ class Source:
         draw = lambda seed: torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         return torch.stack([draw(seed) for seed in self.seeds]) * (1 + self.sigmas[0] ** 2) ** 0.5
 
-    def painted(
-        self, rules: Sequence[Rule], captions: Sequence[str] | None = None, **options: Any
-    ) -> Tensor:
-        """Pictures (B, 3, 128, 128) from the same noise, steered."""
-        states = self.shapes.encode(list(captions or self.captions))
-        latents = model.sample(self.shapes, rules, self.noise, self.sigmas, states, CFG, **options)
-        with torch.no_grad():
-            return self.shapes.decode(latents)
+    def guided(self, rules: Sequence[Rule], **options: Any) -> Tensor:
+        """Images (B, 3, 128, 128) from the same noise, guided by rules."""
+        settings = Settings(steps=self.steps, cfg=CFG, **options)
+        return self.shapes.images(
+            sample(self.shapes, rules, settings, positive=self.captions, noise=self.noise)
+        )
 
     @property
     def reference(self) -> Reference:
-        """What the model saw."""
+        """What was recorded."""
         return Reference(self.levels, tuple(self.noise.shape[-2:]))

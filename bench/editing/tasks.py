@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench.editing.desk import Figure, Task
-from bench.editing.looks import appearance, complete
-from bench.editing.places import boxes, position, resized, two_objects
-from bench.editing.real import circle_to_square, round_trip
+from bench.editing.appearance import appearance, complete
+from bench.editing.placement import boxes, position, resized, two_objects
+from bench.editing.real_images import circle_to_square, round_trip
+from bench.editing.task import Figure, Task
 from bench.records import fingerprint
-from tools.demo.diffusers_host import THREE_OBJECTS
+from tools.diffusers_host import THREE_OBJECTS
 
 FORWARD = "Forward, relative, falling from strength"
 LORA = f"LoRA three_objects ({fingerprint(THREE_OBJECTS.name)}); "

@@ -1,4 +1,4 @@
-"""Pictures that are restored from a measurement."""
+"""Images restored from a measurement."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d, interpolate
 
-from bench.guides.desk import Ask, Asked, Figures, decibels, psnr, scenes_of
+from bench.guides.task import Ask, Asked, Figures, scenes_of
 from guidance_core.energies.measurement import Measurement
 from guidance_core.image.degradations import Operator
 from guidance_core.image.masks import masked_mean
 from guidance_core.noise import seeded_noise
+from guidance_core.procedures.inversion import psnr
 from guidance_core.process import per_sample
 from guidance_core.rules.backward import Backward
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import scenes
 from guidance_core.shapes.scenes import SIDE
 from guidance_core.types import Denoiser, Energy, Estimate, Rule, Run
-from tools.demo.diffusers_host import Settings, Shapes, sample
+from tools.diffusers_host import Settings, Shapes, sample
 
 NOISE = 0.002  # of a measurement, in [0, 1]
 FILLING_RECURRENCES = 2
@@ -29,13 +30,16 @@ FITTING, FITTING_STEPS, FITTING_LR = 0.9, 20, 0.03
 
 
 def restored(energy: Energy) -> list[Rule]:
-    """What restores: steps of Polyak's size at the estimate, to the very end."""
+    """Steps of Polyak's size at the estimate, to the end."""
     window = PercentWindow(0.0, 1.0)
     return [Backward(energy, window, steps=POLYAK_STEPS, optimiser="polyak")]
 
 
 def rules_fitting(energy: Energy) -> list[Rule]:
-    """What restores what no latent shows exactly: Polyak's steps would overshoot at the end."""
+    """As `restored`, but finer at the end, where no latent shows the image exactly.
+
+    Polyak's steps would overshoot there.
+    """
     rough, fine = PercentWindow(0.0, FITTING), PercentWindow(FITTING, 1.0)
     return [
         Backward(energy, rough, steps=POLYAK_STEPS, optimiser="polyak"),
@@ -48,7 +52,7 @@ def restoring(
     missing: Tensor | None = None,
     rules: Callable[[Energy], list[Rule]] = restored,
 ) -> Ask:
-    """Scenes to be restored from a measurement with a little noise, starting from what it shows."""
+    """Scenes to be restored from a measurement with a little noise, starting from it."""
 
     def asked(model: Shapes, seed: int, batch: int) -> Asked:
         drawn = scenes_of(seed, batch)
@@ -61,11 +65,12 @@ def restoring(
             start = filled(model, before, known, [scene.caption() for scene in drawn])
             before = before * known
 
-        def figures_of(pictures: Tensor) -> Figures:
-            # What was seen is put back, as the template inpainting does.
-            whole = pictures if known is None else torch.lerp(pictures, seen, known)
-            error = masked_mean((operator(pictures) - seen).square(), known)
-            return {"PSNR": psnr(whole, truth), "consistency": decibels(error)}
+        def figures_of(images: Tensor) -> Figures:
+            # What was measured is put back, as the template inpainting does.
+            whole = images if known is None else torch.lerp(images, seen, known)
+            error = masked_mean((operator(images) - seen).square(), known)
+            consistency = -10 * error.clamp_min(1e-12).log10()
+            return {"PSNR": psnr(whole, truth), "consistency": consistency}
 
         energy = Measurement(seen.to(model.device), operator, NOISE, known)
         return Asked(rules(energy), figures_of, start, before=before)
@@ -88,22 +93,21 @@ class Hold:
         return estimate.moved((self.latents - estimate.x0) * self.known)
 
 
-def filled(model: Shapes, pictures: Tensor, known: Tensor, captions: Sequence[str]) -> Tensor:
-    """Pictures whose missing part the model made up in latents, as inpainting in ComfyUI does."""
-    ground = (pictures * known).sum((2, 3), keepdim=True) / known.sum()
-    latents = model.encoded(torch.lerp(ground, pictures, known))
+def filled(model: Shapes, images: Tensor, known: Tensor, captions: Sequence[str]) -> Tensor:
+    """Images whose missing part the model filled in latents, as inpainting in ComfyUI does."""
+    ground = (images * known).sum((2, 3), keepdim=True) / known.sum()
+    latents = model.latents(torch.lerp(ground, images, known))
     cells = -adaptive_max_pool2d(-known[None, None], latents.shape[2:])
     settings = Settings(batch=1, steps=20, cfg=4.0, recurrences=FILLING_RECURRENCES)
     made = [
         sample(model, [Hold(row[None], cells.to(row))], settings, positive=caption)
         for row, caption in zip(latents, captions, strict=True)
     ]
-    with torch.no_grad():
-        return model.decode(torch.cat(made)).cpu()
+    return model.images(torch.cat(made))
 
 
 def centre() -> Tensor:
-    """The middle quarter of a picture is missing, as in the inpainting of DPS."""
+    """The middle quarter of an image is missing, as in the inpainting of DPS."""
     missing = torch.zeros(SIDE, SIDE)
     missing[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4] = 1
     return missing

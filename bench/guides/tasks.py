@@ -1,12 +1,11 @@
-"""What each guide is asked, with which settings, and how its pictures are judged."""
+"""What each guide is asked, with which settings, and how its images are judged."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.guides.desk import STRENGTH, Ask, Task
-from bench.guides.looks import SAMPLER_STEPS, TRANSLATING, coloured, halved, style, translated
-from bench.guides.places import DETECTING, LOOKING, PLACING, detected, held, segmented
+from bench.guides.appearance import SAMPLER_STEPS, TRANSLATING, coloured, halved, style, translated
+from bench.guides.placement import DETECTING, LOOKING, PLACING, detected, held, segmented
 from bench.guides.restoration import (
     FITTING,
     FITTING_LR,
@@ -17,10 +16,11 @@ from bench.guides.restoration import (
     restoring,
     rules_fitting,
 )
+from bench.guides.task import STRENGTH, Ask, Task
 from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.image.degradations import Compose, GaussianBlur, Shrink
 from guidance_core.schedules import PercentWindow
-from tools.demo.diffusers_host import Settings
+from tools.diffusers_host import Settings
 
 STYLING = 0.7  # strength of Rule: Forward, relative, of a style
 GUIDED = Settings(steps=SAMPLER_STEPS, eta=1.0)
@@ -35,7 +35,7 @@ def _falling(window: PercentWindow) -> str:
 
 RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
 POLYAK = f"Measurement, Backward relative 1, {POLYAK_STEPS} polyak steps, to the end"
-PUSH = f"Forward relative {STRENGTH:g}, to the end"
+TO_THE_END = f"Forward relative {STRENGTH:g}, to the end"
 BOXES = "75 % hold an object of the shape with IoU 0.5"
 PLACE = _falling(PLACING)
 
@@ -102,7 +102,7 @@ TASKS = (
     Task(
         "colour",
         "the palette of a scene",
-        "Palette with a reference, " + PUSH,
+        "Palette with a reference, " + TO_THE_END,
         "palette distance halved (mean)",
         halved,
         coloured(lambda model, reference: ColorHistogram(reference)),

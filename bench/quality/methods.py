@@ -15,10 +15,10 @@ from guidance_core.rules.presets import PRESETS
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant, PercentWindow
 from guidance_core.types import Energy, Rule
-from tools.demo.diffusers_host import NoiseLevels
+from tools.diffusers_host import LEVELS
 
 OURS_STRENGTH, OURS_UNTIL = 0.6, 0.8
-FITTED_UNTIL = 0.9  # share of the schedule where inpainting ends to be steered
+FITTED_UNTIL = 0.9  # fraction of the schedule where guidance of inpainting ends
 DRAWS = 2  # of the smoothing: 1 in TFG's scripts, 4 by default in its code
 
 
@@ -32,7 +32,7 @@ class Method:
         recurrences: how often each step is taken, up to `end_percent`.
         end_percent: where recurrence ends.
         eta: noise put back after each step, 1 is DDPM's.
-        confidence: where labels rest, 1 is never.
+        confidence: from which labels have no effect; 1 is never.
         started: whether restorations start from what the measurement shows.
         note: where the numbers come from.
     """
@@ -49,17 +49,17 @@ class Method:
 
 @dataclass(frozen=True)
 class FreedomText:
-    """FreeDoM's push for text: 0.02 of the noise's RMS, as a share of the posterior's width."""
+    """FreeDoM's step for text: 0.02 of the noise's RMS, as a fraction of the posterior's width."""
 
     value: float = 0.02
 
     def __call__(self, sigma: float) -> float:
-        """The push that strength * sigma / sqrt(1 + sigma^2) makes 0.02 sigma."""
+        """The strength at which strength * sigma / sqrt(1 + sigma^2) is 0.02 sigma."""
         return self.value * math.sqrt(1 + sigma**2)
 
 
 def _published(preset: str, **label: float) -> Callable[[Energy, Task], list[Rule]]:
-    """A preset's own step sizes for measurements; parts of TFG's step for labels and text."""
+    """A preset's own step sizes for measurements; terms of TFG's step for labels and text."""
     sizes = {"rho": 0.0, "mu": 0.0, "iterations": 1, **label}
 
     def rules(energy: Energy, task: Task) -> list[Rule]:
@@ -89,7 +89,7 @@ def _tfg(energy: Energy, task: Task) -> list[Rule]:
 def _ours(energy: Energy, task: Task) -> list[Rule]:
     """What the nodes do by default, and what the help pages say for measurements."""
     if task.hides:
-        # What is hidden has to fit what is seen, and only the model knows how.
+        # What is hidden has to fit what is measured, and only the model knows how.
         window = PercentWindow(0.0, FITTED_UNTIL)
         return [Forward(energy, window), Backward(energy, window, steps=2, optimiser="polyak")]
     if task.restores:
@@ -99,17 +99,16 @@ def _ours(energy: Energy, task: Task) -> list[Rule]:
 
 
 def denoised(method: Method, task: Task) -> float:
-    """Share of the noise schedule that a method runs for a task."""
+    """Fraction of the noise schedule that a method runs for a task."""
     return task.denoise if method.started else 1.0
 
 
 def cost(method: Method, rules: Sequence[Rule], steps: int) -> int:
-    """Evaluations of the model for one picture from noise at CFG 1, a backward pass one more."""
-    levels = NoiseLevels()
-    own = [with_noise_levels(rule, levels.at_percent) for rule in rules]
+    """Evaluations of the model for one image from noise at CFG 1, a backward pass one more."""
+    own = [with_noise_levels(rule, LEVELS.at_percent) for rule in rules]
     through = [rule for rule in own if getattr(rule, "through_model", True)]
-    end, total = levels.at_percent(method.end_percent), 0
-    for sigma in levels.normal(steps)[:-1].tolist():
+    end, total = LEVELS.at_percent(method.end_percent), 0
+    for sigma in LEVELS.normal(steps)[:-1].tolist():
         once = 2 if any_active(through, sigma) else 1
         total += once * (method.recurrences if sigma > end else 1)
     return total
@@ -162,9 +161,10 @@ METHODS = (
         eta=1.0,
         confidence=0.9,
         started=True,
-        note=f"Rule: Forward, relative {OURS_STRENGTH:g} until {OURS_UNTIL:.0%}, eta 1, labels at "
-        "rest from a confidence of 0.9; measurements: image to image from what they show, Rule: "
-        "Backward with 2 steps of Polyak's size, and where a part is hidden Rule: Forward with it, "
+        note=f"Rule: Forward, relative {OURS_STRENGTH:g} until {OURS_UNTIL:.0%}, eta 1, labels "
+        "without effect from a confidence of 0.9; measurements: image to image from "
+        "what they show, Rule: Backward with 2 steps of Polyak's size, where a part is hidden "
+        "Rule: Forward too, "
         f"both relative 1 until {FITTED_UNTIL:.0%}",
     ),
 )

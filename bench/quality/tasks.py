@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from bench.records import taking_part
+from bench.records import fingerprint_with
 from guidance_core.attention.words import Word
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_text import ClipText
@@ -19,16 +18,16 @@ from guidance_core.energies.measurement import Measurement
 from guidance_core.energies.position import Position
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.image.degradations import GaussianBlur, Hide, Operator, Shrink
-from guidance_core.networks import classifier, clip
 from guidance_core.noise import seeded_noise
 from guidance_core.shapes.oracle import Verdict
-from guidance_core.shapes.scenes import SIDE, Item, Scene, random_scene
+from guidance_core.shapes.scenes import SIDE, Item, Scene
 from guidance_core.types import Energy
-from tools.demo.diffusers_host import WEIGHTS
+from tools.diffusers_host import guide_network
+from tools.shapes.unseen import scenes_from
 
-NOISE = 0.05  # of a measurement, pictures in [0, 1]; DPS has it in [-1, 1]
+NOISE = 0.05  # of a measurement of images in [0, 1]; DPS has it in [-1, 1]
 NEAR = 12.0  # pixels between an object and its true or its asked place
-# A device, true pictures, and the confidence at which labels rest.
+# A device, true images, and the confidence from which labels have no effect.
 Build = Callable[[torch.device, Tensor, float], Energy]
 
 
@@ -40,17 +39,17 @@ class Task:
         name: name in the tables.
         asks: what is asked, in words of the scenes; one object has to be all of them. Empty where
             a scene is to be restored from a measurement of it.
-        build: its energy, on a device, for true pictures (B, 3, 128, 128) that only measurements
-            look at, and a confidence that only labels look at (1 is the published energy).
-        norm: factor that makes the root of the energy the norm of a residual of pictures in
-            [-1, 1], which published step sizes count in; None for other energies.
-        prompt: what the model is told.
-        place: x and y of the object's centre that is asked for, in [0, 1]; None for any.
-        start: a first picture, made of true ones through the measurement alone; None elsewhere.
-        denoise: share of the noise schedule to run from there.
+        build: its energy, on a device, for true images (B, 3, 128, 128) that only measurements
+            use, and a confidence that only labels use (1 is the published energy).
+        norm: factor that makes the root of the energy the norm of a residual of images in
+            [-1, 1], the unit of published step sizes; None for other energies.
+        prompt: the prompt.
+        place: x and y asked for the object's centre, in [0, 1]; None for any.
+        start: first images, from measurements of true ones alone; None elsewhere.
+        denoise: fraction of the noise schedule to run from there.
         most: steps from there at most.
-        hides: whether a part of the true picture is not measured at all.
-        networks: guide networks of Shapes that its energy asks.
+        hides: whether a part of the true image is not measured at all.
+        networks: guide networks of Shapes that its energy uses.
     """
 
     name: str
@@ -68,11 +67,11 @@ class Task:
     @property
     def weights(self) -> str:
         """Fingerprint of the weights that take part."""
-        return taking_part(self.networks)
+        return fingerprint_with(self.networks)
 
     @property
     def restores(self) -> bool:
-        """Whether a true scene is to come out."""
+        """Whether a true scene is to be restored."""
         return not self.asks
 
     def satisfied(self, verdict: Verdict, scene: Scene) -> bool:
@@ -98,23 +97,12 @@ def _same(item: Item, seen: Item) -> bool:
 
 def scenes_of(seed: int, count: int) -> list[Scene]:
     """Scenes to be restored, one for each seed from `seed` on."""
-    seeds = range(80_000_000 + seed, 80_000_000 + seed + count)
-    return [random_scene(torch.Generator().manual_seed(one)) for one in seeds]
-
-
-@cache
-def _classifier(device: torch.device) -> torch.nn.Module:
-    return classifier.load(WEIGHTS / "classifier.safetensors").to(device)
-
-
-@cache
-def _clip(device: torch.device) -> torch.nn.Module:
-    return clip.load(WEIGHTS / "open_clip.safetensors").to(device)
+    return scenes_from(80_000_000 + seed, count)
 
 
 def _labels(*names: str) -> Build:
     def build(device: torch.device, truth: Tensor, confidence: float) -> Energy:
-        network = _classifier(device)
+        network = guide_network("classifier", device)
         parts = tuple((1.0, ClassLabel(network, name, confidence)) for name in names)
         return parts[0][1] if len(parts) == 1 else WeightedSum(parts)
 
@@ -122,7 +110,7 @@ def _labels(*names: str) -> Build:
 
 
 def _text(sentence: str) -> Build:
-    return lambda device, truth, confidence: ClipText(_clip(device), sentence)
+    return lambda device, truth, confidence: ClipText(guide_network("open_clip", device), sentence)
 
 
 def _at(place: tuple[float, float]) -> Build:
@@ -134,7 +122,7 @@ def _at(place: tuple[float, float]) -> Build:
 def _restored(
     name: str, operator: Operator, side: int, denoise: float = 0.5, most: int = 10
 ) -> Task:
-    """A measurement with noise of its own for each true picture, `side` pixels wide."""
+    """Restoring from a measurement, `side` pixels wide, with noise of its own for each image."""
 
     def measured(truth: Tensor) -> Tensor:
         seen = operator(truth)
@@ -157,7 +145,7 @@ def _restored(
 
 
 def _half() -> Tensor:
-    """The right half of a picture."""
+    """A mask of the right half of an image."""
     missing = torch.zeros(SIDE, SIDE)
     missing[:, SIDE // 2 :] = 1
     return missing

@@ -1,4 +1,4 @@
-"""One trial of the tuner: a batch of seeds drawn with settings, and what the oracle thinks of it.
+"""One trial of the tuner: a batch of seeds sampled with settings, and the oracle's verdict on it.
 
 A module of its own, so that workers elsewhere can import it.
 """
@@ -10,7 +10,7 @@ from functools import cache
 
 import torch
 
-from bench.quality import __main__ as quality
+from bench.quality import sampling
 from bench.quality.methods import OURS_UNTIL, Method
 from bench.quality.tasks import TASKS
 from guidance_core.procedures import search_spaces
@@ -18,10 +18,10 @@ from guidance_core.rules.forward import Forward
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import PercentWindow
 from guidance_core.types import Energy, Rule
-from tools.demo import diffusers_host
+from tools import diffusers_host
 
-CONFIDENCE = 0.9  # where labels rest, as in the classifier's node
-# Everything that a worker has to know: task, search, settings, first seed, batch, steps.
+CONFIDENCE = 0.9  # from which labels have no effect, as in the classifier's node
+# All that a worker needs: task, search, settings, first seed, batch, steps.
 Job = tuple[str, str, tuple[tuple[str, float], ...], int, int, int]
 
 
@@ -32,7 +32,7 @@ def _model() -> diffusers_host.Shapes:
 
 
 def rule_of(kind: str, energy: Energy, settings: Mapping[str, float]) -> Rule:
-    """The rule that settings are."""
+    """The rule with these settings."""
     if kind == "unified":
         return Unified(
             energy, PercentWindow(0.0, OURS_UNTIL), **search_spaces.unified_settings(settings)
@@ -42,21 +42,21 @@ def rule_of(kind: str, energy: Energy, settings: Mapping[str, float]) -> Rule:
 
 
 def value_of(job: Job) -> float:
-    """What the oracle thinks of one batch of seeds, higher is better; no number if it diverged."""
+    """The oracle's verdict on one batch of seeds, higher is better; nan if sampling diverged."""
     name, kind, settings, seed, batch, steps = job
     task, found = next(task for task in TASKS if task.name == name), dict(settings)
-    energy = task.build(_model().device, quality.truth(seed, batch), CONFIDENCE)
+    energy = task.build(_model().device, sampling.truth(seed, batch), CONFIDENCE)
     rule = rule_of(kind, energy, found)
     again = int(found.get("recurrences", 1))
     method = Method("tuned", lambda energy, task: [rule], again, OURS_UNTIL)
-    sampling = {"seed": seed, "batch": batch, "steps": steps}
+    size = {"seed": seed, "batch": batch, "steps": steps}
     try:
-        pictures, _, _ = quality.drawn(_model(), task, method, [rule], sampling)
+        images, _, _ = sampling.sampled(_model(), task, method, [rule], size)
     except RuntimeError as error:
         if "not finite" not in str(error):
             raise
         return float("nan")
-    seen = quality.figures(task, seed, pictures)
+    seen = sampling.figures(task, seed, images)
     if task.restores:
         return float(seen["psnr"])
     pairs = zip(seen["satisfied"], seen["clean"], strict=True)

@@ -1,12 +1,12 @@
-"""Tune a rule for a task of the quality benchmark, the oracle as judge.
+"""Search the settings of a rule for a task of the quality benchmark, judged by the oracle.
 
     make tune TASK="colour label"
     python -m bench.quality.tune --task deblurring --search strength --workers 4
     python -m bench.quality.tune --task position --ray auto
 
-Every finished batch is written into out/tune/, so that a run that was stopped goes on where it was;
-batches of a worker that died are run again. Prints the rule's node with its widgets, and leaves it
-in out/tune/<task>-best.json.
+Every finished batch is kept in out/tune/, so that a run that was stopped continues where it was;
+batches of a worker that died are run again. Prints the rule's node with its widgets, and writes it
+to out/tune/<task>-best.json.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from bench.quality import __main__ as quality
+from bench import command
 from bench.quality.methods import OURS_UNTIL
+from bench.quality.sampling import truth
 from bench.quality.tasks import TASKS
 from bench.quality.trial import value_of
 from bench.quality.workers import spread
@@ -39,9 +39,7 @@ def searched(options: argparse.Namespace) -> dict[str, Any]:
     """Search; returns what was found, as JSON has it."""
     kind, path = options.search, options.out / f"{_stem(options)}.json"
     task = next(task for task in TASKS if task.name == options.task)
-    reads = bool(
-        requirements_of([task.build(torch.device("cpu"), quality.truth(0, 1), 1.0)]).captures
-    )
+    reads = bool(requirements_of([task.build(torch.device("cpu"), truth(0, 1), 1.0)]).captures)
     search = Search(
         search_spaces.coordinates(kind, at_estimate=not reads), options.width, options.rounds
     )
@@ -82,7 +80,7 @@ def _stem(options: argparse.Namespace) -> str:
     return f"{re.sub(r'[^a-z0-9]+', '-', options.task)}-{options.search}"
 
 
-def main() -> int:
+def main() -> None:
     """Search, then print."""
     options = _options()
     found = searched(options)
@@ -90,8 +88,7 @@ def main() -> int:
     path.write_text(json.dumps({"task": options.task, **found}, indent=1) + "\n", encoding="utf-8")
     print(f"{options.task}: {found['value']:.3f} with {found['settings']}")
     print(json.dumps(found["node"], indent=1))
-    print(f"recurrences {found['recurrences']} up to {OURS_UNTIL:.0%} of the run; all of {path}")
-    return 0
+    print(f"recurrences {found['recurrences']} until {OURS_UNTIL:.0%} of the steps; see {path}")
 
 
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -100,24 +97,19 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--search", choices=search_spaces.KINDS, default="unified", help="what to tune"
     )
-    parser.add_argument("--seeds", type=int, default=16, help="pictures for each score")
-    parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
-    parser.add_argument("--steps", type=int, default=20, help="sampling steps")
+    parser.add_argument("--seeds", type=command.positive, default=16, help="images for each score")
+    parser.add_argument("--batch", type=command.positive, default=8, help="images sampled at once")
+    parser.add_argument("--steps", type=command.positive, default=20, help="sampling steps")
     parser.add_argument("--width", type=int, default=2, help="candidates kept in each round")
     parser.add_argument("--rounds", type=int, default=6, help="rounds at most")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--workers", type=command.positive, default=1, help="processes")
     parser.add_argument("--ray", help="a Ray cluster to use instead: its address, auto or local")
     parser.add_argument("--out", type=Path, default=Path("out/tune"), help="folder to write into")
     options = parser.parse_args(arguments)
-    if min(options.seeds, options.batch, options.steps, options.workers) < 1:
-        parser.error("--seeds, --batch, --steps and --workers must be at least 1")
     if options.seeds % options.batch:
         parser.error(f"--seeds must be a multiple of --batch, {options.batch}")
     return options
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (RuntimeError, ValueError, OSError) as error:
-        sys.exit(f"make tune: {error}")
+    command.run(main, "make tune")

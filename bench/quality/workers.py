@@ -6,10 +6,10 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import Any, TypeVar
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools.hosts import CHECKOUT
+
 TRIES = 3  # how often in a row workers may die before a job is finished
 
 Job = TypeVar("Job")
@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 def spread(
     task: Callable[[Job], Value], jobs: Sequence[Job], workers: int, ray: str | None = None
 ) -> Iterator[tuple[Job, Value]]:
-    """Jobs with what the task makes of them, in the order in which they are finished.
+    """Jobs with their results, in the order in which they are finished.
 
     Where a worker dies (killed for memory, a lost machine), its jobs are run again.
 
@@ -91,5 +91,5 @@ def _started(address: str) -> Any:
         ) from None
     if not ray.is_initialized():
         # The checkout travels to the workers; it is small without what git ignores.
-        ray.init(address=address, runtime_env={"working_dir": str(ROOT), "excludes": [".git"]})
+        ray.init(address=address, runtime_env={"working_dir": str(CHECKOUT), "excludes": [".git"]})
     return ray

@@ -1,4 +1,4 @@
-"""The bookkeeping and the judgements of the guides' measurements; sampling is the demo host's."""
+"""The rows and figures of the guides' measurements; sampling is the embedded host's."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import torch
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
+from bench import records
 from bench.guides import __main__ as guides
-from bench.guides import desk, looks, places, report
+from bench.guides import appearance, page, placement
+from bench.guides import task as figures
 from bench.guides.tasks import TASKS
+from guidance_core.procedures.inversion import psnr
 from guidance_core.shapes import scenes
 from guidance_core.shapes.scenes import Item, Scene
-from tools.demo import diffusers_host
+from tools import diffusers_host
 
 ONE = Item("circle", "red", "big", 40.0, 50.0, 20.0)
 
@@ -29,34 +32,40 @@ def test_results_are_kept_by_weights_and_settings_and_replaced_whole(tmp_path):
     assert guides.read(path) == []
     own = guides.identity(TASKS[0]) | {"seed": 0}
     others = [own | {"weights": "old"}, own | {"recipe": "another"}, own | {"task": "another"}]
-    guides.write(path, [*others, own])
+    records.write(path, [*others, own])
     assert guides.read(path) == [own]
     assert [file.name for file in path.parent.iterdir()] == ["guides.json"]
 
 
 def test_a_task_depends_on_the_weights_that_take_part():
     weights = {task.name: guides.identity(task)["weights"] for task in TASKS}
-    assert weights["sr4"] == weights["colour"] == guides.fingerprint(*guides.MODEL)
+    assert weights["sr4"] == weights["colour"] == records.fingerprint(*records.MODEL)
     assert len({weights[name] for name in ("sr4", "segmentation", "detection", "style")}) == 4
 
 
 def test_moved_object_overlaps_in_part_and_an_absent_one_not_at_all():
     here, there, far = drawn(ONE, replace(ONE, x=60.0), replace(ONE, x=100.0))
-    masks = desk.foreground(torch.stack([here, there, far]))
-    values = desk.overlap(masks, masks[:1].expand(3, -1, -1))
+    masks = figures.foreground(torch.stack([here, there, far]))
+    values = figures.overlap(masks, masks[:1].expand(3, -1, -1))
     assert values[0] == 1
     assert 0.1 < values[1] < 0.6
     assert values[2] == 0
-    assert places.box_overlap(ONE, ONE) == 1
-    assert places.box_overlap(ONE, replace(ONE, x=60.0)) == pytest.approx(20 / 60)
+
+
+def test_the_best_box_of_the_same_shape_counts():
+    moved = replace(ONE, x=60.0)
+    assert placement.best_overlap(ONE, [moved, ONE]) == 1
+    assert placement.best_overlap(ONE, [moved]) == pytest.approx(20 / 60)
+    assert placement.best_overlap(ONE, [replace(ONE, shape="square")]) == 0
+    assert placement.best_overlap(ONE, []) == 0
 
 
 def test_palette_distance_is_the_share_of_other_colours():
     red = drawn(ONE)
     both = scenes.render([Scene((ONE, replace(ONE, x=100.0, colour="blue")))])
-    assert desk.palette_distance(red, red).item() == 0
-    assert desk.palette_distance(red, both).item() == pytest.approx(0.5, abs=0.05)
-    assert desk.palette_distance(red, drawn(replace(ONE, colour="green"))).item() == 1
+    assert figures.palette_distance(red, red).item() == 0
+    assert figures.palette_distance(red, both).item() == pytest.approx(0.5, abs=0.05)
+    assert figures.palette_distance(red, drawn(replace(ONE, colour="green"))).item() == 1
 
 
 @pytest.mark.parametrize(
@@ -71,29 +80,28 @@ def test_palette_distance_is_the_share_of_other_colours():
 )
 def test_bounds_hold_or_do_not(name, before, after, worse):
     task = next(task for task in TASKS if task.name == name)
-    four = lambda figures: {key: torch.full((4,), float(value)) for key, value in figures.items()}
+    four = lambda row: {key: torch.full((4,), float(value)) for key, value in row.items()}
     assert task.met(four(before), four(after))
     assert not task.met(four(before), four(worse))
 
 
 def test_page_shows_every_measured_task():
-    figures = {"PSNR": [30.0, 32.0], "consistency": [20.0, 22.0]}
+    plain = {"PSNR": [30.0, 32.0], "consistency": [20.0, 22.0]}
     better = {"PSNR": [35.0, 36.0], "consistency": [45.0, 47.0]}
-    row = {"task": "sr4", "seed": 0, "seconds": 2.0, "before": figures, "after": better}
-    page = report.page([row], "abcd")
-    assert "| PSNR | 31.0 / 30.0 | 35.5 / 35.0 | yes | 2 | 2.0 |" in page
-    assert "| consistency | 21.0 / 20.0 | 46.0 / 45.0 |" in page
-    assert "denoise 0.3" in page
-    assert "Not measured with these weights yet: deblur, inpaint, segmentation" in page
-    assert "* segmentation" not in page
+    row = {"task": "sr4", "seed": 0, "seconds": 2.0, "before": plain, "after": better}
+    text = page.page([row], "abcd")
+    assert "| PSNR | 31.0 / 30.0 | 35.5 / 35.0 | yes | 2 | 2.0 |" in text
+    assert "|  |  | consistency | 21.0 / 20.0 | 46.0 / 45.0 |  |  |  |" in text
+    assert "denoise 0.3" in text
+    assert "Not measured with these weights yet: deblur, inpaint, segmentation" in text
+    assert "* segmentation" not in text
 
 
-def test_a_picture_is_painted_again_from_its_own_noise():
+def test_an_image_is_generated_again_from_its_own_noise():
     model, settings = diffusers_host.load(), diffusers_host.Settings(steps=20, batch=1)
-    picture = drawn(ONE)
-    noise = looks.noise_of(model, picture, settings.steps)
+    image = drawn(ONE)
+    noise = appearance.noise_of(model, image, settings.steps)
     again = diffusers_host.sample(model, [], settings, noise=noise)
     other = diffusers_host.sample(model, [], settings)
-    with torch.no_grad():
-        back, strange = (desk.psnr(model.decode(latents), picture) for latents in (again, other))
+    back, strange = (psnr(model.images(latents), image) for latents in (again, other))
     assert float(back) > 30 > float(strange)

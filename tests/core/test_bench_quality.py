@@ -1,4 +1,4 @@
-"""The quality benchmark's bookkeeping; sampling itself is the demo host's."""
+"""The quality benchmark's rows and figures; sampling itself is the embedded host's."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ import torch
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-from bench import records, transfer
-from bench.quality import __main__ as quality
-from bench.quality import report, trial, tune
+
+from bench import records
+from bench.quality import page, trial, tune
 from bench.quality.methods import METHODS, FreedomText, cost, steps_within
 from bench.quality.tasks import NOISE, TASKS, scenes_of
-from guidance_core.captures import Attention, Features
-from guidance_core.procedures.recurrence import recurrent
-from guidance_core.process import ancestral_noise
+from bench.transfer import page as transfer
+from guidance_core.captures import Attention
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import Item, Scene
-from guidance_core.types import Estimate, Run, euler_share
-from tools.demo import diffusers_host
-from tools.demo.reading import Reading
+from guidance_core.types import Estimate
 
 BATCH = {"weights": "w", "task": "colour label", "method": "DPS", "seed": 0, "batch": 2}
 BATCH |= {"budget": 3}
@@ -34,8 +31,25 @@ def test_batches_are_written_whole_and_read_again(tmp_path):
     records.write(path, rows)
     assert records.read(path) == rows
     assert len(path.read_text(encoding="utf-8").splitlines()) == 4
-    assert quality.key(rows[0]) == tuple(BATCH.values())
+    assert records.read(path, [{"seed": 2, "weights": "w"}, {"seed": 4}]) == rows[1:]
     assert not list(path.parent.glob("*.part"))
+
+
+def test_a_stopped_run_measures_what_is_missing_alone(tmp_path):
+    path, measured = tmp_path / "rows.json", []
+    jobs = [{**BATCH, "seed": seed} for seed in (0, 2, 4)]
+    rows = [{**jobs[1], "steps": 7}]
+
+    def measure(job):
+        measured.append(job["seed"])
+        if job["seed"] == 4:
+            raise KeyboardInterrupt
+        return {"steps": 1}
+
+    with pytest.raises(KeyboardInterrupt):
+        records.complete(path, rows, jobs, measure)
+    assert measured == [0, 4]
+    assert records.read(path) == [{**jobs[1], "steps": 7}, {**jobs[0], "steps": 1}]
 
 
 def test_cells_are_means_over_pictures_and_what_diverged_counts_as_missed():
@@ -43,11 +57,11 @@ def test_cells_are_means_over_pictures_and_what_diverged_counts_as_missed():
         {**BATCH, **FIGURES, "satisfied": [True, True], "clean": [True, False]},
         {**BATCH, "seed": 2, "diverged": "not finite"},
     ]
-    cell = report.cells(rows)["colour label", "DPS"]
+    cell = page.cells(rows)["colour label", "DPS"]
     assert (cell["satisfied"], cell["clean"], cell["both"]) == (0.5, 0.25, 0.25)
-    assert (cell["pictures"], cell["evaluations"]) == (4, 3)
-    refused = report.cells([{**BATCH, "method": "MPGD", "refused": "no maps at the estimate"}])
-    table = report.table({("colour label", "DPS"): cell, **refused})
+    assert (cell["images"], cell["evaluations"]) == (4, 3)
+    refused = page.cells([{**BATCH, "method": "MPGD", "refused": "no maps at the estimate"}])
+    table = page.table({("colour label", "DPS"): cell, **refused})
     assert "| DPS | 0.50 | 0.25 | 0.25 |  | 0.100 | 2 | 3 | 1.00 | 4 |" in table
     assert "| MPGD | cannot use this energy |" in table
 
@@ -62,41 +76,41 @@ def test_a_task_depends_on_the_weights_that_take_part():
 def test_methods_are_compared_by_equal_seeds():
     rows = [{**BATCH, "method": name, "seed": seed} for name in "ab" for seed in (0, 2)]
     other = {**BATCH, "task": "deblurring", "seed": 8}
-    assert report.shared([*rows[:3], other]) == [rows[0], rows[2], other]
-    assert report.shared(rows) == rows
+    assert page.shared([*rows[:3], other]) == [rows[0], rows[2], other]
+    assert page.shared(rows) == rows
 
 
 def test_the_summary_sets_ours_against_the_best_of_each_task():
     shares = {"unguided": 0.9, "DPS": 0.25, "MPGD": 0.5, "ours": 0.75}
     found = {("colour label", method.name): {} for method in METHODS}
     found |= {
-        ("colour label", name): {"both": share, "pictures": 64} for name, share in shares.items()
+        ("colour label", name): {"both": share, "images": 64} for name, share in shares.items()
     }
-    lines = "\n".join(report.summary(found))
+    lines = "\n".join(page.summary(found))
     assert "| colour label | MPGD | 0.50 | 0.75 | noise |" in lines
     assert "0.500 for the best published method of each, 0.250 for ours; the" in lines
     assert f"standard error {((0.5**2 + 0.75 * 0.25) / 64) ** 0.5:.3f}" in lines
-    few = {key: {**cell, "pictures": 4} if cell else cell for key, cell in found.items()}
-    assert report.summary(few) == []
+    few = {key: {**cell, "images": 4} if cell else cell for key, cell in found.items()}
+    assert page.summary(few) == []
     del found["colour label", "TFG"]
-    assert report.summary(found) == []
+    assert page.summary(found) == []
 
 
 def test_the_summary_takes_no_mean_over_tasks_that_only_ours_starts_from_the_measurement():
     shares = {"DPS": 0.25, "ours": 0.75}
     found = {("deblurring", method.name): {} for method in METHODS}
-    found |= {("deblurring", name): {"both": s, "pictures": 64} for name, s in shares.items()}
-    lines = "\n".join(report.summary(found))
+    found |= {("deblurring", name): {"both": s, "images": 64} for name, s in shares.items()}
+    lines = "\n".join(page.summary(found))
     assert "| deblurring | DPS | 0.25 | 0.75 | the measurement |" in lines
     assert "compare starts" in lines
     assert "Mean error" not in lines
 
 
 def test_few_pictures_are_owned_up_to():
-    few, many = {("a", "b"): {"pictures": 4}}, {("a", "b"): {"pictures": 64}, ("a", "c"): {}}
-    assert "have 4 pictures" in "".join(report.caution(few))
-    assert "0.25" in "".join(report.caution(few))
-    assert report.caution(many) == report.caution({}) == []
+    few, many = {("a", "b"): {"images": 4}}, {("a", "b"): {"images": 64}, ("a", "c"): {}}
+    assert "have 4 images" in "".join(page.caution(few))
+    assert "0.25" in "".join(page.caution(few))
+    assert page.caution(many) == page.caution({}) == []
 
 
 def test_the_page_about_samplers_sets_guided_beside_unguided():
@@ -193,70 +207,9 @@ def test_restorations_start_from_what_was_seen_alone(task):
         torch.testing.assert_close(task.start(hidden), start)
 
 
-class Layer(torch.nn.Module):
-    """As much of an attention layer of diffusers as is read."""
-
-    def __init__(self):
-        super().__init__()
-        self.attn2 = torch.nn.Module()
-        self.attn2.heads = 2
-        self.attn2.to_q, self.attn2.to_k = torch.nn.Linear(6, 8), torch.nn.Linear(5, 8)
-
-    def forward(self, x, context):
-        return self.attn2.to_q(x), self.attn2.to_k(context)
-
-
-def test_the_embedded_host_reads_attention_while_it_is_open():
-    read_one, other = Layer(), Layer()
-    unet = torch.nn.ModuleDict({"down_blocks": other})
-    # Where ComfyUI's output.2.0 is in diffusers.
-    up = torch.nn.ModuleList([torch.nn.Identity(), torch.nn.Module()])
-    up[1].attentions = torch.nn.ModuleList([torch.nn.Module()])
-    up[1].attentions[0].transformer_blocks = torch.nn.ModuleList([read_one])
-    unet["up_blocks"] = up
-    request = Attention((1, 2))
-    reading = Reading(unet, [request])
-    x, context = torch.randn(3, 16, 6, requires_grad=True), torch.randn(3, 7, 5)
-    with reading.open() as read:
-        for layer in (read_one, other):
-            q, k = layer(x, context)
-    q, k = read_one(x, context)
-    (found,) = read[request]
-    assert found.shape == (3, 2, 4, 4)
-    logits = torch.einsum("bqhd,bkhd->bhqk", q.reshape(3, 16, 2, 4), k.reshape(3, 7, 2, 4)) / 2
-    expected = logits.softmax(-1).mean(1)[..., 1:3].transpose(1, 2).reshape(3, 2, 4, 4)
-    torch.testing.assert_close(found, expected)
-    assert torch.autograd.grad(found.square().sum(), x)[0].abs().sum() > 0
-    assert not any(module._forward_hooks for module in unet.modules())
-    with pytest.raises(ValueError, match="default layers only"):
-        Reading(unet, [Features()])
-
-
 def test_freedom_pushes_by_a_share_of_the_noise():
     sigma = 3.0
     assert FreedomText()(sigma) * sigma / (1 + sigma**2) ** 0.5 == pytest.approx(0.02 * sigma)
-
-
-def test_ancestral_steps_of_the_demo_host():
-    assert diffusers_host.ancestral_share(0.0, 2.0, 1.0) == euler_share(2.0, 1.0)
-    assert diffusers_host.ancestral_share(1.0, 2.0, 1.0) == pytest.approx(1 - 1 / 4)
-    run = Run(torch.ones_like, torch.tensor([2.0, 1.0]), seed=1)
-    still = lambda x, sigma: Estimate(torch.zeros_like(x), sigma)
-    x = diffusers_host.ancestral(1.0, run)(still, torch.zeros(1, 4, 64, 64), run.sigmas)
-    expected = ancestral_noise(run.sigmas[:1], run.sigmas[1:], torch.ones_like)
-    assert float(x.std()) == pytest.approx(float(expected), rel=0.02)
-
-
-def test_no_noise_of_a_recurrent_run_is_drawn_twice(monkeypatch):
-    drawn, noise = [], Run.noise
-    record = lambda run, like, *key: drawn.append(noise(run, like, *key)) or drawn[-1]
-    monkeypatch.setattr(Run, "noise", record)
-    run = Run(torch.ones_like, torch.tensor([4.0, 3.0, 2.0, 1.0]), seed=1)
-    still = lambda x, sigma: Estimate(torch.zeros_like(x), sigma)
-    sampler = recurrent(diffusers_host.ancestral(1.0, run), 3, run.alpha, run.noise)
-    sampler(still, torch.zeros(1, 4, 16, 16), run.sigmas)
-    assert len(drawn) == 3 * 3 + 3 * 2
-    assert len({tuple(one.flatten().tolist()) for one in drawn}) == len(drawn)
 
 
 def test_the_tuner_goes_on_where_it_was_and_gives_the_rule(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from guidance_core.shapes import scenes
-from tools.demo import diffusers_host
+from tools import diffusers_host
 from tools.shapes import (
     latents,
     lora,

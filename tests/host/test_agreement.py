@@ -9,7 +9,7 @@ import pytest
 import torch
 from energy_guidance.nodes.host import guide, shapes
 
-from tools.demo import diffusers_host
+from tools import diffusers_host
 
 CAPTION, SEED, STEPS, CFG = "a big red circle and a small white square", 11, 20, 4.0
 

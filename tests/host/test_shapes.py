@@ -101,7 +101,7 @@ def test_text_unet_and_vae_are_those_of_diffusers(parts, diffusers):
 
 def test_the_stock_loader_applies_the_lora_of_three_objects(parts, diffusers):
     """What `LoraLoaderModelOnly` does with the file, against the file added by hand."""
-    diffusers_host = pytest.importorskip("tools.demo.diffusers_host")
+    diffusers_host = pytest.importorskip("tools.diffusers_host")
     by_hand = pytest.importorskip("tools.shapes.lora")
     file = diffusers_host.THREE_OBJECTS
     lora = comfy.utils.load_torch_file(str(file), safe_load=True)

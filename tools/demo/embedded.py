@@ -18,7 +18,8 @@ from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
 from guidance_core.types import Energy, Rule
-from tools.demo import diffusers_host, plan
+from tools import diffusers_host
+from tools.demo import plan
 
 
 class Embedded:

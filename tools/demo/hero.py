@@ -33,7 +33,7 @@ from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import SIDE
-from tools.demo.diffusers_host import WEIGHTS, Settings, Shapes, load, sample
+from tools.diffusers_host import WEIGHTS, Settings, Shapes, load, sample
 from tools.demo.plan import CONFIDENCE, STRENGTH
 
 ROWS = 3

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from guidance_core.networks import classifier, clip, detector, segmenter, vit
 from guidance_core.shapes import oracle, scenes
-from tools.demo import diffusers_host
+from tools import diffusers_host
 from tools.shapes import train_clip, train_detector, train_segmenter
 
 BATCH = 32
@@ -60,8 +60,7 @@ def drawn(count: int, start: int) -> list[scenes.Scene]:
 @torch.no_grad()
 def sampled(model: diffusers_host.Shapes, captions: list[str], cfg: float, seed: int) -> Tensor:
     """One picture a caption (B, 3, 128, 128): 20 Euler steps of the stock schedule."""
-    levels = diffusers_host.NoiseLevels()
-    sigmas = levels.normal(20)
+    sigmas = diffusers_host.LEVELS.normal(20)
     settings = diffusers_host.Settings(seed=seed, batch=len(captions))
     noise = diffusers_host.starting_noise(model, settings, sigmas[0])
     contexts = model.encode(captions), model.encode([""])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from guidance_core.shapes import scenes
-from tools.demo import diffusers_host
+from tools import diffusers_host
 from tools.shapes import latents, lora, train_diffusion
 
 # Share of scenes of three objects; of their captions, those left empty, and those without sizes:

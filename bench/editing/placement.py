@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
-import torch
-
-from bench.editing.desk import COLOUR, FULL, PLAIN, Desk, Row, rows_of, tokens, verdicts
 from bench.editing.sources import Each, distance, found, inside, object_words, place
+from bench.editing.task import COLOUR, FULL, PLAIN, Figures, Session, compared, tokens, verdicts
 from guidance_core.captures import Attention
 from guidance_core.energies.box import Box
 from guidance_core.energies.position import Position
@@ -27,9 +26,9 @@ MAPS = frozenset({Attention()})
 LEFT, RIGHT = (0.02, 0.25, 0.48, 0.75), (0.52, 0.25, 0.98, 0.75)
 
 
-def position(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+def position(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     """One object, moved to a given point."""
-    source = desk.source(seeds, 1, FULL)
+    source = session.source(seeds, 1, FULL)
     targets = [TARGETS[seed % len(TARGETS)] for seed in seeds]
     words = tokens(source, 0, COLOUR)
     energy = Each(tuple(Position(words, target) for target in targets))
@@ -39,23 +38,18 @@ def position(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         caption_kept = verdict.matches(source.captions[i])
         return {"error": distance(item, *targets[i]), "kept": caption_kept}
 
-    return rows_of(source, verdicts(source, energy, MOVING, stop=0.02), figures)
+    return compared(source, verdicts(source, energy, MOVING, stop=0.02), figures)
 
 
 def away_from(point: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
     """A target at least a fifth of the side from where an object is, well away from the other."""
-    new = [target for target in TARGETS if distance_of(target, point) >= 0.2]
-    return max(new, key=lambda target: min(distance_of(target, other), 0.4))
+    new = [target for target in TARGETS if math.dist(target, point) >= 0.2]
+    return max(new, key=lambda target: min(math.dist(target, other), 0.4))
 
 
-def distance_of(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Euclidean distance of points."""
-    return float(torch.dist(torch.tensor(a), torch.tensor(b)))
-
-
-def two_objects(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+def two_objects(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     """One of two objects is moved, the other stays."""
-    source = desk.source(seeds, 2, FULL, records=MAPS)
+    source = session.source(seeds, 2, FULL, records=MAPS)
     first, second = tokens(source, 0, COLOUR), tokens(source, 1)
     names = [[object_words(text, k) for k in (0, 1)] for text in source.captions]
     whole = [v.matches(text) for v, text in zip(source.verdicts, source.captions, strict=True)]
@@ -84,14 +78,14 @@ def two_objects(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
             "other": size_and_colour,
         }
 
-    return rows_of(source, verdicts(source, energy, MOVING), figures, lambda i: whole[i])
+    return compared(source, verdicts(source, energy, MOVING), figures, lambda i: whole[i])
 
 
-def resized(ratio: float) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
+def resized(ratio: float) -> Callable[[Session, tuple[int, ...]], list[Figures]]:
     """One object at another area."""
 
-    def rows(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
-        source = desk.source(seeds, 1, PLAIN, records=MAPS)
+    def rows(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
+        source = session.source(seeds, 1, PLAIN, records=MAPS)
         words, kept = tokens(source, 0, slice(1)), source.reference
         energy = WeightedSum(
             (
@@ -109,14 +103,14 @@ def resized(ratio: float) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
             return {"error": error, "drift": distance(item, *place(there[i]))}
 
         guided = verdicts(source, energy, RESIZING)
-        return rows_of(source, guided, figures, lambda i: there[i] is not None)
+        return compared(source, guided, figures, lambda i: there[i] is not None)
 
     return rows
 
 
-def boxes(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+def boxes(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     """Two objects, each in a box of its own."""
-    source = desk.source(seeds, 2, FULL)
+    source = session.source(seeds, 2, FULL)
     energy = WeightedSum(
         ((1.0, Box(tokens(source, 0, COLOUR), LEFT)), (1.0, Box(tokens(source, 1, COLOUR), RIGHT)))
     )
@@ -130,4 +124,4 @@ def boxes(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
 
     recurrences, end = TRIES
     guided = verdicts(source, energy, PLACING, recurrences=recurrences, end_percent=end)
-    return rows_of(source, guided, figures)
+    return compared(source, guided, figures)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou
 
-from bench.guides.desk import Ask, Asked, Figures, foreground, network, overlap, scenes_of
+from bench.guides.task import Ask, Asked, Figures, foreground, overlap, scenes_of
 from guidance_core.attention.words import Word
 from guidance_core.energies.box import Box
 from guidance_core.energies.detection import Detection
@@ -17,7 +19,7 @@ from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.scenes import SIDE, Item
 from guidance_core.types import Energy, Rule
-from tools.demo.diffusers_host import Shapes
+from tools.diffusers_host import Shapes, guide_network
 
 PLACING = PercentWindow(0.0, 0.9, "linear_down", 2.0)
 DETECTING = PercentWindow(0.0, 0.9, "linear_down", 1.5)
@@ -31,15 +33,15 @@ def rules_placing(energy: Energy) -> list[Rule]:
 
 
 def segmented(model: Shapes, seed: int, batch: int) -> Asked:
-    """One object named by the prompt, where a map of each picture's own says."""
+    """One object named by the prompt, where a map of each image's own says."""
     drawn = scenes_of(seed, batch, count=1)
     areas = torch.stack([scenes.inside(scene.items[0]) for scene in drawn])
-    guide: Any = network("segmenter", model.device)
+    guide = guide_network("segmenter", model.device)
     numbers = [guide.pixel_labels.index(scene.items[0].shape) for scene in drawn]
     classes = areas * torch.tensor(numbers).view(-1, 1, 1)
 
-    def figures_of(pictures: Tensor) -> Figures:
-        return {"IoU": overlap(foreground(pictures), areas)}
+    def figures_of(images: Tensor) -> Figures:
+        return {"IoU": overlap(foreground(images), areas)}
 
     energy = Segmentation(guide, classes.to(model.device))
     return Asked(rules_placing(energy), figures_of, prompts=[scene.caption() for scene in drawn])
@@ -54,11 +56,10 @@ def detected(attention: bool) -> Ask:
     def asked(model: Shapes, seed: int, batch: int) -> Asked:
         (scene,) = scenes_of(seed, 1, count=1)
         (item,) = scene.items
-        guide: Any = network("detector", model.device)
+        guide = guide_network("detector", model.device)
 
-        def figures_of(pictures: Tensor) -> Figures:
-            alike = [[i for i in v.items if i.shape == item.shape] for v in oracle.judge(pictures)]
-            best = [max((box_overlap(item, seen) for seen in some), default=0.0) for some in alike]
+        def figures_of(images: Tensor) -> Figures:
+            best = [best_overlap(item, verdict.items) for verdict in oracle.judge(images)]
             return {"box IoU": torch.tensor(best)}
 
         box = torch.tensor([item.box]) / SIDE
@@ -72,13 +73,11 @@ def detected(attention: bool) -> Ask:
     return asked
 
 
-def box_overlap(one: Item, other: Item) -> float:
-    """Intersection over union of the boxes of two objects."""
-    a, b = one.box, other.box
-    width, height = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
-    both = max(width, 0.0) * max(height, 0.0)
-    area = lambda box: (box[2] - box[0]) * (box[3] - box[1])
-    return both / (area(a) + area(b) - both)
+def best_overlap(item: Item, seen: Sequence[Item]) -> float:
+    """Highest intersection over union with the box of an object of the same shape; 0 without."""
+    boxes = [other.box for other in seen if other.shape == item.shape]
+    exact = partial(torch.tensor, dtype=torch.float64)
+    return float(box_iou(exact([item.box]), exact(boxes)).max()) if boxes else 0.0
 
 
 def held(before: Figures, after: Figures) -> bool:

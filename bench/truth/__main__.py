@@ -1,6 +1,7 @@
 """Guided sampling against exact conditional sampling, on mixtures of Gaussians.
 
-    python -m bench.truth
+    make bench-truth
+    python -m bench.truth --render
 
 A mixture tilted by a Gaussian likelihood is a mixture again, so the true posterior can be sampled.
 Every rule is sampled by Euler's method on the exact denoiser, and its distance to them is
@@ -16,13 +17,13 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from bench.truth_page import (
+from bench import command
+from bench.truth.page import (
     LIKELIHOOD,
     PER_STEP,
     STEPS,
@@ -42,8 +43,8 @@ from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant
 from guidance_core.types import Energy, Estimate, Rule, Run
 from tests.ground_truth import Mixture, flow, three_hills, ve
+from tools.hosts import CHECKOUT
 
-ROOT = Path(__file__).resolve().parents[1]
 PROJECTIONS = 128
 RULES: dict[str, Callable[[Energy, float], Rule]] = {
     "forward absolute": lambda e, s: Forward(e, Constant(s), "absolute"),
@@ -67,7 +68,7 @@ def hills(dimensions: int, alpha: Callable[[Tensor], Tensor]) -> Mixture:
     return Mixture(weights, means, torch.full((4,), 0.3, dtype=torch.float64), alpha)
 
 
-def drawn(mixture: Mixture, count: int, generator: torch.Generator) -> Tensor:
+def exact(mixture: Mixture, count: int, generator: torch.Generator) -> Tensor:
     """Exact samples of x0, shape (count, D)."""
     which = torch.multinomial(mixture.weights, count, replacement=True, generator=generator)
     noise = torch.randn(count, mixture.means.shape[1], generator=generator, dtype=torch.float64)
@@ -116,7 +117,7 @@ def measured(count: int) -> Iterator[Row]:
             y = mixture.means[1] + 0.3
             truth = mixture.tilted(y, LIKELIHOOD)
             generator = torch.Generator().manual_seed(1)
-            posterior = drawn(truth, count, generator)
+            posterior = exact(truth, count, generator)
             start = torch.randn(count, dimensions, generator=generator, dtype=torch.float64)
 
             def row(
@@ -133,7 +134,7 @@ def measured(count: int) -> Iterator[Row]:
             def energy(estimate: Estimate, y: Tensor = y) -> Tensor:
                 return 0.5 * (estimate.x0 - y).square().sum(1) / LIKELIHOOD
 
-            yield row("another exact draw", 0, 0, drawn(truth, count, generator))
+            yield row("another exact draw", 0, 0, exact(truth, count, generator))
             for steps in STEPS:
                 yield row("unguided", 0, steps, sampled(mixture, [], steps, start))
                 yield row("exact denoiser", 0, steps, sampled(truth, [], steps, start))
@@ -146,18 +147,20 @@ def measured(count: int) -> Iterator[Row]:
 def main() -> int:
     """Measure, then write the three files."""
     parser = argparse.ArgumentParser(prog="bench.truth", description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=1000, help="samples of each distribution")
-    parser.add_argument("--render", action="store_true", help="only write page and plot anew")
+    parser.add_argument(
+        "--samples", type=command.positive, default=1000, help="of each distribution"
+    )
+    parser.add_argument("--render", action="store_true", help="only write page and plot again")
     options = parser.parse_args()
-    path = ROOT / "bench" / "results" / "truth.json"
+    path, docs = command.RESULTS / "truth.json", CHECKOUT / "docs"
     if not options.render:
         path.parent.mkdir(exist_ok=True)
         report = {"samples": options.samples, "rows": _rows(options.samples)}
         path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     report = json.loads(path.read_text(encoding="utf-8"))
     rows = [Row(**row) for row in report["rows"]]
-    (ROOT / "docs" / "truth.md").write_text(page(rows, report["samples"]), encoding="utf-8")
-    plot(rows, ROOT / "docs" / "truth.png")
+    (docs / "truth.md").write_text(page(rows, report["samples"]), encoding="utf-8")
+    plot(rows, docs / "truth.png")
     return 0
 
 

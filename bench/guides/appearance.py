@@ -1,23 +1,21 @@
-"""Colours and styles of another picture."""
+"""Colours and styles of another image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.guides.desk import (
+from bench.guides.task import (
     STRENGTH,
     Ask,
     Asked,
     Figures,
     foreground,
-    network,
+    forward,
     overlap,
     palette_distance,
-    pushed,
     scenes_of,
 )
 from guidance_core.energies.color_histogram import ColorHistogram
@@ -26,7 +24,7 @@ from guidance_core.energies.style import Style
 from guidance_core.procedures.inversion import invert
 from guidance_core.shapes import scenes
 from guidance_core.types import Energy
-from tools.demo.diffusers_host import NoiseLevels, Shapes, denoiser
+from tools.diffusers_host import LEVELS, Shapes, denoiser, guide_network
 
 SAMPLER_STEPS = 20
 STYLE_BLOCKS = (1, 2, 3)
@@ -39,47 +37,44 @@ def coloured(make: Callable[[Shapes, Tensor], Energy], strength: float = STRENGT
     def asked(model: Shapes, seed: int, batch: int) -> Asked:
         reference = scenes.render(scenes_of(seed, batch, count=1))
 
-        def figures_of(pictures: Tensor) -> Figures:
-            return {"palette distance": palette_distance(pictures, reference)}
+        def figures_of(images: Tensor) -> Figures:
+            return {"palette distance": palette_distance(images, reference)}
 
         energy = make(model, reference.to(model.device))
-        return Asked(pushed(energy, strength), figures_of)
+        return Asked(forward(energy, strength), figures_of)
 
     return asked
 
 
 def style(model: Shapes, reference: Tensor) -> Energy:
-    guide: Any = network("open_clip", model.device)
-    return Style(guide, reference, STYLE_BLOCKS)
+    return Style(guide_network("open_clip", model.device), reference, STYLE_BLOCKS)
 
 
 def translated(model: Shapes, seed: int, batch: int) -> Asked:
     """The structure of one scene in the colours of another, started from the first's own noise."""
     source = scenes.render(scenes_of(seed, batch, count=1))
     target = scenes.render(scenes_of(1000 + seed, batch, count=1))
-    guide: Any = network("segmenter", model.device)
+    guide = guide_network("segmenter", model.device)
     structure = Segmentation(guide, source.to(model.device))
     colour = ColorHistogram(target.to(model.device))
 
-    def figures_of(pictures: Tensor) -> Figures:
+    def figures_of(images: Tensor) -> Figures:
         return {
-            "contour IoU": overlap(foreground(pictures), foreground(source)),
-            "palette distance": palette_distance(pictures, target),
+            "contour IoU": overlap(foreground(images), foreground(source)),
+            "palette distance": palette_distance(images, target),
         }
 
-    rules = [*pushed(structure, TRANSLATING[0]), *pushed(colour, TRANSLATING[1])]
+    rules = [*forward(structure, TRANSLATING[0]), *forward(colour, TRANSLATING[1])]
     noise = noise_of(model, source, SAMPLER_STEPS)
     return Asked(rules, figures_of, noise=noise, before=source)
 
 
-def noise_of(model: Shapes, pictures: Tensor, steps: int) -> Tensor:
-    """The noise that the empty prompt makes these pictures of."""
-    sigmas, states = NoiseLevels().normal(steps).to(model.device), model.encode([""])
-    plain = denoiser(model, states, states, 1.0)
+def noise_of(model: Shapes, images: Tensor, steps: int) -> Tensor:
+    """The noise from which the empty prompt generates these images."""
+    sigmas, states = LEVELS.normal(steps).to(model.device), model.encode([""])
+    plain, latents = denoiser(model, states, states, 1.0), model.latents(images)
     with torch.no_grad():
-        return invert(plain, model.encoded(pictures), sigmas, torch.ones_like, iterations=2).states[
-            0
-        ]
+        return invert(plain, latents, sigmas, torch.ones_like, iterations=2).states[0]
 
 
 def halved(before: Figures, after: Figures) -> bool:

@@ -1,4 +1,4 @@
-"""Draw the batches of `transfer` with the pack's own node, inside ComfyUI's python."""
+"""Batches sampled by the pack's own node, inside ComfyUI's python."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from bench import comfyui as host
-from bench import transfer_modes as modes
+from bench.cost import comfyui as host
+from bench.transfer import mixture
 
 ksampler = importlib.import_module(f"{host.PACK}.nodes.sampling.ksampler")
 classifier = importlib.import_module(f"{host.PACK}.nodes.energies.classifier")
@@ -48,34 +48,36 @@ def _satisfied(verdict: Any, target: str) -> bool:
     return any(math.hypot(item.x - x, item.y - y) < NEAR for item in red)
 
 
-def drawn(
+def measured(
     *, sampler: str, steps: int, guided: bool, target: str, seed: int, batch: int, **ignored: Any
 ) -> dict[str, int]:
-    """How many pictures of a batch are satisfied, and how many are clean."""
+    """How many images of a batch are satisfied, and how many are clean."""
     widgets = {"seed": seed, "steps": steps, "sampler_name": sampler, "cfg": 1.0}
     widgets |= {} if guided else {"strength": 0.0}
     with torch.inference_mode():
-        found = _mixture(batch, widgets) if target == MIXTURE else _shapes(target, batch, widgets)
+        found = (
+            _of_mixture(batch, widgets) if target == MIXTURE else _of_shapes(target, batch, widgets)
+        )
     return {name: sum(flags) for name, flags in found.items()}
 
 
 def _sampled(widgets: dict[str, Any]) -> torch.Tensor:
-    """What the node makes of these widgets, and its defaults for the others."""
+    """Latents that the node samples with these widgets, and its defaults for the others."""
     node = ksampler.GuidedKSampler
     widgets = {i.id: getattr(i, "default", None) for i in node.define_schema().inputs} | widgets
     known = inspect.signature(node.execute).parameters
     return node.execute(**{name: widgets[name] for name in known}).args[0]["samples"]
 
 
-def _mixture(batch: int, widgets: dict[str, Any]) -> dict[str, list[bool]]:
-    model, empty = modes.model(), [[torch.zeros(1, 7, 32), {}]]
-    latent = {"samples": torch.zeros(batch, 4, modes.SIDE, modes.SIDE)}
+def _of_mixture(batch: int, widgets: dict[str, Any]) -> dict[str, list[bool]]:
+    model, empty = mixture.model(), [[torch.zeros(1, 7, 32), {}]]
+    latent = {"samples": torch.zeros(batch, 4, mixture.SIDE, mixture.SIDE)}
     parts = {"model": model, "positive": empty, "negative": empty, "latent_image": latent}
-    samples = _sampled({**widgets, **parts, "energy": modes.Label()})
-    return modes.verdicts(model.model.process_latent_in(samples))
+    samples = _sampled({**widgets, **parts, "energy": mixture.Label()})
+    return mixture.verdicts(model.model.process_latent_in(samples))
 
 
-def _shapes(target: str, batch: int, widgets: dict[str, Any]) -> dict[str, list[bool]]:
+def _of_shapes(target: str, batch: int, widgets: dict[str, Any]) -> dict[str, list[bool]]:
     model, clip, vae = _parts()
     energy, prompt = _asked(target)
     encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (prompt, "")]

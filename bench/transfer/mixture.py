@@ -1,6 +1,6 @@
-"""A model with six things to paint, whose every answer is known, in ComfyUI's own classes.
+"""A mixture of six Gaussians as a MODEL, whose every answer is known, in ComfyUI's own classes.
 
-Latents of 16 numbers from a mixture of six Gaussians; a label is the exact probability of one of
+Latents have 16 numbers; a label is the exact probability of one of
 them. It costs nothing, so that samplers can be compared over a thousand draws.
 """
 
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench import comfyui as host
+from bench.cost import comfyui as host
 
 MODES, SIDE, STD = 6, 2, 0.3
 # A sample further than this from its mode, in standard deviations (RMS), is not clean: of exact

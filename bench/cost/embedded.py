@@ -14,11 +14,10 @@ import guidance_core.energies.box
 import guidance_core.energies.color
 import guidance_core.rules.backward
 import guidance_core.rules.forward
-from bench import rules
-from bench.editing import model as reading
+from bench.cost import kinds
 from guidance_core.compose import any_active, guided
 from guidance_core.types import Denoiser, Estimate, Rule, Run
-from tools.demo import diffusers_host
+from tools import diffusers_host
 
 NAME = f"diffusers {diffusers.__version__}"
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -29,12 +28,12 @@ RGB = ((0.35, 0.23, 0.32), (0.33, 0.50, 0.16), (-0.28, 0.18, 0.27), (-0.21, -0.2
 
 @dataclass(frozen=True)
 class Linear:
-    """A model whose pictures are a linear map of its latents, so that decoding costs nothing."""
+    """A model whose images are a linear map of its latents, so that decoding costs nothing."""
 
     unet: diffusers.UNet2DConditionModel
 
     def decode(self, x0: Tensor) -> Tensor:
-        """Picture (B, 3, H, W) in [0, 1] of latents (B, 4, H, W)."""
+        """Image (B, 3, H, W) in [0, 1] of latents (B, 4, H, W)."""
         image = torch.einsum("bchw,cr->brhw", x0.float(), torch.tensor(RGB).to(x0.device))
         return ((image + 1) / 2).clamp(0, 1)
 
@@ -45,12 +44,12 @@ def steps(case: str) -> dict[str, Callable[[], float]]:
     dtype, config = model.unet.dtype, model.unet.config
     side = config.sample_size
     positive, negative = torch.randn(2, 1, 77, config.cross_attention_dim).to(DEVICE, dtype)
-    x = torch.randn(1, 4, side, side).to(DEVICE, dtype) * rules.SIGMA
-    sigmas = rules.sigmas(case).to(DEVICE)
+    x = torch.randn(1, 4, side, side).to(DEVICE, dtype) * kinds.SIGMA
+    sigmas = kinds.sigmas(case).to(DEVICE)
     run = Run(alpha=torch.ones_like, sigmas=sigmas)
     found = {}
-    for kind, own in rules.kinds(guidance_core).items():
-        plain = reading.denoiser(model, positive, negative, rules.CFG, own)
+    for kind, own in kinds.kinds(guidance_core).items():
+        plain = diffusers_host.denoiser(model, positive, negative, kinds.CFG, own)
         found[kind] = _step(own, plain, run, x)
     return {**found, "reference": _reference(model, torch.cat([negative, positive]), run, x)}
 
@@ -66,10 +65,10 @@ def sd15() -> diffusers.UNet2DConditionModel:
 
 
 def _step(own: Sequence[Rule], plain: Denoiser, run: Run, x: Tensor) -> Callable[[], float]:
-    steered = guided(own, plain, run)
+    guided_denoise = guided(own, plain, run)
 
     def step(sigma: Tensor) -> Estimate:
-        chosen = steered if any_active(own, float(sigma[0])) else plain
+        chosen = guided_denoise if any_active(own, float(sigma[0])) else plain
         with torch.no_grad():
             return chosen(x, sigma)
 
@@ -78,15 +77,14 @@ def _step(own: Sequence[Rule], plain: Denoiser, run: Run, x: Tensor) -> Callable
 
 def _reference(model: Linear, context: Tensor, run: Run, x: Tensor) -> Callable[[], float]:
     """A guided step as published code does it: both halves of CFG in one batch with the graph."""
-    energy = rules.kinds(guidance_core)["forward"][0].energy
-    levels = diffusers_host.NoiseLevels()
+    energy = kinds.kinds(guidance_core)["forward"][0].energy
 
     def step(sigma: Tensor) -> Tensor:
         noisy = x.detach().requires_grad_()
         twice = torch.cat([noisy, noisy]) / (sigma.square() + 1).sqrt().to(x.dtype)
-        eps = model.unet(twice, levels.timestep(sigma).expand(2), context).sample
+        eps = model.unet(twice, diffusers_host.LEVELS.timestep(sigma).expand(2), context).sample
         uncond, cond = eps.chunk(2)
-        x0 = noisy - sigma.to(x.dtype) * (uncond + rules.CFG * (cond - uncond))
+        x0 = noisy - sigma.to(x.dtype) * (uncond + kinds.CFG * (cond - uncond))
         value = energy(Estimate(x0, sigma, decode=model.decode)).sum()
         (grad,) = torch.autograd.grad(value, noisy)
         return (x0 - sigma**2 * grad).detach()

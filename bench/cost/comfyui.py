@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import rules
+from bench.cost import kinds
 from tools.hosts import CHECKOUT, version
 
 HOST = Path(os.environ["COMFYUI_PATH"])
@@ -96,10 +96,10 @@ def steps(case: str) -> dict[str, Callable[[], float]]:
         conds = [[[torch.randn(1, 77, width), {}]] for _ in range(2)]
         noise = torch.randn(1, 4, side, side)
     found = {}
-    for kind, own in rules.kinds(core).items():
+    for kind, own in kinds.kinds(core).items():
         guided = guide.apply(model, own, decoder="rgb") if own else model
-        found[kind] = _step(guided, conds, noise, rules.sigmas(case))
-    reference = _reference(model, conds, noise, rules.sigmas(case))
+        found[kind] = _step(guided, conds, noise, kinds.sigmas(case))
+    reference = _reference(model, conds, noise, kinds.sigmas(case))
     return {**found, "reference": reference, "released": _released(model.model, reference)}
 
 
@@ -145,7 +145,7 @@ def _step(model: Any, conds: list, noise: Tensor, sigmas: Tensor) -> Callable[[]
             sampler = comfy.samplers.KSAMPLER(sampler_function)
             latent = torch.zeros_like(noise)
             comfy.sample.sample_custom(
-                model, noise, rules.CFG, sampler, sigmas, *conds, latent, disable_pbar=True, seed=0
+                model, noise, kinds.CFG, sampler, sigmas, *conds, latent, disable_pbar=True, seed=0
             )
         return spent
 
@@ -154,7 +154,7 @@ def _step(model: Any, conds: list, noise: Tensor, sigmas: Tensor) -> Callable[[]
 
 def _reference(model: Any, conds: list, noise: Tensor, sigmas: Tensor) -> Callable[[], float]:
     """A guided step as published code does it: both halves of CFG in one batch with the graph."""
-    energy = rules.kinds(core)["forward"][0].energy
+    energy = kinds.kinds(core)["forward"][0].energy
     context = torch.cat([conds[1][0][0], conds[0][0][0]])
 
     def guided(x: Tensor, sigma: Tensor, context: Tensor, attention: dict) -> Tensor:
@@ -163,7 +163,7 @@ def _reference(model: Any, conds: list, noise: Tensor, sigmas: Tensor) -> Callab
             torch.cat([x, x]), sigma.expand(2), c_crossattn=context, transformer_options=attention
         )
         uncond, cond = halves.chunk(2)
-        x0 = uncond + rules.CFG * (cond - uncond)
+        x0 = uncond + kinds.CFG * (cond - uncond)
         decoder = decode.decoder("rgb", None, model.model.latent_format)
         value = energy(core.types.Estimate(x0, sigma, decode=decoder)).sum()
         (grad,) = torch.autograd.grad(value, x)

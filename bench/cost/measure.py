@@ -7,11 +7,14 @@ import json
 import os
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import memory
+from tqdm import tqdm
+
+from bench import command
+from bench.cost import memory
 
 # Runs some steps and returns seconds for one.
 Step = Callable[[], float]
@@ -25,16 +28,12 @@ def measured(name: str, steps: Mapping[str, Step], repeats: int) -> dict[str, An
     The kinds of step follow each other within a repeat, so that a machine that slows down slows
     all of them; a ratio is the median of the ratios of the repeats.
     """
-    peaks = {}
-    for kind, step in steps.items():
-        peaks[kind] = memory.peak_mb(step)
-        _show(f"{name}: warming up, {kind}")
+    peaks = {kind: memory.peak_mb(step) for kind, step in steps.items()}
     seconds: dict[str, list[float]] = {kind: [] for kind in steps}
-    for repeat in range(repeats):
+    quiet = not sys.stderr.isatty()
+    for _ in tqdm(range(repeats), desc=name, leave=False, disable=quiet):
         for kind, step in steps.items():
-            _show(f"{name}: repeat {repeat + 1} of {repeats}, {kind}")
             seconds[kind].append(step())
-    _show("")
     plain = seconds[PLAIN]
     ratios = {
         kind: statistics.median(t / p for t, p in zip(times, plain, strict=True))
@@ -64,11 +63,11 @@ def table(case: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Measure, print, write."""
-    options = _options()
+    options = options_of()
     if os.environ.get("COMFYUI_PATH"):
-        from bench import comfyui as host
+        from bench.cost import comfyui as host
     else:
-        from bench import embedded as host
+        from bench.cost import embedded as host
     cases = []
     print(f"host: {host.NAME}, device: {host.DEVICE}, {host.THREADS} threads", flush=True)
     for name in options.case or CASES:
@@ -80,20 +79,13 @@ def main() -> None:
     print(f"written: {options.out / 'report.json'}")
 
 
-def _show(line: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{line:60}", end="\r" if not line else "", file=sys.stderr, flush=True)
-
-
-def _options() -> argparse.Namespace:
+def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("--case", action="append", choices=tuple(CASES), help="only this one")
-    parser.add_argument("--repeats", type=int, help="how often each kind of step is timed")
+    parser.add_argument("--repeats", type=command.positive, help="runs of each kind of step")
     parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder to write into")
-    options = parser.parse_args()
-    if options.repeats is not None and options.repeats < 1:
-        parser.error("--repeats must be at least 1")
-    return options
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The model at hand while pictures are edited, and what a task of editing is."""
+"""A task of editing, and the session in which it is measured: the model and its sources."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.types import Energy
-from tools.demo import diffusers_host
+from tools.diffusers_host import THREE_OBJECTS, Shapes
 from tools.shapes import lora
 
-Row = Mapping[str, Mapping[str, float]]
+# Numbers of one image by side, unguided and guided.
+Figures = Mapping[str, Mapping[str, float]]
 COLOUR = slice(1, 2)  # of "big red circle"; colours fill their objects in the maps of Shapes
 FULL, PLAIN, COLOURLESS = ("size", "colour", "shape"), ("colour", "shape"), ("size", "shape")
-# Layers of Shapes where nouns are seen in their objects alone; where a noun, and where a colour, is
-# seen at all only if its object is painted.
+# Layers of Shapes: nouns attend to their own objects alone; a noun, and a colour, attends to
+# anything only if its object is generated.
 NOUNS, THERE, COLOURS = ("output.1.0",), ("middle.0.0",), ("output.2.0",)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of a task: a median, mean or share over its pictures, and the bound asked of it.
+    """One number of a task: a median, mean or fraction over its images, and its bound.
 
     Arguments:
         name: name in the table.
         key: its name in the rows.
-        kind: median, mean or share.
-        bound: what is asked of it; None is nothing. Shares and means have to reach it, medians to
-            stay below.
+        kind: median, mean or share (a fraction of the images).
+        bound: what shares and means have to reach, and medians to stay below; None for no bound.
         relative: whether the bound is a multiple of the unguided figure.
     """
 
@@ -54,30 +54,33 @@ class Task:
         name: name in the table.
         settings: energies, rule and its numbers, in the words of the nodes.
         figures: what is measured.
-        rows: measures some seeds; unguided and guided figures for each picture that counts.
+        figures_of: measures some seeds: figures of each image that counts.
         steps: sampling steps.
     """
 
     name: str
     settings: str
     figures: tuple[Figure, ...]
-    rows: Callable[[Desk, tuple[int, ...]], list[Row]]
+    figures_of: Callable[[Session, tuple[int, ...]], list[Figures]]
     steps: int = 20
+
+    def identity(self, weights: str) -> dict[str, str]:
+        """What makes batches comparable."""
+        return {"weights": weights, "task": self.name, "settings": self.settings}
 
 
 @dataclass(eq=False)
-class Desk:
-    """The model, and the sources of the batch at hand, each painted once."""
+class Session:
+    """The model, and the sources of the current batch, each generated once."""
 
-    shapes: diffusers_host.Shapes
+    shapes: Shapes
     _sources: dict[Any, Source] = field(default_factory=dict)
     _seeds: tuple[int, ...] = ()
 
     @cached_property
-    def crowded(self) -> diffusers_host.Shapes:
+    def crowded(self) -> Shapes:
         """The model with the LoRA that holds three objects."""
-        unet = lora.merged(self.shapes.unet, diffusers_host.THREE_OBJECTS)
-        return replace(self.shapes, unet=unet)
+        return replace(self.shapes, unet=lora.merged(self.shapes.unet, THREE_OBJECTS))
 
     def source(
         self,
@@ -87,9 +90,14 @@ class Desk:
         other: int = 0,
         records: frozenset[Capture] = frozenset(),
     ) -> Source:
-        """Pictures of random captions of some objects; `other` shifts the seeds of the noise.
+        """Images of random captions of `count` objects.
 
-        `records` is what their reference holds.
+        Arguments:
+            seeds: one for each image, of its caption and its noise.
+            count: objects of a caption.
+            words: what a caption names of each object: size, colour, shape.
+            other: added to the seeds of the noise.
+            records: what their reference holds.
         """
         if seeds != self._seeds:
             self._sources, self._seeds = {}, seeds
@@ -110,17 +118,17 @@ def tokens(source: Source, number: int, part: slice = slice(None)) -> tuple[Word
 def verdicts(
     source: Source, energy: Energy, strength: PercentWindow, stop: float = 0.0, **options: Any
 ) -> list[Verdict]:
-    """What Forward makes of a source; `options` are those of `model.sample`."""
-    return oracle.judge(source.painted([Forward(energy, strength, stop=stop)], **options))
+    """What the oracle sees after Forward; `options` are fields of the sampler's settings."""
+    return oracle.judge(source.guided([Forward(energy, strength, stop=stop)], **options))
 
 
-def rows_of(
+def compared(
     source: Source,
     guided: Sequence[Verdict],
     figures: Callable[[int, Verdict], Mapping[str, float]],
     counts: Callable[[int], bool] = lambda i: True,
-) -> list[Row]:
-    """Figures of the source and of the guided pictures, for those that count."""
+) -> list[Figures]:
+    """Figures of the source and of the guided images, for those that count."""
     pairs = enumerate(zip(source.verdicts, guided, strict=True))
     return [
         {"unguided": figures(i, before), "guided": figures(i, after)}

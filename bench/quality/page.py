@@ -6,28 +6,29 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from bench import markdown
 from bench.quality.methods import METHODS
 from bench.quality.tasks import TASKS
+from bench.records import Row
 
 COLUMNS = (
-    *("satisfied", "clean", "both", "PSNR", "diversity", "steps"),
-    *("model evaluations", "s/picture", "pictures"),
+    *("method", "satisfied", "clean", "both", "PSNR", "diversity"),
+    *("steps", "model evaluations", "s/image", "images"),
 )
-ENOUGH = 32  # pictures of a cell, for a page without a caution
-ENOUGH_IN_ALL = 64  # pictures of all tasks, for a mean over them
+ENOUGH = 32  # images of a cell, for a page without a caution
+ENOUGH_IN_ALL = 64  # images of all tasks, for a mean over them
 OURS, UNGUIDED = "ours", "unguided"
 INTRODUCTION = """# Quality of guidance on Shapes
 
 Written by `make bench-quality`: the same seeds and the same budget for every method, {budget}
-evaluations of the model for a picture, a backward pass through it counted as one more (CFG 1,
+evaluations of the model for an image, a backward pass through it counted as one more (CFG 1,
 weights {weights}). Each method takes as many steps as that allows. The oracle judges from pixels:
 
 * satisfied: a whole object is what was asked (and, for position, within 12 pixels of where it was
   asked), or every true one is restored at its place;
 * clean: one or two whole objects and nothing else; both: satisfied and clean;
-* PSNR to the true scene; diversity: mean RMS distance between the pictures of a batch.
+* PSNR to the true scene; diversity: mean RMS distance between the images of a batch.
 
 ![Satisfied against clean](benchmark.png)"""
 SIZES = """\
@@ -44,15 +45,16 @@ Restorations compare starts, not rules: only ours starts from the measurement, e
 image), as one does in ComfyUI; the published methods start from noise, as published. That start
 alone, without any rule, restores 0.43 of super-resolution and 0.36 of deblurring (12 and 10 of 28
 images), more than the best published row, so no mean is taken over these tasks."""
+# Figures by the names of a task and a method.
 Cells = Mapping[tuple[str, str], Mapping[str, float]]
 
 
-def cells(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, float]]:
+def cells(rows: Sequence[Row]) -> Cells:
     """Means over all batches of a task and a method; a batch that diverged satisfies nothing.
 
     A method that cannot use a task's energy has an empty cell.
     """
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         found.setdefault((row["task"], row["method"]), []).append(row)
     return {
@@ -60,7 +62,7 @@ def cells(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, 
     }
 
 
-def shared(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def shared(rows: Sequence[Row]) -> list[Row]:
     """The batches that every method of a task has by now, so that all are judged by equal seeds."""
     seeds: dict[str, dict[str, set[tuple[int, int]]]] = {}
     for row in rows:
@@ -70,18 +72,18 @@ def shared(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for row in rows if (row["seed"], row["batch"]) in common[row["task"]]]
 
 
-def _cell(batches: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    pictures = sum(batch["batch"] for batch in batches)
+def _cell(batches: Sequence[Row]) -> dict[str, float]:
+    images = sum(batch["batch"] for batch in batches)
     whole = [batch for batch in batches if "diverged" not in batch]
     mean = lambda name: (
         sum(b[name] * b["batch"] for b in whole) / max(1, sum(b["batch"] for b in whole))
     )
     return {
-        "pictures": pictures,
-        "satisfied": sum(sum(b["satisfied"]) for b in whole) / pictures,
-        "clean": sum(sum(b["clean"]) for b in whole) / pictures,
+        "images": images,
+        "satisfied": sum(sum(b["satisfied"]) for b in whole) / images,
+        "clean": sum(sum(b["clean"]) for b in whole) / images,
         "both": sum(s and c for b in whole for s, c in zip(b["satisfied"], b["clean"], strict=True))
-        / pictures,
+        / images,
         "diversity": mean("diversity"),
         "steps": mean("steps"),
         "psnr": mean("psnr") if all(b.get("psnr") is not None for b in whole) else math.nan,
@@ -91,29 +93,27 @@ def _cell(batches: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def table(found: Cells) -> str:
-    """One table a task, in Markdown."""
+    """One table for each task, in Markdown."""
     lines = []
     for task in TASKS:
         own = [(m.name, found[task.name, m.name]) for m in METHODS if (task.name, m.name) in found]
-        if not own:
-            continue
-        lines += [
-            f"## {task.name}: {task.asks or 'a scene seen with noise'}",
-            "",
-            f"| method | {' | '.join(COLUMNS)} |",
-            "|---" * (1 + len(COLUMNS)) + "|",
-        ]
-        for name, cell in own:
-            if not cell:
-                lines.append(f"| {name} | cannot use this energy |" + " |" * (len(COLUMNS) - 1))
-                continue
-            shares = " | ".join(f"{cell[part]:.2f}" for part in ("satisfied", "clean", "both"))
-            costs = " | ".join(f"{cell[part]:.0f}" for part in ("steps", "evaluations"))
-            costs += f" | {cell['seconds']:.2f} | {cell['pictures']:.0f}"
-            psnr = "" if math.isnan(cell["psnr"]) else f"{cell['psnr']:.1f}"
-            lines.append(f"| {name} | {shares} | {psnr} | {cell['diversity']:.3f} | {costs} |")
-        lines.append("")
+        title = f"## {task.name}: {task.asks or 'a scene measured with noise'}"
+        rows = [[name, *_columns(cell)] for name, cell in own]
+        lines += [title, "", *markdown.table(COLUMNS, rows), ""] if own else []
     return "\n".join(lines)
+
+
+def _columns(cell: Mapping[str, float]) -> list[str]:
+    if not cell:
+        return ["cannot use this energy", *[""] * (len(COLUMNS) - 2)]
+    return [
+        *(f"{cell[part]:.2f}" for part in ("satisfied", "clean", "both")),
+        "" if math.isnan(cell["psnr"]) else f"{cell['psnr']:.1f}",
+        f"{cell['diversity']:.3f}",
+        *(f"{cell[part]:.0f}" for part in ("steps", "evaluations")),
+        f"{cell['seconds']:.2f}",
+        f"{cell['images']:.0f}",
+    ]
 
 
 def summary(found: Cells) -> list[str]:
@@ -124,19 +124,17 @@ def summary(found: Cells) -> list[str]:
     """
     tasks = [task for task in TASKS if all((task.name, m.name) in found for m in METHODS)]
     pairs = {task: pair for task in tasks if (pair := _pair(found, task.name))}
-    if sum(ours["pictures"] for _, _, ours in pairs.values()) < ENOUGH_IN_ALL:
+    if sum(ours["images"] for _, _, ours in pairs.values()) < ENOUGH_IN_ALL:
         return []
-    row = "| {} | {} | {:.2f} | {:.2f} | {} |"
     starts = {False: "noise", True: "the measurement"}
+    rows = [
+        [task.name, name, f"{best['both']:.2f}", f"{ours['both']:.2f}", starts[task.restores]]
+        for task, (name, best, ours) in pairs.items()
+    ]
     return [
         "## Satisfied and clean: the best published method and ours",
         "",
-        "| task | best of the published | it | ours | ours starts from |",
-        "|---|---|---|---|---|",
-        *(
-            row.format(task.name, name, best["both"], ours["both"], starts[task.restores])
-            for task, (name, best, ours) in pairs.items()
-        ),
+        *markdown.table(("task", "best of the published", "it", "ours", "ours starts from"), rows),
         "",
         *_mean([pair for task, pair in pairs.items() if not task.restores]),
         *(STARTS.splitlines() if any(task.restores for task in pairs) else []),
@@ -150,7 +148,7 @@ def _mean(pairs: Sequence[tuple[str, Mapping[str, float], Mapping[str, float]]])
         return []
     cells = [cell for _, best, ours in pairs for cell in (best, ours)]
     theirs, own = (1 - statistics.fmean(c["both"] for c in cells[side::2]) for side in (0, 1))
-    variance = sum(c["both"] * (1 - c["both"]) / c["pictures"] for c in cells)
+    variance = sum(c["both"] * (1 - c["both"]) / c["images"] for c in cells)
     return [
         f"Mean error over the {len(pairs)} tasks that every method starts from noise: {theirs:.3f} "
         f"for the best published method of each, {own:.3f} for ours; the difference is "
@@ -170,14 +168,14 @@ def _pair(found: Cells, task: str) -> tuple[str, Mapping[str, float], Mapping[st
 
 
 def caution(found: Cells) -> list[str]:
-    """What has to be said of shares of few pictures."""
-    least = min((int(cell["pictures"]) for cell in found.values() if cell), default=ENOUGH)
+    """A caution where cells have few images."""
+    least = min((int(cell["images"]) for cell in found.values() if cell), default=ENOUGH)
     if least >= ENOUGH:
         return []
     return [
-        f"**A first look**: some cells have {least} pictures, and shares of so few have a standard",
-        f"error of up to {0.5 / least**0.5:.2f}: they rank no method. `make bench-quality` goes on",
-        "from here.",
+        f"**A first look**: some cells have {least} images, and shares of so few have a standard",
+        f"error of up to {0.5 / least**0.5:.2f}: they rank no method. `make bench-quality`",
+        "continues from here.",
         "",
     ]
 
@@ -187,27 +185,25 @@ def page(found: Cells, budget: int, weights: str, more: Sequence[str] = ()) -> s
 
     Arguments:
         found: the cells.
-        budget: evaluations for each picture.
+        budget: evaluations for each image.
         weights: fingerprint of Shapes.
         more: lines of another section.
     """
-    notes = [f"* {method.name}: {method.note}" for method in METHODS if method.note]
-    return "\n".join(
-        [
-            *INTRODUCTION.format(budget=budget, weights=weights).splitlines(),
-            "",
-            *caution(found),
-            *summary(found),
-            table(found),
-            "## Methods",
-            "",
-            *SIZES.splitlines(),
-            "",
-            *notes,
-            "",
-            *more,
-        ]
-    )
+    parts = [
+        INTRODUCTION.format(budget=budget, weights=weights),
+        "",
+        *caution(found),
+        *summary(found),
+        table(found),
+        "## Methods",
+        "",
+        SIZES,
+        "",
+        *(f"* {method.name}: {method.note}" for method in METHODS if method.note),
+        "",
+        *more,
+    ]
+    return "\n".join(parts)
 
 
 def plot(found: Cells, path: Path) -> None:
@@ -220,18 +216,12 @@ def plot(found: Cells, path: Path) -> None:
     for axis, task in zip(figure.subplots(rows, 4, squeeze=False).flat, tasks, strict=False):
         for index, method in enumerate(METHODS):
             cell = found.get((task.name, method.name))
+            marker = "*" if method.name == OURS else "o"
+            style = {"marker": marker, "markersize": 11, "linestyle": "", "color": f"C{index}"}
             if cell:
-                axis.plot(
-                    cell["clean"],
-                    cell["satisfied"],
-                    marker="*" if method.name == OURS else "o",
-                    markersize=11,
-                    linestyle="",
-                    color=f"C{index}",
-                    label=method.name,
-                )
-        axis.set(title=task.name, xlabel="clean", ylabel="satisfied", xlim=(-0.05, 1.05))
-        axis.set_ylim(-0.05, 1.05)
+                axis.plot(cell["clean"], cell["satisfied"], label=method.name, **style)
+        limits = (-0.05, 1.05)
+        axis.set(title=task.name, xlabel="clean", ylabel="satisfied", xlim=limits, ylim=limits)
         axis.grid(alpha=0.3)
     figure.axes[0].legend(fontsize=7, loc="lower left")
     figure.savefig(path, dpi=90)

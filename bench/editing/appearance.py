@@ -1,21 +1,9 @@
-"""The looks of objects, and objects that would be forgotten."""
+"""The appearance of objects, and objects that the model would leave out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.editing.desk import (
-    COLOURLESS,
-    COLOURS,
-    NOUNS,
-    PLAIN,
-    THERE,
-    Desk,
-    Row,
-    rows_of,
-    tokens,
-    verdicts,
-)
 from bench.editing.sources import (
     Source,
     caption,
@@ -24,6 +12,18 @@ from bench.editing.sources import (
     object_words,
     place,
     word,
+)
+from bench.editing.task import (
+    COLOURLESS,
+    COLOURS,
+    NOUNS,
+    PLAIN,
+    THERE,
+    Figures,
+    Session,
+    compared,
+    tokens,
+    verdicts,
 )
 from guidance_core.attention.words import Word
 from guidance_core.captures import Attention, Features
@@ -40,14 +40,14 @@ LOOKS = PercentWindow(0.2, 1.0, "linear_down", 2.0)
 MANY = PercentWindow(0.0, 0.4, "linear_down", 1.0)
 
 
-def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
-    """The look of another picture for an object whose colour the prompt leaves open.
+def appearance(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
+    """The appearance of another image for an object whose colour the prompt leaves open.
 
-    Guidance begins when the place is decided, so that nothing else has to hold it.
+    Guidance begins when the place is decided, so that nothing else has to keep it.
     """
-    source = desk.source(seeds, 1, COLOURLESS)
-    seen = frozenset({Attention((), NOUNS), Features()})
-    look = desk.source(seeds, 1, PLAIN, other=1000, records=seen)
+    source = session.source(seeds, 1, COLOURLESS)
+    read = frozenset({Attention((), NOUNS), Features()})
+    look = session.source(seeds, 1, PLAIN, other=1000, records=read)
     words = tokens(source, 0, slice(1, 2))
     energy = Appearance(words, look.reference, NOUNS)
     names = [object_words(text, 0) for text in source.captions]
@@ -65,26 +65,26 @@ def appearance(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
         }
 
     differ = lambda i: there[i] and looks[i] and there[i].colour != looks[i].colour
-    return rows_of(source, verdicts(source, energy, LOOKS), figures, lambda i: bool(differ(i)))
+    return compared(source, verdicts(source, energy, LOOKS), figures, lambda i: bool(differ(i)))
 
 
-def complete(*, lora: bool) -> Callable[[Desk, tuple[int, ...]], list[Row]]:
+def complete(*, lora: bool) -> Callable[[Session, tuple[int, ...]], list[Figures]]:
     """Three objects, each with its colour, in a model whose captions had two at most."""
 
-    def rows(desk: Desk, seeds: tuple[int, ...]) -> list[Row]:
+    def rows(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
         told = tuple(caption(seed, 3, PLAIN) for seed in seeds)
         # Without articles, so that all words stand where training had words.
         prompts = tuple(text.replace("a ", "") for text in told)
-        source = Source(desk.crowded if lora else desk.shapes, seeds, prompts, 20)
+        source = Source(session.crowded if lora else session.shapes, seeds, prompts, 20)
         pairs = [[word(prompts[0], name) for name in object_words(told[0], k)] for k in range(3)]
-        guided = oracle.judge(source.painted([LatentUpdate(together(pairs), MANY)]))
+        guided = oracle.judge(source.guided([LatentUpdate(together(pairs), MANY)]))
 
         def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
             there = [found(verdict, object_words(told[i], k)) is not None for k in range(3)]
             only = all(there) and len(verdict.items) == 3
             return {"complete": all(there), "only": only, "objects": sum(there) / 3}
 
-        return rows_of(source, guided, figures)
+        return compared(source, guided, figures)
 
     return rows
 

@@ -1,0 +1,1 @@
+"""What a guided step costs beside a plain one, in time and memory."""

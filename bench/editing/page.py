@@ -1,0 +1,84 @@
+"""The page of the editing benchmark."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from bench import markdown
+from bench.editing.task import Figure, Figures
+from bench.editing.tasks import TASKS
+
+COLUMNS = ("task", "figure", "asked", "unguided", "guided", "images", "steps", "settings")
+# A ratio of shares needs this many images, on either side, that show what is asked.
+ENOUGH = 5
+UP = {"share": True, "mean": True, "median": False}
+PAGE = """\
+# Editing on Shapes
+
+Written by `python -m bench.editing`: CFG 4 where nothing else is said, Euler, weights {weights}.
+The oracle judges from pixels; distances are fractions of the image's side, an object that is not
+there has distance and error 1. Unguided is the same seed without guidance (of edits with a
+direction: without the energy). Images whose source lacks what is edited do not count.
+
+{table}
+"""
+
+
+def value(figure: Figure, rows: Sequence[Figures], side: str) -> float | None:
+    """A figure of one side, unguided or guided; None where it was not measured."""
+    found = [float(row[side][figure.key]) for row in rows if figure.key in row[side]]
+    if not found:
+        return None
+    return statistics.median(found) if figure.kind == "median" else statistics.fmean(found)
+
+
+def asked(figure: Figure) -> str:
+    """The bound in words."""
+    if figure.bound is None:
+        return ""
+    sign = "≥" if UP[figure.kind] else "≤"
+    return f"{sign} {figure.bound:g}" + (" x unguided" if figure.relative else "")
+
+
+def met(figure: Figure, rows: Sequence[Figures]) -> bool | None:
+    """Whether the bound is met; None where there is none, or too few images for a ratio."""
+    plain, guided = (value(figure, rows, side) for side in ("unguided", "guided"))
+    reached = plain if guided is None else guided
+    if figure.bound is None or reached is None:
+        return None
+    if figure.relative:
+        enough = max(reached, plain or 0.0) * len(rows) >= ENOUGH
+        return reached >= figure.bound * (plain or 0.0) if enough else None
+    bound = figure.bound
+    return reached >= bound if UP[figure.kind] else reached <= bound
+
+
+def table(rows: Mapping[str, Sequence[Figures]]) -> str:
+    """All figures of all measured tasks, in Markdown."""
+    lines = []
+    for task in (task for task in TASKS if rows.get(task.name)):
+        name, steps, settings = task.name, str(task.steps), task.settings
+        for figure in task.figures:
+            line = _cells(figure, rows[task.name])
+            lines.append([name, *line, str(len(rows[task.name])), steps, settings])
+            name = steps = settings = ""
+    return "\n".join(markdown.table(COLUMNS, lines))
+
+
+def _cells(figure: Figure, rows: Sequence[Figures]) -> list[str]:
+    plain, guided = (_shown(value(figure, rows, side)) for side in ("unguided", "guided"))
+    unknown = " (too few)" if figure.relative else ""
+    mark = {True: "", False: " (missed)", None: unknown}[met(figure, rows)]
+    return [figure.name, asked(figure), plain, guided + mark if guided else ""]
+
+
+def _shown(number: float | None) -> str:
+    if number is None:
+        return ""
+    return f"{number:.1f}" if number > 10 else f"{number:.2f}"
+
+
+def page(rows: Mapping[str, Sequence[Figures]], weights: str) -> str:
+    """The whole page in Markdown."""
+    return PAGE.format(weights=weights, table=table(rows))

@@ -1,0 +1,1 @@
+"""Whether one strength suits every sampler and every number of steps."""

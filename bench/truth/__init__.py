@@ -1,0 +1,1 @@
+"""Guided sampling against exact conditional sampling, on mixtures of Gaussians."""

@@ -1,0 +1,166 @@
+"""Sampling under guidance: a denoiser with classifier-free guidance, and Euler's method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count, pairwise
+
+import torch
+from torch import Tensor
+
+from guidance_core.compose import any_active, guided, with_noise_levels
+from guidance_core.procedures.recurrence import Sampler, recurrent
+from guidance_core.requirements import requirements_of
+from guidance_core.types import Denoiser, Estimate, Rule, Run
+from tools.diffusers_host.model import Shapes
+from tools.diffusers_host.noise_levels import LEVELS
+from tools.diffusers_host.reading import reading
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The widgets of a sampling node of ComfyUI."""
+
+    seed: int = 0
+    batch: int = 4
+    steps: int = 20
+    cfg: float = 1.0
+    recurrences: int = 1
+    end_percent: float = 1.0
+    eta: float = 0.0
+    denoise: float = 1.0
+
+
+def denoiser(
+    model: Shapes,
+    positive: Tensor,
+    negative: Tensor,
+    cfg: float,
+    rules: Sequence[Rule] = (),
+) -> Denoiser:
+    """One evaluation with classifier-free guidance; only the positive branch has a graph.
+
+    The estimate's captures are those that the rules active at its noise level ask for.
+
+    Arguments:
+        model: Shapes.
+        positive: text states of each sample, shape (B or 1, 77, 64).
+        negative: text states, shape (1, 77, 64).
+        cfg: scale of classifier-free guidance; at 1 the negative branch is not evaluated.
+        rules: rules with resolved schedules.
+    """
+
+    def branch(x: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
+        scale = sigma.view(-1, 1, 1, 1)
+        context = context.expand(x.shape[0], -1, -1)
+        inputs = x / (scale.square() + 1).sqrt()
+        return x - scale * model.unet(inputs, LEVELS.timestep(sigma), context).sample
+
+    def denoise(x: Tensor, sigma: Tensor) -> Estimate:
+        active_rules = [rule for rule in rules if any_active([rule], float(sigma[0]))]
+        with reading(model.unet, requirements_of(active_rules).captures) as read:
+            cond = branch(x, sigma, positive)
+        parts = {"decode": model.decode, "captures": read, "cond": cond}
+        if cfg == 1:
+            return Estimate(cond, sigma, **parts)
+        with torch.no_grad():
+            uncond = branch(x, sigma, negative)
+        return Estimate(uncond + cfg * (cond - uncond), sigma, **parts, uncond=uncond)
+
+    return denoise
+
+
+def euler(
+    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, step: Callable[[], None] = lambda: None
+) -> Tensor:
+    """Euler's method from the first noise level to the last."""
+    for high, low in zip(sigmas[:-1], sigmas[1:], strict=True):
+        x0 = denoise(x, high.expand(x.shape[0])).x0
+        x = x + (x - x0) / high * (low - high)
+        step()
+    return x
+
+
+def ancestral_share(eta: float, sigma: float, following: float) -> float:
+    """Share of a change of x0 that a step with noise carries on; eta 0 is Euler's, eta 1 DDPM's."""
+    up = min(1.0, eta * (1 - (following / sigma) ** 2) ** 0.5)
+    return 1 - following * (1 - up**2) ** 0.5 / sigma
+
+
+def ancestral(eta: float, run: Run) -> Sampler:
+    """Euler's method with noise put back after each step: none at eta 0, all of DDPM's at 1."""
+    # Below 0: recurrence draws by the number of its step, from 0 on.
+    draws = count(-1, -1)
+
+    def sampler(
+        denoise: Denoiser, x: Tensor, sigmas: Tensor, *, step: Callable[[], None] = lambda: None
+    ) -> Tensor:
+        for high, low in pairwise(sigmas.tolist()):
+            x0 = denoise(x, sigmas.new_full(x.shape[:1], high)).x0
+            share = ancestral_share(eta, high, low)
+            up = max(low**2 - ((1 - share) * high) ** 2, 0.0) ** 0.5
+            x = x0 + (1 - share) * (x - x0) + up * run.noise(x, next(draws), 0)
+            step()
+        return x
+
+    return sampler
+
+
+def sample(
+    model: Shapes,
+    rules: Sequence[Rule],
+    settings: Settings,
+    *,
+    positive: str | Sequence[str] | Tensor = "",
+    negative: str = "",
+    start: Tensor | None = None,
+    noise: Tensor | None = None,
+    step: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """Latents (B, 4, 16, 16) in the U-Net's units.
+
+    Arguments:
+        model: Shapes.
+        rules: what guides, the first of them innermost.
+        settings: of the sampler.
+        positive: a prompt, one prompt for each sample, or text states (B or 1, 77, 64).
+        negative: a prompt.
+        start: latents of an image to start from, where the settings' `denoise` is below 1.
+        noise: x at the first noise level, in place of the noise of the settings' seed.
+        step: called after each step.
+    """
+    whole = LEVELS.normal(int(settings.steps / settings.denoise))
+    sigmas = whole[-(settings.steps + 1) :].to(model.device)
+    share = partial(ancestral_share, settings.eta)
+    run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed, share=share)
+    own = [with_noise_levels(rule, LEVELS.at_percent) for rule in rules]
+    if not isinstance(positive, Tensor):
+        positive = model.encode([positive] if isinstance(positive, str) else positive)
+    plain = denoiser(model, positive, model.encode([negative]), settings.cfg, own)
+    steered = guided(own, plain, run)
+
+    def denoise(x: Tensor, sigma: Tensor) -> Estimate:
+        return (steered if any_active(own, float(sigma[0])) else plain)(x, sigma)
+
+    end = LEVELS.at_percent(settings.end_percent)
+    sampler = recurrent(
+        ancestral(settings.eta, run) if settings.eta else euler,
+        settings.recurrences,
+        run.alpha,
+        run.noise,
+        active=lambda sigma: sigma > end,
+    )
+    with torch.no_grad():
+        noise = starting_noise(model, settings, sigmas[0]) if noise is None else noise
+        return sampler(denoise, noise if start is None else start + noise, sigmas, step=step)
+
+
+def starting_noise(model: Shapes, settings: Settings, sigma: Tensor) -> Tensor:
+    """ComfyUI's noise for this seed and batch, at the scale that its eps models start from."""
+    side = model.unet.config.sample_size
+    generator = torch.Generator().manual_seed(settings.seed)
+    noise = torch.randn(settings.batch, 4, side, side, generator=generator)
+    scale = (1 + sigma.square()).sqrt() if settings.denoise == 1 else sigma
+    return noise.to(model.device) * scale
