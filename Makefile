@@ -5,7 +5,8 @@ ARGS ?=
 TASK ?= colour label
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-quality bench-guides bench-editing tune lint format
+.PHONY: help demo test bench bench-quality bench-guides bench-editing
+.PHONY: bench-transfer bench-truth bench-widgets tune lint format
 .PHONY: new-energy locales contract environment clean
 
 help: ## list these commands
@@ -28,6 +29,15 @@ bench-guides: environment ## whether every guide does what it is asked, on Shape
 
 bench-editing: environment ## moved, resized and swapped objects, judged from pixels (ARGS="--seeds 8")
 	$(VENV) -m bench.editing $(ARGS)
+
+bench-transfer: environment ## one strength for every sampler, in a real ComfyUI (ARGS="--images 8")
+	$(VENV) -m bench.transfer $(ARGS)
+
+bench-truth: environment ## guided samples against exact ones (ARGS="--render")
+	$(VENV) -m bench.truth $(ARGS)
+
+bench-widgets: environment ## speed of the widgets in a browser (ARGS="--address 127.0.0.1:8188")
+	$(VENV) -m bench.widgets $(ARGS)
 
 tune: environment ## settings of the unified rule for a task (TASK="colour label" ARGS="--workers 2")
 	$(VENV) -m bench.quality.tune --task "$(TASK)" $(ARGS)

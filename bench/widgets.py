@@ -1,6 +1,6 @@
 """Measure how fluently the page draws the pack's widgets: 50 nodes, panned, and a box dragged.
 
-    python -m bench.page --address 127.0.0.1:8188
+    python -m bench.widgets --address 127.0.0.1:8188
 
 Needs a ComfyUI that runs with this pack, and Chromium. What counts is the page's own thread: the
 milliseconds of CPU that a frame costs say how many of them fit into a second, whatever else the
@@ -142,7 +142,7 @@ def measure(desk: Desk, session: CDPSession, repeats: int) -> dict[str, dict[str
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(prog="bench.page", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="bench.widgets", description=__doc__.splitlines()[0])
     parser.add_argument("--address", required=True, help="host:port of a ComfyUI with this pack")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("out/bench"))

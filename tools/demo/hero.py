@@ -33,8 +33,8 @@ from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import SIDE
-from tools.diffusers_host import WEIGHTS, Settings, Shapes, load, sample
 from tools.demo.plan import CONFIDENCE, STRENGTH
+from tools.diffusers_host import WEIGHTS, Settings, Shapes, load, sample
 
 ROWS = 3
 CAPTION, RED, PLACE, NEAR = "a big red circle", Word("red", (3,)), (0.7, 0.3), 0.07
@@ -103,7 +103,7 @@ def compared(
 ) -> Try:
     """The same seed without the rule and with it."""
     images = [
-        image_of(model, sample(model, rules, settings, positive=prompt)) for rules in ([], [rule])
+        model.images(sample(model, rules, settings, positive=prompt)) for rules in ([], [rule])
     ]
     plain, guided = oracle.judge(torch.cat(images))
     hit = guided.clean and asked(guided)
@@ -120,18 +120,12 @@ def restored(model: Shapes, seed: int) -> Try:
     energy = Measurement(blurred.to(model.device), operator, NOISE)
     rule = Backward(energy, PercentWindow(), steps=2, optimiser="polyak")
     settings = Settings(seed=seed, batch=1, steps=6, denoise=0.3)
-    start = model.encoded(blurred.clamp(0, 1))
-    image = image_of(model, sample(model, [rule], settings, start=start))
+    start = model.latents(blurred.clamp(0, 1))
+    image = model.images(sample(model, [rule], settings, start=start))
     (verdict,) = oracle.judge(image)
     error = [(shown - truth).square().mean() for shown in (blurred, image)]
     hit = verdict.matches(scene.caption()) and bool(error[1] < error[0] / 2)
     return Try(seed, blurred[0], image[0], False, hit, hit)
-
-
-def image_of(model: Shapes, latents: Tensor) -> Tensor:
-    """Decoded image (1, 3, 128, 128)."""
-    with torch.no_grad():
-        return model.decode(latents).cpu()
 
 
 TASKS = (
