@@ -16,8 +16,8 @@ WHOLE_WINDOW = PercentWindow(0.0, 1.0)
 # Places are settled earlier still.
 EARLY_WINDOW = PercentWindow(0.0, 0.5)
 ONE_STEP_TIP = (
-    "It moves the latent after the sampler's step, and so needs a sampler with one model "
-    "evaluation per step: euler, ddim, ddpm, euler_ancestral or lcm; others are refused."
+    "a sampler with one model evaluation per step (euler, ddim, ddpm, euler_ancestral, lcm); "
+    "others are refused."
 )
 SCHEDULE_TIP = (
     "When the rule acts and how strongly, from Guidance Schedule. Without one: constant over "

@@ -34,7 +34,7 @@ class RuleManifold(io.ComfyNode):
                     "What strength 1 means. relative: a step as large as the estimated "
                     "uncertainty of the clean estimate; suits every sampler. cfg: a step as "
                     "large as that of classifier-free guidance (needs CFG above 1). "
-                    "absolute: the plain gradient. " + ONE_STEP_TIP,
+                    "absolute: the plain gradient; needs " + ONE_STEP_TIP,
                 ),
                 advanced(
                     io.Boolean.Input(

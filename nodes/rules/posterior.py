@@ -35,7 +35,7 @@ class RulePosterior(io.ComfyNode):
                     "uncertainty of the clean estimate; the same as Rule: Forward. cfg: a "
                     "step as large as that of classifier-free guidance (needs CFG above 1). "
                     "absolute: the gradient as published. spherical: a step as long as the "
-                    "noise of an ancestral step. Of absolute and spherical: " + ONE_STEP_TIP,
+                    "noise of an ancestral step. The last two need " + ONE_STEP_TIP,
                 ),
                 advanced(
                     io.Boolean.Input(

@@ -36,7 +36,7 @@ class RuleUnified(io.ComfyNode):
                     "Unit of rho and mu. relative: the estimated uncertainty of the clean "
                     "estimate; suits every sampler, and presets are scaled to it. cfg: the "
                     "step of classifier-free guidance (needs CFG above 1). absolute: the "
-                    "published numbers. Of absolute: " + ONE_STEP_TIP,
+                    "published numbers; needs " + ONE_STEP_TIP,
                 ),
                 io.Combo.Input(
                     "preset",
