@@ -39,11 +39,11 @@ export function notices(curves, fault, t) {
     ],
     saturated: [
       t("monitor.saturated", "saturated"),
-      t("monitor.saturated_help", "The energy hardly slopes any more: what is pushed is mostly noise. End earlier, or set stop."),
+      t("monitor.saturated_help", "The gradient has almost vanished, and the push is mostly noise. End earlier, or set stop."),
     ],
     overpowering: [
       t("monitor.overpowering", "over 3× CFG"),
-      t("monitor.overpowering_help", "The push is several times that of CFG and burns: lower the strength, or end earlier."),
+      t("monitor.overpowering_help", "The push is more than 3 times that of CFG, and texture burns in: lower the strength, or end earlier."),
     ],
   });
   const found = curves.warnings.map(({ kind, steps }) => {
@@ -58,7 +58,7 @@ export function notices(curves, fault, t) {
         {
           class: "eg-note",
           "data-kind": "skipped",
-          title: t("monitor.skipped_help", "Grey steps lie outside the window or have strength 0: they ran as without guidance."),
+          title: t("monitor.skipped_help", "Grey steps are outside the window or have strength 0: they were not guided."),
         },
         t("monitor.skipped", "{count} step(s) unguided", { count: curves.skipped.length }),
       ),

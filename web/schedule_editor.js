@@ -92,7 +92,7 @@ export class Editor {
       return;
     }
     const fault = own
-      ? t("schedule.malformed", "points are no curve: write position:strength pairs from left to right, such as 0:0, 0.3:1, 0.7:0.5")
+      ? t("schedule.malformed", "points must be position:strength pairs from left to right: write them as 0:0, 0.3:1, 0.7:0.5")
       : t("schedule.empty_window", "start_percent must be smaller than end_percent");
     this.stage.replaceChildren(html("div", { class: "eg-warning eg-empty", role: "alert" }, fault));
   }

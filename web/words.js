@@ -56,7 +56,7 @@ class Picker {
     } catch (error) {
       const { status, message } = /** @type {Error & {status?: number}} */ (error);
       const guess = prompt === null ? [] : guessed(prompt);
-      const unseen = t("words.unseen", "Guessed: the tokenizer's own words come with the first run.");
+      const unseen = t("words.unseen", "Guessed: the words of the tokenizer come with the first run.");
       this.show(guess, status === 404 ? unseen : message);
     }
   }
