@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from guidance_core.attention.references import Reference
+from guidance_core.captures import Attention, Capture, Features
 from guidance_core.networks.protocols import ViTTokens
 from guidance_core.process import per_sample
 from guidance_core.types import Estimate, Record, Run
@@ -52,6 +54,25 @@ class Model:
         if not self.cfg:
             return Estimate(cond, sigma, decode)
         return Estimate(uncond + 3 * (cond - uncond), sigma, decode, {}, cond, uncond)
+
+
+CONTEXT = 6  # places in the prompt of a toy model
+
+
+def inside(request: Capture, x: Tensor) -> tuple[Tensor, ...]:
+    """What a toy model shows inside of a latent (B, 4, h, w), in two layers: smooth in it."""
+    fine = torch.einsum("kc,bchw->bkhw", seeded(CONTEXT, 4, seed=5).to(x), x)
+    layers = [fine, F.adaptive_avg_pool2d(fine, (3, 4))]
+    if isinstance(request, Features):
+        return tuple(layer.sin() for layer in layers)
+    maps = [layer.softmax(1) for layer in layers]
+    return tuple(m[:, list(request.positions)] if request.positions else m for m in maps)
+
+
+def reference(x: Tensor) -> Reference:
+    """All that the toy model shows inside of a latent, recorded."""
+    requests = Attention(), Features()
+    return Reference({1.0: {request: inside(request, x) for request in requests}}, (5, 6))
 
 
 class TinyClassifier(nn.Module):
