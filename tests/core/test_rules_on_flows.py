@@ -138,6 +138,17 @@ def test_every_other_level_counts_from_the_runs_first():
         assert steps == works
 
 
+@pytest.mark.parametrize("error", [-1e-6, 1e-6])
+def test_a_level_is_known_when_single_precision_rounded_it(error):
+    """Counted as itself, neither as one more nor as its own next."""
+    sigmas = (0.9, 0.7, 0.5, 0.3, 0.0)
+    run = Run(flow, torch.tensor(sigmas, dtype=DOUBLE))
+    assert run.next_sigma(0.7 * (1 + error)) == 0.5
+    rule = LatentUpdate(toward(), Constant(0.5), every=2)
+    steps = [bool(moved(rule, flow, sigmas, s * (1 + error)).any()) for s in sigmas[:-1]]
+    assert steps == [True, False, True, False]
+
+
 @pytest.mark.parametrize("share", [None, lambda sigma, following: 0.4])
 def test_what_a_latent_step_leaves_behind_is_added_by_the_samplers_share(share):
     """(1 - s) d / s of x0 stands for a change d of x; without a share it is Euler's."""
