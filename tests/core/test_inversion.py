@@ -212,6 +212,22 @@ def test_correlations_are_taken_on_halved_images_down_to_eight_cells():
     assert whole in (3.0, 4.0)
 
 
+@pytest.mark.parametrize("axis", [2, 3])
+def test_shifts_are_from_one_to_half_the_height(axis):
+    """Two dots at a distance meet at that shift alone; one dot never meets itself."""
+
+    def correlated(noise):
+        draws = [torch.Generator().manual_seed(k) for k in range(40)]
+        return [float(self_correlation(noise, draw)) > 0 for draw in draws]
+
+    dot = torch.zeros(1, 1, 8, 8, dtype=DOUBLE)
+    dot[..., 0, 0] = 1
+    assert not any(correlated(dot))
+    met = [correlated(dot + dot.roll(distance, axis)) for distance in (1, 2, 3, 4)]
+    assert [sum(draw) for draw in zip(*met, strict=True)] == [1] * 40
+    assert all(map(any, met))
+
+
 def test_psnr_of_a_constant_error():
     image = torch.full((2, 3, 4, 4), 0.5)
     assert psnr(image, image + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)).tolist() == (

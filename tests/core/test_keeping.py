@@ -134,3 +134,15 @@ def test_an_outline_counts_from_half_coverage(value, inside):
     outline = torch.tensor([[1.0, value], [0.0, 0.0]], dtype=DOUBLE)
     maps = torch.tensor([[[[1.0, inside], [0.0, 0.0]]]], dtype=DOUBLE)
     assert_close(Shape(ONE, outline)(here(maps)), torch.zeros(1, dtype=DOUBLE))
+
+
+def test_a_word_that_is_nowhere_has_a_look_of_zero():
+    flat, features = torch.full((1, 1, 3, 3), 0.2, dtype=DOUBLE), seeded(1, 2, 3, 3)
+    there = recorded(maps=ladder(), features=torch.full((1, 2, 3, 3), 2.0, dtype=DOUBLE))
+    assert_close(Appearance(ONE, there)(here(flat, features)), torch.tensor([4.0], dtype=DOUBLE))
+
+
+def test_features_of_zero_are_kept_by_zeros():
+    nothing = torch.zeros(1, 2, 3, 3, dtype=DOUBLE)
+    energy = FeatureKeep(recorded(features=nothing))
+    assert_close(energy(here(features=nothing)), torch.zeros(1, dtype=DOUBLE))

@@ -48,6 +48,14 @@ def test_predictions_are_those_of_the_noising_process(sigma):
         assert_close(process.v_from_x0(x0, x, level, alpha), v)
 
 
+def test_halves_become_singles_and_wider_tensors_stay():
+    for narrow in (torch.float16, torch.bfloat16):
+        assert process.full_precision(torch.ones(2, dtype=narrow)).dtype == torch.float32
+    for wide in (torch.float32, torch.float64):
+        values = torch.ones(2, dtype=wide)
+        assert process.full_precision(values) is values
+
+
 def test_posterior_std_of_pure_noise_is_one_and_of_no_noise_zero():
     level = torch.tensor([0.0, 1.0, 1e9], dtype=DOUBLE)
     assert_close(posterior_std(level, ve(level)), torch.tensor([0, 0.5**0.5, 1], dtype=DOUBLE))
