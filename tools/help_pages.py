@@ -29,8 +29,8 @@ There is no picture to show here yet.
 {inputs}
 ## Recipe
 
-*Rule: Forward*, relative, strength 0.5: a good start for any energy. Raise it until the image
-follows, lower it where the image burns.
+1. *Rule: Forward*, scale `relative`, strength 0.5: a good start for any energy.
+2. Raise the strength until the image follows; lower it where texture burns in.
 
 ## Source
 

@@ -28,6 +28,18 @@ def test_a_page_has_a_source_whole_tables_and_a_picture_that_is_there(page: Path
         assert (FOLDER / file).is_file(), file
 
 
+ORDER = ("Inputs", "Outputs", "Editor", "Recipe", "Source")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_has_its_sections_in_order_and_a_numbered_recipe(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    sections = [part for part in re.findall(r"^## (.*)$", text, re.MULTILINE) if part in ORDER]
+    assert sections == [part for part in ORDER if part in sections]
+    assert {"Inputs", "Recipe", "Source"} <= set(sections)
+    assert re.search(r"^1\. ", text.partition("## Recipe\n")[2], re.MULTILINE)
+
+
 def test_pictures_are_used_and_those_of_examples_are_their_thumbnails() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     files = sorted(path.name for path in FOLDER.glob("*.jpg"))
