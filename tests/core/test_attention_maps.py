@@ -90,6 +90,12 @@ def test_size_is_the_mean_difference_over_words_and_layers():
     assert_close(energy, torch.tensor([sum(gaps) / 4], dtype=DOUBLE))
 
 
+@pytest.mark.parametrize("energy", [Position, Size, Shape])
+def test_a_reference_asks_for_itself_unless_it_is_told_to_change(energy):
+    there = Reference({1.0: {REQUEST: layers()}}, (8, 12))
+    assert_close(energy(WORDS, reference=there)(seen(layers())), torch.zeros(1, dtype=DOUBLE))
+
+
 def test_shape_is_the_mean_difference_over_words_layers_and_pixels():
     there = Reference({1.0: {REQUEST: tuple(part.flip(1) for part in layers())}}, (8, 12))
     gaps = [(binary(layer, 0) - binary(layer, 1)).abs().mean() for layer in (0, 1)]

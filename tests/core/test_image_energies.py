@@ -89,6 +89,19 @@ def test_each_class_map_is_a_mean_over_the_pixels_that_it_knows():
     assert_close(Segmentation(Plain(), classes)(shown(image)), expected)
 
 
+def test_a_class_map_that_knows_no_pixel_of_a_sample_asks_nothing_of_it():
+    classes = torch.full((2, 4, 6), 255)
+    classes[1] = 1
+    energy = Segmentation(Plain(), classes)(shown(pixels(2, 4, 6)))
+    assert energy[0] == 0
+    assert energy[1] > 0
+
+
+def test_a_reference_without_style_is_met_by_an_image_without_style():
+    black = torch.zeros(1, 3, 4, 6, dtype=DOUBLE)
+    assert_close(Style(Plain(), black, (0,))(shown(black)), torch.zeros(1, dtype=DOUBLE))
+
+
 def test_several_references_of_clip_stand_for_their_mean_direction():
     image, there = pixels(2, 4, 6), pixels(3, 5, 5, seed=2)
     target = Plain().encode_image(there).mean(0)
