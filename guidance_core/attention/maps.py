@@ -166,9 +166,8 @@ def across_text(maps: Tensor) -> Tensor:
     References:
         Attend-and-Excite, Chefer et al. 2023, arXiv:2301.13826, section 3 and its code.
     """
+    from kornia.filters import gaussian_blur2d  # heavy: only where shares of the text are asked
+
     shares = (100 * full_precision(maps[:, 1:-1])).softmax(1)
-    weights = torch.tensor([-1.0, 0.0, 1.0], dtype=shares.dtype, device=shares.device)
-    weights = (-weights.square() / (2 * 0.5**2)).exp()
-    kernel = (weights[:, None] * weights / weights.sum().square()).expand(shares.shape[1], 1, 3, 3)
-    blurred = F.conv2d(F.pad(shares, (1, 1, 1, 1), mode="reflect"), kernel, groups=shares.shape[1])
+    blurred = gaussian_blur2d(shares, (3, 3), (0.5, 0.5), separable=False)
     return F.pad(blurred, (0, 0, 0, 0, 1, 1))

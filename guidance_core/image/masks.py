@@ -47,18 +47,15 @@ def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
 
 def square_around(mask: Tensor) -> tuple[slice, slice]:
     """Rows and columns of the smallest square around a mask (H, W), as far as it reaches."""
-    top, bottom = _ends(mask.amax(1))
-    left, right = _ends(mask.amax(0))
+    from torchvision.ops import masks_to_boxes  # heavy: only where an area is cut out
+
+    left, top, right, bottom = (int(edge) for edge in masks_to_boxes(mask[None] > 0)[0])
+    right, bottom = right + 1, bottom + 1
     side = max(bottom - top, right - left)
     height, width = mask.shape
     return _around(top, bottom, min(side, height), height), _around(
         left, right, min(side, width), width
     )
-
-
-def _ends(line: Tensor) -> tuple[int, int]:
-    inside = line.nonzero().flatten().tolist()
-    return inside[0], inside[-1] + 1
 
 
 def _around(first: int, last: int, side: int, size: int) -> slice:
