@@ -14,7 +14,7 @@ Layers = str | tuple[str, ...]
 
 @dataclass(frozen=True)
 class Attention:
-    """Cross-attention maps of the positive prompt: where the picture looks at its words.
+    """Cross-attention maps of the positive prompt: where the image looks at its words.
 
     The value is one tensor per layer, (B, K, h, w): the softmax over the whole context, averaged
     over heads, one map per position, in the layer's own resolution and the latent's aspect. In

@@ -90,7 +90,7 @@ def smoothed(
     Every row sees the same draws, so that a sample alone equals the sample in a batch.
 
     Arguments:
-        energy: an energy of x0 or of the picture, as a negative log-likelihood.
+        energy: an energy of x0 or of the image, as a negative log-likelihood.
         estimate: where; captures do not move with x0 and are not there.
         spread: standard deviation of the noise, shape (B,).
         samples: how many draws, >= 1; each is one evaluation of the energy and its decoder.

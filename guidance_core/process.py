@@ -37,6 +37,11 @@ def ancestral_noise(sigma: Tensor, next_sigma: Tensor, alpha: Callable[[Tensor],
     return next_sigma * (1 - ratio.square()).clamp_min(0).sqrt()
 
 
+def euler_share(sigma: float, next_sigma: float) -> float:
+    """Share of a change of x0 that an Euler step carries into the next latent, in (0, 1]."""
+    return 1 - next_sigma / sigma
+
+
 def x0_from_eps(eps: Tensor, x: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:
     """Clean estimate from predicted noise."""
     return (x - per_sample(sigma, x) * eps) / per_sample(alpha, x)

@@ -1,4 +1,4 @@
-"""Sizes of pushes, always per sample: no norm is ever taken over the batch."""
+"""Sizes of steps, always per sample: no norm is ever taken over the batch."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def clip_rms(values: Tensor, limit: Tensor) -> Tensor:
 
 
 def cfg_push(estimate: Estimate) -> Tensor | None:
-    """RMS of the push of classifier-free guidance, shape (B,); None where CFG is 1."""
+    """RMS of the step of classifier-free guidance, shape (B,); None where CFG is 1."""
     return None if estimate.uncond is None else rms(estimate.x0 - estimate.uncond).detach()
 
 
 def unit_size(scale: str, estimate: Estimate, alpha: Tensor, rule: str) -> Tensor:
-    """RMS of a push of strength 1 in the scales that ignore an energy's units, shape (B,).
+    """RMS of a step of strength 1 in the scales that ignore an energy's units, shape (B,).
 
-    relative: the posterior standard deviation of x0; cfg: the push of classifier-free guidance.
+    relative: the posterior standard deviation of x0; cfg: the step of classifier-free guidance.
 
     Raises:
         RuntimeError: scale cfg where CFG is 1.
@@ -53,7 +53,7 @@ def unit_size(scale: str, estimate: Estimate, alpha: Tensor, rule: str) -> Tenso
     size = cfg_push(estimate) if scale == "cfg" else posterior_std(estimate.sigma, alpha)
     if size is None:
         raise RuntimeError(
-            f"{rule} with scale 'cfg' measures pushes by that of CFG, but CFG is 1: "
+            f"{rule} with scale 'cfg' measures steps by that of CFG, but CFG is 1: "
             "raise CFG above 1 or use scale 'relative'"
         )
     return size
@@ -77,9 +77,9 @@ def root_gradient(grad: Tensor, energy: Tensor) -> Tensor:
 
 
 def fade(energy: Tensor, stop: float) -> Tensor:
-    """Full push from energy 2 stop upwards, falling linearly to none at stop, shape (B,).
+    """Full step from energy 2 stop upwards, falling linearly to none at stop, shape (B,).
 
-    A push of normalised size never fades by itself. `stop` says at which energy a sample counts as
+    A step of normalised size never fades by itself. `stop` says at which energy a sample counts as
     done; 0 means never.
     """
     return (energy / stop - 1.0).clamp(0.0, 1.0) if stop > 0 else torch.ones_like(energy)

@@ -16,7 +16,7 @@ class Trace:
 
     Each row has the rule's name, sigma, and lists with one number per sample: energy, grad_norm,
     push, cfg_push (None where CFG is 1) and terms by name; `silent` counts, by energy, how often
-    it found nothing to say about a sample.
+    it had no effect on a sample.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)

@@ -16,12 +16,12 @@ from torch import Tensor
 from .captures import Capture
 from .noise import seeded_noise
 from .notes import Notes
-from .process import full_precision
+from .process import euler_share, full_precision
 
 T = TypeVar("T")
 
 ONE_STEP_ONLY = (
-    "this scale places its push behind the sampler's step, as published, which needs a sampler of "
+    "this scale places its step behind that of the sampler, as published, which needs a sampler of "
     "one evaluation a step and no memory, and noise levels that only fall: use euler, ddim, ddpm "
     "or euler_ancestral without churn, or scale 'relative', which suits every sampler"
 )
@@ -61,21 +61,20 @@ class Estimate:
         """Decoded estimate, shape (B, 3, H, W), values in [0, 1]; decoded at most once."""
         if self.decode is None:
             raise ValueError(
-                "this energy looks at the picture, but nothing decodes the latent: "
+                "this energy looks at the image, but nothing decodes the latent: "
                 "connect a VAE, or choose a decoder, where the guidance is applied"
             )
         return self.decode(self.x0)
 
     def image_through(self, look: Callable[[Tensor], T]) -> T:
-        """What `look` makes of the picture, in full precision: looked at most once.
+        """What `look` makes of the image in full precision; computed at most once.
 
-        Energies that ask the same network of the same picture share its forward pass. `look` is
-        told by equality: a network, one of its methods, or a frozen dataclass.
+        So energies of one network share its forward pass. `look` is a network, one of its methods,
+        or a frozen dataclass, all compared by equality.
         """
         if look not in self._seen:
             self._seen[look] = look(full_precision(self.image))
-        seen: T = self._seen[look]
-        return seen
+        return self._seen[look]  # type: ignore[no-any-return]
 
     def capture(self, request: Capture) -> tuple[Tensor, ...]:
         """One capture, a tensor (B, ...) per layer; the error lists what was recorded."""
@@ -87,7 +86,7 @@ class Estimate:
     def moved(self, delta: Tensor) -> Estimate:
         """The estimate at x0 + delta, with delta (B, C, *S) taken as a constant.
 
-        Both branches move along, so that x0 - uncond remains the push of CFG. Captures stay: they
+        Both branches move along, so that x0 - uncond remains the step of CFG. Captures stay: they
         belong to the noisy latent of the evaluation, which does not move, so that a rule on top
         still differentiates them through the model.
         """
@@ -122,9 +121,11 @@ class Denoiser(Protocol):
 class Energy(Protocol):
     """How far an estimate is from what was asked: (B,), lower is better, row by row.
 
-    Besides being called, an energy may declare `captures: frozenset[Capture]`,
-    `networks: tuple[nn.Module, ...]`, `reads_image: bool`, `captures_only: bool`,
-    `active(sigma: float) -> bool` and `within(mask) -> Energy`. A plain function declares nothing.
+    Besides being called, an energy may declare `captures: frozenset[Capture]` and
+    `reads_image: bool`, and have `active(sigma: float) -> bool` and `within(mask) -> Energy`.
+    Guide networks are found in its fields. A wrapper holds its energy in a field `energy`, or
+    several in `parts` of (weight, energy), and declares nothing for them. One of captures that
+    reads x0 besides has `captures_only = False`.
     """
 
     def __call__(self, estimate: Estimate, /) -> Tensor:
@@ -155,13 +156,12 @@ class Record:
     Arguments:
         rule: name of the rule's class.
         sigma: noise level.
-        energy: energy before the push, shape (B,).
+        energy: energy before the step, shape (B,).
         grad_norm: Euclidean norm of the energy's gradient, shape (B,).
-        push: RMS of the change of x0, shape (B,), model latent units.
-        cfg_push: RMS of the push of classifier-free guidance, shape (B,); None where CFG is 1.
+        push: RMS of the change of x0, the size of the step, shape (B,), model latent units.
+        cfg_push: RMS of the step of classifier-free guidance, shape (B,); None where CFG is 1.
         terms: parts of the energy by name, each of shape (B,).
-        silent: how often an energy, by name, found nothing to say about a sample of this
-            evaluation (a face that is not there); its part of the gradient is zero then.
+        silent: how often an energy, by name, had no effect on a sample (a face that is not there).
     """
 
     rule: str
@@ -172,15 +172,6 @@ class Record:
     cfg_push: Tensor | None = None
     terms: Mapping[str, Tensor] = field(default_factory=dict)
     silent: Mapping[str, int] = field(default_factory=dict)
-
-
-def _forget(record: Record) -> None:
-    """Record nothing."""
-
-
-def euler_share(sigma: float, next_sigma: float) -> float:
-    """Share of a change of x0 that an Euler step carries into the next latent, in (0, 1]."""
-    return 1 - next_sigma / sigma
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +192,7 @@ class Run:
 
     alpha: Callable[[Tensor], Tensor]
     sigmas: Tensor
-    record: Callable[[Record], None] = _forget
+    record: Callable[[Record], None] = lambda record: None
     seed: int = 0
     share: Callable[[float, float], float] | None = euler_share
     positive_alone: Callable[[], AbstractContextManager[None]] = nullcontext

@@ -1,4 +1,4 @@
-"""Attention maps of a reference as pictures of one size."""
+"""Attention maps of a reference as images of one size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .words import Word, positions_of
 def heatmaps(
     reference: Reference, words: tuple[Word, ...], sigma: float, size: tuple[int, int]
 ) -> Tensor:
-    """Where the picture looks at each word: (B, N, H, W), values in [0, 1].
+    """Where the image looks at each word: (B, N, H, W), values in [0, 1].
 
     The attention to a word's positions is added, layers are averaged at the size asked for, and
     each map is stretched from its lowest to its highest value.

@@ -1,4 +1,4 @@
-"""What a model showed on the way to another picture, for energies that compare with it."""
+"""What a model showed while it sampled another image, for energies that compare with it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Reference:
             places: places in the positive prompt's context of the run, where they are known.
 
         Raises:
-            ValueError: another size, another number of pictures, or a prompt of another length.
+            ValueError: another size, another number of images, or a prompt of another length.
         """
         here = tuple(latent.shape[-2:])
         if here != tuple(self.size):
@@ -100,7 +100,7 @@ class Reference:
         """What was recorded, in the dtype and on the device of values (B, K, h, w), in its shape.
 
         Raises:
-            ValueError: neither one picture was recorded nor as many as the batch has, or the
+            ValueError: neither one image was recorded nor as many as the batch has, or the
                 values are of another shape.
         """
         recorded = self.at(sigma, request)
@@ -111,8 +111,8 @@ class Reference:
 def _check_batch(recorded: Tensor, batch: int) -> None:
     if recorded.shape[0] not in (1, batch):
         raise ValueError(
-            f"the reference has {recorded.shape[0]} pictures, the latent batch {batch}: record one "
-            "picture, or one for each sample"
+            f"the reference has {recorded.shape[0]} images, the latent batch {batch}: record one "
+            "image, or one for each sample"
         )
 
 

@@ -1,1 +1,1 @@
-"""Energies: what a picture should be, one per file."""
+"""Energies: what an image should be, one per file."""

@@ -1,4 +1,4 @@
-"""A picture that people like, by an aesthetic predictor.
+"""An image that people like, by an aesthetic predictor.
 
 References:
     LAION-5B, Schuhmann et al. 2022, arXiv:2210.08402 (LAION-Aesthetics: a predictor on CLIP
@@ -23,7 +23,7 @@ BEST = 10.0  # the highest rating
 
 
 class Predictor(Protocol):
-    """Rates pictures by their CLIP embedding."""
+    """Rates images by their CLIP embedding."""
 
     width: int
 
@@ -34,7 +34,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Aesthetic:
-    """How far a picture's rating is from 10: softplus(10 - score), >= 0.
+    """How far an image's rating is from 10: softplus(10 - score), >= 0.
 
     Arguments:
         network: the CLIP model that the predictor was trained on, a module.

@@ -3,7 +3,7 @@
 References:
     Zero-shot Image-to-Image Translation (Pix2Pix-Zero), Parmar et al. 2023, arXiv:2302.03027,
     eq. (4) (cross-attention guidance).
-    Deviates: a mean over the picture and the layers in place of a sum, so that the size of the
+    Deviates: a mean over the image and the layers in place of a sum, so that the size of the
     energy does not grow with the resolution.
 """
 

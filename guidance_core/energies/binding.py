@@ -29,7 +29,7 @@ class Binding:
 
     energy = mean over layers of: mean over pairs of words of JSD(A, A') + mean over words and
     others of 1 - JSD(A, A''), with JSD in units of ln 2 and each map a distribution over the
-    picture; in [0, 2], without others in [0, 1].
+    image; in [0, 2], without others in [0, 1].
 
     Arguments:
         words: words of the positive prompt that belong together, at least two.

@@ -36,14 +36,14 @@ class Box:
 
     Arguments:
         words: words of the positive prompt, at least one; all keep to the one box.
-        box: left, top, right, bottom in [0, 1] of the picture.
+        box: left, top, right, bottom in [0, 1] of the image.
         loss: layout or boxdiff.
         layers: layers of attention to read.
         angle: degrees by which the box is turned about its centre, clockwise, in [-180, 180]; the
-            box may reach out of the picture then.
+            box may reach out of the image then.
 
     Raises:
-        ValueError: no words, an empty box, one outside the picture, an angle outside its range, or
+        ValueError: no words, an empty box, one outside the image, an angle outside its range, or
             an unknown loss.
     """
 
@@ -57,7 +57,7 @@ class Box:
         positions_of(self.words)
         left, top, right, bottom = self.box
         if not all(0 <= edge <= 1 for edge in self.box):
-            raise ValueError(f"the box must lie in the picture, in [0, 1], got {self.box}")
+            raise ValueError(f"the box must lie in the image, in [0, 1], got {self.box}")
         if not (left < right and top < bottom):
             raise ValueError(
                 f"the box is empty: need left < right and top < bottom, got {self.box}"

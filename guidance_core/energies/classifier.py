@@ -34,14 +34,14 @@ class ClassLabel:
     """How far a label's probability is below `confidence`, in nats, >= 0.
 
     From cross-entropy over the labels, or softplus(-logit) where the network's labels are
-    independent. Deviates: below 1, confidence says when a sample is done, since a push of
+    independent. Deviates: below 1, confidence says when a sample is done, since a step of
     normalised size (the scale `relative`) never fades by itself.
 
     Arguments:
         network: the classifier, a module.
         label: one of the network's labels.
         confidence: probability from which on the energy is 0, in (0, 1]; 1, the published energy,
-            is never reached. Keep 1 where a negative weight pushes away from the label.
+            is never reached. Keep 1 where a negative weight moves away from the label.
 
     Raises:
         TypeError: a network without labels, such as a CLIP model.

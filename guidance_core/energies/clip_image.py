@@ -1,4 +1,4 @@
-"""A picture whose content or style a CLIP model should see again.
+"""An image whose content or style a CLIP model should see again.
 
 References:
     Universal Guidance for Diffusion Models, Bansal et al. 2023, arXiv:2302.07121, section 4.1
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..image.batches import cast_to_weights, check_pictures
+from ..image.batches import cast_to_weights, check_images
 from ..image.clip_views import Cutouts, ImageEncoder, check_distance, distance_between
 from ..networks.protocols import embedding_of
 from ..process import full_precision
@@ -25,18 +25,18 @@ from ..types import Estimate
 
 @dataclass(frozen=True, eq=False)
 class ClipImage:
-    """Distance between the CLIP embeddings of the picture and of a reference, over views.
+    """Distance between the CLIP embeddings of the image and of a reference, over views.
 
     spherical: half the squared angle, in [0, pi^2 / 2]; cosine: 1 - cosine, in [0, 2].
     Several references stand for their mean direction.
 
     Arguments:
         network: the CLIP model, a module.
-        reference: pictures (N, 3, h, w) in [0, 1], any size.
+        reference: images (N, 3, h, w) in [0, 1], any size.
         distance: spherical or cosine.
-        cutouts: random squares besides the whole picture, >= 0.
+        cutouts: random squares besides the whole image, >= 0.
         augment: tilt, shift and tint every cutout a little, against adversarial textures.
-        least: side of the smallest cutout, as a part of the picture's shorter side, in (0, 1].
+        least: side of the smallest cutout, as a fraction of the image's shorter side, in (0, 1].
         seed: seed of cutouts and augmentations.
 
     Raises:
@@ -57,7 +57,7 @@ class ClipImage:
         if not hasattr(self.network, "encode_image"):
             name = getattr(self.network, "name", type(self.network).__name__)
             raise TypeError(f"CLIP Image needs a CLIP model, got {name}: load one as open_clip")
-        check_pictures(self.reference)
+        check_images(self.reference)
         check_distance(self.distance)
         self._parts(0.0)
 

@@ -1,9 +1,9 @@
-"""A text that a CLIP model should see in the picture.
+"""A text that a CLIP model should see in the image.
 
 References:
     Learning Transferable Visual Models from Natural Language Supervision, Radford et al. 2021,
     arXiv:2103.00020; cutouts and spherical distance as in Crowson's CLIP guided diffusion, 2021.
-    Deviates: the whole picture is always among the views, and the views are the same for every
+    Deviates: the whole image is always among the views, and the views are the same for every
     sample.
 """
 
@@ -23,7 +23,7 @@ from ..types import Estimate
 
 
 class Clip(ImageEncoder, Protocol):
-    """A guide network that puts pictures and texts into one space; embeddings of unit length."""
+    """A guide network that puts images and texts into one space; embeddings of unit length."""
 
     def encode_text(self, texts: list[str], /) -> Tensor:
         """Embeddings (N, D) of N texts."""
@@ -32,19 +32,19 @@ class Clip(ImageEncoder, Protocol):
 
 @dataclass(frozen=True)
 class ClipText:
-    """Distance between the picture's CLIP embedding and a text's, averaged over views.
+    """Distance between the image's CLIP embedding and a text's, averaged over views.
 
     spherical: half the squared angle, in [0, pi^2 / 2]; cosine: 1 - cosine, in [0, 2].
-    Views are the whole picture and `cutouts` random squares of it; they depend on the seed and the
+    Views are the whole image and `cutouts` random squares of it; they depend on the seed and the
     noise level alone, so that a run can be repeated and a sample does not depend on its batch.
 
     Arguments:
         network: the CLIP model, a module.
         text: what should be seen.
         distance: spherical or cosine.
-        cutouts: random squares besides the whole picture, >= 0.
+        cutouts: random squares besides the whole image, >= 0.
         augment: tilt, shift and tint every cutout a little, against adversarial textures.
-        least: side of the smallest cutout, as a part of the picture's shorter side, in (0, 1].
+        least: side of the smallest cutout, as a fraction of the image's shorter side, in (0, 1].
         seed: seed of cutouts and augmentations.
 
     Raises:
@@ -66,7 +66,7 @@ class ClipText:
             name = getattr(self.network, "name", type(self.network).__name__)
             raise TypeError(f"a text needs a CLIP model, got {name}: load one as open_clip")
         if not self.text.strip():
-            raise ValueError("the text is empty: write what the picture should show")
+            raise ValueError("the text is empty: write what the image should show")
         check_distance(self.distance)
         self._parts(0.0)
 

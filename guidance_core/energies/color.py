@@ -1,4 +1,4 @@
-"""The colour of the picture, or of a part of it."""
+"""The colour of the image, or of a part of it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ..types import Estimate
 class MeanColor:
     """Squared distance between a mean colour and a target, in [0, 3].
 
-    energy = sum_c (mean_c - target_c)^2, where the mean is over the `share` of the picture (or of
+    energy = sum_c (mean_c - target_c)^2, where the mean is over the `share` of the image (or of
     the masked area) that is nearest to the target already. share 1 tints all of it; a small share
-    asks for something of that colour, wherever the picture tends to it most.
+    asks for something of that colour, wherever the image tends to it most.
 
     Arguments:
         target: RGB, shape (3,), values in [0, 1].
         share: part of the area that should have the colour, in (0, 1].
         mask: weight of each pixel, shape (H, W) or (B, H, W), values in [0, 1], any size; None is
-            the whole picture.
+            the whole image.
 
     Raises:
         ValueError: target does not have three values in [0, 1], or share lies outside (0, 1].
@@ -56,7 +56,7 @@ class MeanColor:
         return (mean - target).square().sum(1)
 
     def within(self, mask: Tensor) -> MeanColor:
-        """The same colour for a part of the picture."""
+        """The same colour for a part of the image."""
         return replace(self, mask=mask_product(mask, self.mask))
 
 

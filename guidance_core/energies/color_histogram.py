@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..image.batches import check_pictures, expand_batch
+from ..image.batches import check_images, expand_batch
 from ..process import full_precision
 from ..types import Estimate
 
@@ -28,23 +28,23 @@ DIRECTIONS = (
 
 @dataclass(frozen=True, eq=False)
 class ColorHistogram:
-    """Squared distance between the colour distributions of the picture and a reference.
+    """Squared distance between the colour distributions of the image and a reference.
 
     The squared sliced Wasserstein distance over 13 directions of the RGB cube: 0 for the same
     colours in the same amounts, wherever they are. A shift of all colours by d costs about |d|^2/3.
 
     Arguments:
-        reference: pictures (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
+        reference: images (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
 
     Raises:
-        ValueError: no pictures.
+        ValueError: no images.
     """
 
     reference: Tensor
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_pictures(self.reference)
+        check_images(self.reference)
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
@@ -54,7 +54,7 @@ class ColorHistogram:
 
 
 def _quantiles(image: Tensor) -> Tensor:
-    """Quantiles (B, 13, QUANTILES) of the colours of pictures along each direction."""
+    """Quantiles (B, 13, QUANTILES) of the colours of images along each direction."""
     directions = torch.nn.functional.normalize(torch.tensor(DIRECTIONS).to(image), dim=1)
     ordered = (directions @ image.flatten(2)).sort(2).values
     count = ordered.shape[2]

@@ -36,13 +36,13 @@ class Detection:
 
     Arguments:
         network: the detector, a module.
-        boxes: left, top, right, bottom of each box, as parts of width and height, shape (N, 4).
+        boxes: left, top, right, bottom of each box, as fractions of width and height, shape (N, 4).
         labels: label of each box.
         seed: seed of the anchors that the losses draw.
 
     Raises:
         TypeError: another kind of network.
-        ValueError: no boxes, one outside the picture or without an inside, or an unknown label.
+        ValueError: no boxes, one outside the image or without an inside, or an unknown label.
     """
 
     network: Detector

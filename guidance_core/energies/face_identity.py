@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..image.batches import cast_to_weights, check_pictures, expand_batch
+from ..image.batches import cast_to_weights, check_images, expand_batch
 from ..image.clip_views import distance_between
 from ..networks.labels import index_of, name_of
 from ..process import full_precision
@@ -37,10 +37,10 @@ class FaceEncoder(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FaceIdentity:
-    """Distance between the embeddings of the picture's face and of a reference's.
+    """Distance between the embeddings of the image's face and of a reference's.
 
     cosine: 1 - cosine, in [0, 2]; l1: mean absolute difference (published). Without a detector, the
-    whole picture (or the square around the mask) is the face. With one, it is the box found with
+    whole image (or the square around the mask) is the face. With one, it is the box found with
     the highest score, widened by `margin`; a sample where none is found has energy 0 and is counted
     as one without effect.
 
@@ -55,7 +55,7 @@ class FaceIdentity:
 
     Raises:
         TypeError: another kind of network.
-        ValueError: no pictures, an unknown distance or label; and when called, no face in the
+        ValueError: no images, an unknown distance or label; and when called, no face in the
             reference.
     """
 
@@ -71,7 +71,7 @@ class FaceIdentity:
     def __post_init__(self) -> None:
         if not hasattr(self.network, "encode_face"):
             raise TypeError(f"a face needs a face encoder, got {name_of(self.network)}")
-        check_pictures(self.reference)
+        check_images(self.reference)
         if self.distance not in DISTANCES:
             raise ValueError(f"distance must be cosine or l1, got {self.distance!r}")
         if self.detector is not None:
@@ -116,7 +116,7 @@ class FaceIdentity:
             return full_precision(self.network.encode_face(faces))
 
     def _boxes(self, image: Tensor) -> list[list[int] | None]:
-        """Left, top, right, bottom in pixels of each picture's best face, None where none is."""
+        """Left, top, right, bottom in pixels of each image's best face, None where none is."""
         wanted = index_of(self.label, self.detector.box_labels, self.detector)
         boxes: list[list[int] | None] = []
         for found in self.detector.detections(image):
@@ -134,7 +134,7 @@ class FaceIdentity:
         return [*first, max(last[0], first[0] + 1), max(last[1], first[1] + 1)]
 
     def _crops(self, image: Tensor, boxes: list[list[int] | None]) -> Tensor:
-        """Faces (N, 3, size, size) of those pictures that have one."""
+        """Faces (N, 3, size, size) of those images that have one."""
         size = (self.network.input_size,) * 2
         faces = []
         for picture, box in zip(image, boxes, strict=True):

@@ -1,7 +1,7 @@
 """Activations that should stay as they were in another run.
 
 References:
-    Features as the content of a picture: Plug-and-Play Diffusion Features, Tumanyan et al. 2023,
+    Features as the content of an image: Plug-and-Play Diffusion Features, Tumanyan et al. 2023,
     arXiv:2211.12572; as an energy: DragonDiffusion, Mou et al. 2024, arXiv:2307.02421, eq. (6).
     Deviates: the squared difference relative to the reference's own power in place of a cosine, so
     that it is 0 where the activations agree.
@@ -30,7 +30,7 @@ class FeatureKeep:
     Arguments:
         reference: another run, with the same layers recorded.
         mask: m, where they should stay, shape (H, W) or (B, H, W) in [0, 1], any size; None is the
-            whole picture.
+            whole image.
         layers: layers to read.
 
     Raises:

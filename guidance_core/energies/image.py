@@ -1,4 +1,4 @@
-"""A reference picture, compared pixel by pixel or by what a network sees in it.
+"""A reference image, compared pixel by pixel or by what a network sees in it.
 
 References:
     The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, Zhang et al. 2018,
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..image.batches import cast_to_weights, check_pictures, expand_batch, resize_to
+from ..image.batches import cast_to_weights, check_images, expand_batch, resize_to
 from ..image.masks import mask_product, masked_mean
 from ..networks.protocols import FeatureNetwork, blocks_of, check_features
 from ..process import full_precision
@@ -27,21 +27,21 @@ DISTANCES = ("l1", "l2", "features")
 
 @dataclass(frozen=True, eq=False)
 class ReferenceImage:
-    """How far the picture is from a reference.
+    """How far the image is from a reference.
 
     l1: mean absolute difference, in [0, 1]; l2: mean squared difference, in [0, 1]; features: mean
     over a network's layers and places of the squared distance of the channels, each place's
     channels scaled to unit length, in [0, 4].
 
     Arguments:
-        reference: pictures (1, 3, h, w) or (B, 3, h, w) in [0, 1]; resized where they are compared.
+        reference: images (1, 3, h, w) or (B, 3, h, w) in [0, 1]; resized where they are compared.
         distance: l1, l2 or features.
         network: for features, has `blocks`.
         mask: weight of each place, shape (H, W) or (B, H, W), values in [0, 1], any size.
 
     Raises:
         TypeError: a network without feature maps.
-        ValueError: an unknown distance, features without a network, or no pictures.
+        ValueError: an unknown distance, features without a network, or no images.
     """
 
     reference: Tensor
@@ -51,7 +51,7 @@ class ReferenceImage:
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_pictures(self.reference)
+        check_images(self.reference)
         if self.distance not in DISTANCES:
             raise ValueError(f"distance must be l1, l2 or features, got {self.distance!r}")
         if self.distance == "features":
@@ -67,7 +67,7 @@ class ReferenceImage:
         return masked_mean(size, self.mask)
 
     def _by_features(self, layers: list[Tensor]) -> Tensor:
-        """Energy of feature maps (B, D, h, w), one a layer."""
+        """Energy of feature maps (B, D, h, w), one per layer."""
         values = []
         for layer, target in zip(layers, self._target, strict=True):
             difference = F.normalize(full_precision(layer), dim=1) - expand_batch(target, layer)
@@ -85,5 +85,5 @@ class ReferenceImage:
         return [F.normalize(full_precision(layer), dim=1) for layer in layers]
 
     def within(self, mask: Tensor) -> ReferenceImage:
-        """The same reference, for a part of the picture."""
+        """The same reference, for a part of the image."""
         return replace(self, mask=mask_product(mask, self.mask))

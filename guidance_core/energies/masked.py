@@ -1,4 +1,4 @@
-"""An energy for a part of the picture."""
+"""An energy for a part of the image."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..types import Energy, Estimate
 
 @dataclass(frozen=True, eq=False)
 class Masked:
-    """Another energy that sees and pushes only a masked area of the picture.
+    """Another energy that sees and moves only a masked area of the image.
 
     An energy that knows masks (`within`, such as a colour) is given this one. Any other gets the
     square around the mask: it sees what lies there, and its gradient flows only inside the mask.
 
     Arguments:
-        energy: what is asked; must look at the picture.
+        energy: what is asked; must look at the image.
         mask: shape (H, W), or (B, H, W) with one mask per sample; values in [0, 1], any size.
 
     Raises:
-        ValueError: an empty mask, values outside [0, 1], or an energy without a picture.
+        ValueError: an empty mask, values outside [0, 1], or an energy without an image.
     """
 
     energy: Energy
@@ -42,7 +42,7 @@ class Masked:
             raise ValueError("the mask is empty: paint the area that the energy is for")
         requirements = requirements_of([self.energy])
         if not requirements.reads_image or requirements.captures:
-            raise ValueError("a mask needs an energy that looks at the picture")
+            raise ValueError("a mask needs an energy that looks at the image")
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
@@ -62,7 +62,7 @@ class Masked:
 
 
 def _seen(estimate: Estimate, image: Tensor, masks: Tensor) -> Estimate:
-    """The estimate whose picture is the square around the mask; gradient only inside the mask."""
+    """The estimate whose image is the square around the mask; gradient only inside the mask."""
     rows, columns = square_around(masks[0])
     gate = masks[:, None]
     gated = gate * image + (1 - gate) * image.detach()

@@ -1,4 +1,4 @@
-"""A picture that was measured: blurred, shrunk, covered, without colour or full of noise.
+"""An image that was measured: blurred, shrunk, covered, without colour or full of noise.
 
 References:
     Diffusion Posterior Sampling, Chung et al. 2023, arXiv:2209.14687, eq. (16).
@@ -22,13 +22,13 @@ from ..types import Estimate
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """Mean squared difference between what is measured of the picture and what was measured.
+    """Mean squared difference between what is measured of the image and what was measured.
 
     energy = max(mean (A image - measured)^2 - noise^2, 0). Times N / (2 noise^2), with N measured
     values, it is the negative log-likelihood of Gaussian noise, up to a constant.
 
     Arguments:
-        measured: shape (1, c, h, w) or (B, c, h, w), what A gives of pictures in [0, 1].
+        measured: shape (1, c, h, w) or (B, c, h, w), what A gives of images in [0, 1].
         operator: A, see `operators`.
         noise: standard deviation of the noise in `measured`, >= 0.
         mask: weight of each measured place, shape (H, W) or (B, H, W), values in [0, 1], any size.
@@ -58,18 +58,18 @@ class Measurement:
         return (masked_mean(squared, self.mask) - self.noise**2).clamp_min(0)
 
     def residual(self, image: Tensor) -> Tensor:
-        """What is measured of pictures (B, 3, H, W), minus what was measured: (B, c, h, w)."""
+        """What is measured of images (B, 3, H, W), minus what was measured: (B, c, h, w)."""
         now = self.operator(image)
         if now.shape[1:] != self.measured.shape[1:]:
             raise ValueError(
-                f"what was measured is {_size(self.measured)}, what is measured of the picture "
+                f"what was measured is {_size(self.measured)}, what is measured of the image "
                 f"({_size(image)}) is {_size(now)}: crop or resize the reference, or change the "
                 "size of the latent"
             )
         return now - expand_batch(self.measured, now, "the measured reference")
 
     def within(self, mask: Tensor) -> Measurement:
-        """The same measurement, of a part of the picture."""
+        """The same measurement, of a part of the image."""
         return replace(self, mask=mask_product(mask, self.mask))
 
 

@@ -16,7 +16,7 @@ from ..types import Estimate
 class Palette:
     """Mean squared distance of each pixel to the nearest colour of a palette, in [0, 3].
 
-    How much of the picture each colour takes is left open.
+    How much of the image each colour takes is left open.
 
     Arguments:
         colors: shape (N, 3), RGB in [0, 1].
@@ -45,5 +45,5 @@ class Palette:
         return masked_mean(distance, self.mask)
 
     def within(self, mask: Tensor) -> Palette:
-        """The same palette, for a part of the picture."""
+        """The same palette, for a part of the image."""
         return replace(self, mask=mask_product(mask, self.mask))

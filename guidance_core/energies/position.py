@@ -24,7 +24,7 @@ from ..types import Estimate
 
 @dataclass(frozen=True)
 class Position:
-    """Distance of the words' centroids from a point, in parts of the picture.
+    """Distance of the words' centroids from a point, as fractions of the image.
 
     energy = mean over words and layers of |centroid(mask(A)) - point|.
 
@@ -36,7 +36,7 @@ class Position:
         layers: layers of attention to read.
 
     Raises:
-        ValueError: no words, a point outside the picture, or not just one of target and reference.
+        ValueError: no words, a point outside the image, or not just one of target and reference.
     """
 
     words: tuple[Word, ...]
@@ -50,7 +50,7 @@ class Position:
         if (self.target is None) == (self.reference is None):
             raise ValueError("a position needs a target or a reference, and not both")
         if self.target is not None and not all(0 <= value <= 1 for value in self.target):
-            raise ValueError(f"target must lie in the picture, in [0, 1], got {self.target}")
+            raise ValueError(f"target must lie in the image, in [0, 1], got {self.target}")
         if not all(-1 <= value <= 1 for value in self.shift):
             raise ValueError(f"shift must be in [-1, 1], got {self.shift}")
 

@@ -18,7 +18,7 @@ from ..types import Estimate
 
 @dataclass(frozen=True)
 class Presence:
-    """How far the most neglected of the words is from owning some place of the picture.
+    """How far the most neglected of the words is from owning some place of the image.
 
     energy = max over words of 1 - max_hw share(A), in [0, 1], on attention made a share of the
     text, averaged over layers.

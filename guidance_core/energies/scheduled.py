@@ -33,5 +33,5 @@ class Scheduled:
         return factor * self.energy(estimate)
 
     def active(self, sigma: float) -> bool:
-        """Whether the schedule is not 0 here and the energy has something to say."""
+        """Whether the schedule is not 0 here and the energy has an effect."""
         return self.schedule(sigma) != 0 and is_active(self.energy, sigma)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..image.batches import cast_to_weights, check_pictures, expand_batch
+from ..image.batches import cast_to_weights, check_images, expand_batch
 from ..networks.labels import name_of
 from ..networks.protocols import Segmenter, check_segmenter
 from ..process import full_precision
@@ -31,7 +31,7 @@ class Segmentation:
     Arguments:
         network: the segmenter, a module.
         classes: number of each pixel's label, shape (H, W) or (B, H, W), integers, any size; 255
-            is ignored. Or pictures (1, 3, h, w) or (B, 3, h, w) in [0, 1], whose own segmentation
+            is ignored. Or images (1, 3, h, w) or (B, 3, h, w) in [0, 1], whose own segmentation
             is the map (published).
 
     Raises:
@@ -46,7 +46,7 @@ class Segmentation:
     def __post_init__(self) -> None:
         check_segmenter(self.network)
         if self.classes.is_floating_point():
-            check_pictures(self.classes)
+            check_images(self.classes)
             return
         count = len(self.network.pixel_labels)
         known = self.classes[self.classes != IGNORED]

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..image.batches import cast_to_weights, check_pictures, expand_batch
+from ..image.batches import cast_to_weights, check_images, expand_batch
 from ..networks.protocols import TokenNetwork, check_tokens
 from ..process import full_precision
 from ..types import Estimate
@@ -27,11 +27,11 @@ class Semblance:
 
     Arguments:
         network: a ViT, a module.
-        reference: pictures (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
+        reference: images (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
 
     Raises:
         TypeError: another kind of network.
-        ValueError: no pictures.
+        ValueError: no images.
     """
 
     network: TokenNetwork
@@ -40,7 +40,7 @@ class Semblance:
 
     def __post_init__(self) -> None:
         check_tokens(self.network, "appearance")
-        check_pictures(self.reference)
+        check_images(self.reference)
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""

@@ -1,4 +1,4 @@
-"""The outline of a word in the picture.
+"""The outline of a word in the image.
 
 References:
     Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,
@@ -36,7 +36,7 @@ class Shape:
         outline: mask (H, W) or (B, H, W) in [0, 1], any size, the same for every word; None with a
             reference.
         reference: another run, whose hard masks are the outlines.
-        shift: x and y by which the outline moves, in [-1, 1] of the picture.
+        shift: x and y by which the outline moves, in [-1, 1] of the image.
         scale: factor of the outline's width and height, > 0.
         layers: layers of attention to read.
         angle: degrees by which the outline is turned, clockwise, in [-180, 180].
@@ -108,7 +108,7 @@ class Shape:
         return (moved >= 0.5).to(outline).reshape(outline.shape)
 
     def _back(self, tall: float) -> list[list[float]]:
-        """Turns back and scales back x and y of pictures that are `tall` times as high as wide."""
+        """Turns back and scales back x and y of images that are `tall` times as high as wide."""
         sine, cosine = math.sin(math.radians(self.angle)), math.cos(math.radians(self.angle))
         turn = [[cosine, tall * sine], [-sine / tall, cosine]]
         return [[part / self.scale for part in row] for row in turn]

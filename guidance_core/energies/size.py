@@ -1,4 +1,4 @@
-"""How much of the picture a word takes.
+"""How much of the image a word takes.
 
 References:
     Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,
@@ -21,13 +21,13 @@ from ..types import Estimate
 
 @dataclass(frozen=True)
 class Size:
-    """Difference between the area of the words' soft masks and a target, in parts of the picture.
+    """Difference between the area of the words' soft masks and a target, as fractions of the image.
 
     energy = mean over words and layers of |mean_hw mask(A) - target|, in [0, 1].
 
     Arguments:
         words: words of the positive prompt, at least one.
-        target: area, in (0, 1) of the picture; None with a reference.
+        target: area, in (0, 1) of the image; None with a reference.
         reference: another run: the target is the word's area there, times `ratio`.
         ratio: factor of the reference's area, > 0.
         layers: layers of attention to read.
@@ -48,7 +48,7 @@ class Size:
         if (self.target is None) == (self.reference is None):
             raise ValueError("a size needs a target or a reference, and not both")
         if self.target is not None and not 0 < self.target < 1:
-            raise ValueError(f"target must be in (0, 1) of the picture, got {self.target}")
+            raise ValueError(f"target must be in (0, 1) of the image, got {self.target}")
         if not self.ratio > 0:
             raise ValueError(f"ratio must be > 0, got {self.ratio}")
 

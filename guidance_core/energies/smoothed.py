@@ -25,7 +25,7 @@ class Smoothed:
     about x0, for latents of unit variance. Masks go inside: what is outside a mask is a constant.
 
     Arguments:
-        energy: an energy of x0 or of the picture.
+        energy: an energy of x0 or of the image.
         gamma: width of the noise, >= 0 (LGD: 1; TFG: 0.001 to 1); 0 is the energy itself.
         samples: draws, >= 1 (TFG: 1), each one evaluation of the energy.
         seed: seed of the draws.
@@ -47,7 +47,7 @@ class Smoothed:
         if requirements_of([self.energy]).captures:
             raise ValueError(
                 "smoothing moves the clean estimate, but the energy reads attention or features "
-                "from inside the model: smooth only energies of the picture or the latent"
+                "from inside the model: smooth only energies of the image or the latent"
             )
 
     def __call__(self, estimate: Estimate) -> Tensor:

@@ -1,4 +1,4 @@
-"""A picture without grain.
+"""An image without grain.
 
 References:
     Nonlinear total variation based noise removal, Rudin, Osher and Fatemi 1992, Physica D 60
@@ -20,7 +20,7 @@ from ..types import Estimate
 
 @dataclass(frozen=True, eq=False)
 class Smoothness:
-    """Total variation: how much neighbouring pixels differ, in [0, 2]; 0 is a flat picture.
+    """Total variation: how much neighbouring pixels differ, in [0, 2]; 0 is a flat image.
 
     Sum over right and lower neighbours, mean over pixels and channels.
 
@@ -45,5 +45,5 @@ class Smoothness:
         return masked_mean(down.square() + right.square(), self.mask)
 
     def within(self, mask: Tensor) -> Smoothness:
-        """The same smoothness, of a part of the picture."""
+        """The same smoothness, of a part of the image."""
         return replace(self, mask=mask_product(mask, self.mask))

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..image.batches import cast_to_weights, check_pictures, expand_batch
+from ..image.batches import cast_to_weights, check_images, expand_batch
 from ..networks.protocols import TokenNetwork, check_tokens
 from ..process import full_precision
 from ..types import Estimate
@@ -26,22 +26,22 @@ KINDS = ("self-similarity", "contrast")
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """How differently the picture and a reference are laid out, whatever their colours.
+    """How differently the image and a reference are laid out, whatever their colours.
 
     self-similarity: mean squared difference of the cosine similarities of every two patches' keys,
         in [0, 4].
-    contrast: cross-entropy in nats of finding, for each patch of the picture, the same patch of the
-        reference before all other patches of the picture itself.
+    contrast: cross-entropy in nats of finding, for each patch of the image, the same patch of the
+        reference before all other patches of the image itself.
 
     Arguments:
         network: a ViT, a module.
-        reference: pictures (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
+        reference: images (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
         kind: self-similarity or contrast.
         temperature: of the contrast (DiffuseIT: 0.07).
 
     Raises:
         TypeError: another kind of network.
-        ValueError: no pictures, another kind, or a temperature that is not positive.
+        ValueError: no images, another kind, or a temperature that is not positive.
     """
 
     network: TokenNetwork
@@ -52,7 +52,7 @@ class Structure:
 
     def __post_init__(self) -> None:
         check_tokens(self.network, "structure")
-        check_pictures(self.reference)
+        check_images(self.reference)
         if self.kind not in KINDS:
             raise ValueError(f"kind must be self-similarity or contrast, got {self.kind!r}")
         if not self.temperature > 0:

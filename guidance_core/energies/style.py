@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..image.batches import cast_to_weights, check_pictures, expand_batch
+from ..image.batches import cast_to_weights, check_images, expand_batch
 from ..networks.protocols import FeatureNetwork, blocks_of, check_features
 from ..process import full_precision
 from ..types import Estimate
@@ -26,16 +26,16 @@ from ..types import Estimate
 class Style:
     """Squared distance between Gram matrices, in units of the reference's; mean over layers.
 
-    0 at the same style, 1 for a picture without any feature.
+    0 at the same style, 1 for an image without any feature.
 
     Arguments:
         network: has `blocks`: a CLIP, a ViT, or a classifier such as VGG.
-        reference: pictures (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
+        reference: images (1, 3, h, w) or (B, 3, h, w) in [0, 1], any size.
         layers: which blocks, counted from 0 (FreeDoM: 2); negative ones count from the end.
 
     Raises:
         TypeError: a network without feature maps.
-        ValueError: no layers, no pictures, or (when called) a layer that the network lacks.
+        ValueError: no layers, no images, or (when called) a layer that the network lacks.
     """
 
     network: FeatureNetwork
@@ -45,7 +45,7 @@ class Style:
 
     def __post_init__(self) -> None:
         check_features(self.network, "style")
-        check_pictures(self.reference)
+        check_images(self.reference)
         if not self.layers:
             raise ValueError("style needs at least one layer of the network, such as 2")
 

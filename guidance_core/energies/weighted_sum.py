@@ -16,8 +16,8 @@ from ..types import Energy, Estimate
 class WeightedSum:
     """Sum of energies times weights: energies add because densities multiply.
 
-    Weights act in each energy's own units. A negative weight pushes away. Parts with weight 0, and
-    parts that say nothing at a noise level, are not evaluated there.
+    Weights act in each energy's own units. A negative weight moves away. Parts with weight 0, and
+    parts without effect at a noise level, are not evaluated there.
 
     Arguments:
         parts: pairs (weight, energy), at least one.
@@ -50,5 +50,5 @@ class WeightedSum:
         return [(w, energy) for w, energy in self.parts if w != 0 and is_active(energy, sigma)]
 
     def active(self, sigma: float) -> bool:
-        """Whether any part has something to say at this noise level."""
+        """Whether any part has an effect at this noise level."""
         return bool(self._at(sigma))

@@ -1,4 +1,4 @@
-"""Reference pictures: checked once, brought to the size and the place where they are compared."""
+"""Reference images: checked once, brought to the size and the place where they are compared."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 
-def check_pictures(pictures: Tensor, name: str = "reference") -> None:
-    """Refuse what is not pictures (N, 3, h, w) in [0, 1] with a ValueError."""
+def check_images(pictures: Tensor, name: str = "reference") -> None:
+    """Refuse what is not images (N, 3, h, w) in [0, 1] with a ValueError."""
     shape = tuple(pictures.shape)
     if pictures.ndim != 4 or shape[1] != 3 or 0 in shape:
-        raise ValueError(f"{name} must be pictures of shape (N, 3, height, width), got {shape}")
+        raise ValueError(f"{name} must be images of shape (N, 3, height, width), got {shape}")
     if not (pictures.isfinite().all() and pictures.min() >= 0 and pictures.max() <= 1):
         raise ValueError(f"{name} must have values in [0, 1]")
 
 
 def expand_batch(values: Tensor, image: Tensor, name: str = "reference") -> Tensor:
-    """Values (1, ...) or (B, ...) as (B, ...) of the pictures (B, 3, H, W), on their device.
+    """Values (1, ...) or (B, ...) as (B, ...) of the images (B, 3, H, W), on their device.
 
     Raises:
-        ValueError: the values' batch is neither 1 nor that of the pictures.
+        ValueError: the values' batch is neither 1 nor that of the images.
     """
     if values.shape[0] not in (1, image.shape[0]):
         raise ValueError(
-            f"{name} has {values.shape[0]} pictures, the latent batch {image.shape[0]}: "
+            f"{name} has {values.shape[0]} images, the latent batch {image.shape[0]}: "
             "use one for all, or one per sample"
         )
     return values.to(image).expand(image.shape[0], *values.shape[1:])
 
 
 def resize_to(reference: Tensor, image: Tensor) -> Tensor:
-    """Reference pictures at the size, batch, dtype and device of pictures (B, 3, H, W)."""
+    """Reference images at the size, batch, dtype and device of images (B, 3, H, W)."""
     reference, size = expand_batch(reference, image), image.shape[-2:]
     if reference.shape[-2:] == size:
         return reference
@@ -50,10 +50,10 @@ def cast_to_weights(pictures: Tensor, network: Any) -> Tensor:
 def network_input(
     image: Tensor, side: int, mean: Tensor | Sequence[float], std: Tensor | Sequence[float]
 ) -> Tensor:
-    """Pictures (B, 3, H, W) in [0, 1] as a transformer wants them: (B, 3, side, side), normalised.
+    """Images (B, 3, H, W) in [0, 1] as a transformer wants them: (B, 3, side, side), normalised.
 
     Arguments:
-        image: the pictures; other proportions are squeezed to a square.
+        image: the images; other proportions are squeezed to a square.
         side: in pixels.
         mean: of each channel, shape (3, 1, 1) or three numbers, in units of [0, 1].
         std: likewise.

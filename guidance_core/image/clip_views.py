@@ -16,7 +16,7 @@ DISTANCES = ("spherical", "cosine")
 
 
 class ImageEncoder(Protocol):
-    """A guide network that embeds pictures; embeddings of unit length."""
+    """A guide network that embeds images; embeddings of unit length."""
 
     input_size: int
 
@@ -47,7 +47,7 @@ def distance_between(near: Tensor, far: Tensor, distance: str) -> Tensor:
 
 @dataclass(frozen=True)
 class Cutouts:
-    """Embeddings of random squares of the picture, the same squares for every sample.
+    """Embeddings of random squares of the image, the same squares for every sample.
 
     They depend on the seed and the noise level alone, so that a run can be repeated, a sample does
     not depend on its batch, and energies of equal settings share them (`Estimate.image_through`).
@@ -56,7 +56,7 @@ class Cutouts:
         network: embeds the squares.
         count: number of squares, >= 0.
         augment: tilt, shift and tint every square a little, against adversarial textures.
-        least: side of the smallest square, as a part of the picture's shorter side, in (0, 1].
+        least: side of the smallest square, as a fraction of the image's shorter side, in (0, 1].
         seed: seed of squares and augmentations.
         sigma: noise level.
 

@@ -1,7 +1,7 @@
-"""What a camera did to a picture: linear operators, their composition and their adjoint.
+"""What a camera did to an image: linear operators, their composition and their adjoint.
 
-Each takes pictures (B, C, H, W) to measurements (B, c, h, w), row by row, differentiably. Borders
-are mirrored, so that a flat picture stays flat.
+Each takes images (B, C, H, W) to measurements (B, c, h, w), row by row, differentiably. Borders
+are mirrored, so that a flat image stays flat.
 
 References:
     Diffusion Posterior Sampling, Chung et al. 2023, arXiv:2209.14687, section 4 (the problems).
@@ -44,10 +44,10 @@ class Hide:
         if self.missing.min() < 0 or self.missing.max() > 1:
             raise ValueError("missing must have values in [0, 1]")
         if not (self.missing.flatten(-2).amin(-1) < 1).all():
-            raise ValueError("everything is missing: leave some of the picture to go by")
+            raise ValueError("everything is missing: leave some of the image to go by")
 
     def __call__(self, image: Tensor) -> Tensor:
-        """What is seen, at the size of the picture."""
+        """What is seen, at the size of the image."""
         return image * (1 - mask_at(self.missing, image))[:, None]
 
 
@@ -60,7 +60,7 @@ class Shrink:
         kernel: box (the mean of each square) or bicubic (with antialiasing).
 
     Raises:
-        ValueError: a factor below 1, another kernel, or (when called) a picture that the factor
+        ValueError: a factor below 1, another kernel, or (when called) an image that the factor
             does not divide.
     """
 
@@ -74,11 +74,11 @@ class Shrink:
             raise ValueError(f"kernel must be box or bicubic, got {self.kernel!r}")
 
     def __call__(self, image: Tensor) -> Tensor:
-        """The small picture."""
+        """The small image."""
         height, width = image.shape[-2:]
         if height % self.factor or width % self.factor:
             raise ValueError(
-                f"a picture of {width}x{height} cannot be shrunk {self.factor} times: "
+                f"an image of {width}x{height} cannot be shrunk {self.factor} times: "
                 "choose a size that the factor divides"
             )
         if self.kernel == "box":
@@ -102,7 +102,7 @@ class GaussianBlur:
             raise ValueError(f"sigma must be > 0 pixels, got {self.sigma}")
 
     def __call__(self, image: Tensor) -> Tensor:
-        """The blurred picture, of the same size."""
+        """The blurred image, of the same size."""
         from kornia.filters import get_gaussian_kernel2d
 
         side = 2 * math.ceil(3 * self.sigma) + 1
@@ -126,7 +126,7 @@ class MotionBlur:
             raise ValueError(f"length must be an odd number of pixels >= 3, got {self.length}")
 
     def __call__(self, image: Tensor) -> Tensor:
-        """The blurred picture, of the same size."""
+        """The blurred image, of the same size."""
         from kornia.filters import get_motion_kernel2d
 
         return _filtered(image, get_motion_kernel2d(self.length, self.angle, mode="bilinear"))
@@ -138,7 +138,7 @@ def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
     side, least = max(kernel.shape[-2:]), min(image.shape[-2:])
     if side // 2 >= least:
         raise ValueError(
-            f"a blur {side} pixels wide needs a picture of more than {side // 2} pixels, got "
+            f"a blur {side} pixels wide needs an image of more than {side // 2} pixels, got "
             f"{least}: blur less"
         )
     return filter2d(image, kernel.to(image), border_type="reflect", normalized=True)
@@ -157,7 +157,7 @@ class Grey:
 
 @dataclass(frozen=True)
 class Compose:
-    """Several in a row, the first acting first; none leave the picture as it is (denoising)."""
+    """Several in a row, the first acting first; none leave the image as it is (denoising)."""
 
     operators: tuple[Operator, ...] = ()
 
@@ -169,7 +169,7 @@ class Compose:
 
 
 def adjoint(operator: Operator, measured: Tensor, like: Tensor) -> Tensor:
-    """The operator's transpose: measurements (B, c, h, w) to pictures like `like` (B, C, H, W)."""
+    """The operator's transpose: measurements (B, c, h, w) to images like `like` (B, C, H, W)."""
     with torch.enable_grad():
         leaf = torch.zeros_like(like).requires_grad_()
         (back,) = torch.autograd.grad(operator(leaf), leaf, measured)

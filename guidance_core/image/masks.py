@@ -16,7 +16,7 @@ def mask_at(mask: Tensor, image: Tensor) -> Tensor:
     layers = mask[None] if mask.ndim == 2 else mask
     if layers.shape[0] not in (1, image.shape[0]):
         raise ValueError(
-            f"mask has {layers.shape[0]} pictures, the latent batch {image.shape[0]}: "
+            f"mask has {layers.shape[0]} images, the latent batch {image.shape[0]}: "
             "use one mask for all, or one per sample"
         )
     resized = F.interpolate(layers[:, None].to(image), image.shape[-2:], mode="area")[:, 0]

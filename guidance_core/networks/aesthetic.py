@@ -11,7 +11,7 @@ from . import weights
 
 
 class AestheticNetwork(nn.Module):
-    """A frozen predictor of how much people like a picture, from its CLIP embedding.
+    """A frozen predictor of how much people like an image, from its CLIP embedding.
 
     Arguments:
         layers: linear layers, one after the other, ending in one number.

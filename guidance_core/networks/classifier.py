@@ -33,7 +33,7 @@ class ClassifierNetwork(nn.Module):
         name: what messages call it.
         labels: the K names.
         multi_label: whether several labels hold at once (one sigmoid each, no softmax).
-        input_size: side S in pixels of the pictures that the network looks at.
+        input_size: side S in pixels of the images that the network looks at.
         mean, std: normalisation of each channel, in units of [0, 1].
     """
 
@@ -55,7 +55,7 @@ class ClassifierNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (B, K) of pictures (B, 3, H, W) in [0, 1] of any size, squeezed to a square."""
+        """Logits (B, K) of images (B, 3, H, W) in [0, 1] of any size, squeezed to a square."""
         return self.network(self._prepared(image))
 
     def blocks(self, image: Tensor) -> list[Tensor]:

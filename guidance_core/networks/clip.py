@@ -33,7 +33,7 @@ class ClipNetwork(nn.Module):
         network: an open_clip model.
         name: what messages call it.
         tokenise: captions -> token ids (N, T).
-        input_size: side in pixels of the pictures that the network looks at.
+        input_size: side in pixels of the images that the network looks at.
         mean, std: normalisation of each channel, in units of [0, 1].
     """
 
@@ -58,7 +58,7 @@ class ClipNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def encode_image(self, image: Tensor) -> Tensor:
-        """Unit embeddings (B, D) of pictures (B, 3, H, W) in [0, 1], squeezed to a square."""
+        """Unit embeddings (B, D) of images (B, 3, H, W) in [0, 1], squeezed to a square."""
         return normalize(self.network.encode_image(self._prepared(image)), dim=-1)
 
     def blocks(self, image: Tensor) -> list[Tensor]:
@@ -68,7 +68,7 @@ class ClipNetwork(nn.Module):
         return seen["image_intermediates"]
 
     def outputs(self, image: Tensor) -> CLIPOutputs:
-        """Embedding and feature maps of pictures (B, 3, H, W) in [0, 1], in one forward pass."""
+        """Embedding and feature maps of images (B, 3, H, W) in [0, 1], in one forward pass."""
         visual: Any = self.network.visual
         seen = visual.forward_intermediates(self._prepared(image))
         return CLIPOutputs(normalize(seen["image_features"], dim=-1), seen["image_intermediates"])

@@ -42,7 +42,7 @@ class DetectorNetwork(nn.Module):
         self.box_labels = tuple(labels)
 
     def losses(self, image: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
-        """All losses of its training on one picture, added up, shape ().
+        """All losses of its training on one image, added up, shape ().
 
         Batch norms keep their statistics. Draws from torch's global generator.
 
@@ -57,7 +57,7 @@ class DetectorNetwork(nn.Module):
 
     @torch.no_grad()
     def detections(self, image: Tensor) -> list[dict[str, Tensor]]:
-        """What it finds in pictures (B, 3, H, W): boxes (N, 4) in pixels, labels and scores."""
+        """What it finds in images (B, 3, H, W): boxes (N, 4) in pixels, labels and scores."""
         return self.network(list(image))
 
 

@@ -85,7 +85,7 @@ def load(path: str | Path, architecture: str = "auto") -> FaceNetwork:
 
 
 def build(architecture: str, state: dict[str, Tensor], **options: Any) -> nn.Module:
-    """An untrained timm network whose last layer, picture size and patches are those of `state`.
+    """An untrained timm network whose last layer, image size and patches are those of `state`.
 
     Raises:
         ValueError: unknown architecture.
@@ -101,7 +101,7 @@ def build(architecture: str, state: dict[str, Tensor], **options: Any) -> nn.Mod
 
 
 def _cut(state: dict[str, Tensor]) -> dict[str, Any]:
-    """How a vision transformer of these weights cuts its picture, and what it makes of the parts.
+    """How a vision transformer of these weights cuts its image, and what it makes of the parts.
 
     Recognisers have smaller patches than their namesakes, and often no class token.
     """

@@ -36,7 +36,7 @@ def check_features(network: object, what: str) -> None:
 
 
 class CLIPOutputs(NamedTuple):
-    """All that a CLIP network says of pictures in one forward pass, its method `outputs`.
+    """All that a CLIP network says of images in one forward pass, its method `outputs`.
 
     Arguments:
         embedding: of unit length, shape (B, D).
@@ -48,21 +48,21 @@ class CLIPOutputs(NamedTuple):
 
 
 def embedding_of(network: Any, estimate: Estimate) -> Tensor:
-    """Embedding (B, D) of the picture; one forward pass for all energies of a network."""
+    """Embedding (B, D) of the image; one forward pass for all energies of a network."""
     if hasattr(network, "outputs"):
         return estimate.image_through(network.outputs).embedding
     return estimate.image_through(network.encode_image)
 
 
 def blocks_of(network: Any, estimate: Estimate) -> list[Tensor]:
-    """Feature maps (B, D, h, w) of the picture; one forward pass for all energies of a network."""
+    """Feature maps (B, D, h, w) of the image; one forward pass for all energies of a network."""
     if hasattr(network, "outputs"):
         return estimate.image_through(network.outputs).blocks
     return estimate.image_through(network.blocks)
 
 
 class ViTTokens(NamedTuple):
-    """What a vision transformer says of pictures.
+    """What a vision transformer says of images.
 
     Arguments:
         keys: keys of the last block's attention, all heads side by side, shape (B, N, D), one for

@@ -32,7 +32,7 @@ class SegmenterNetwork(nn.Module):
         network: pixels (B, 3, h, w), normalised -> {"out": logits (B, K, h, w)}.
         name: what messages call it.
         labels: the K names; the first is usually the background.
-        input_size: shorter side in pixels of the pictures that the network looks at.
+        input_size: shorter side in pixels of the images that the network looks at.
         mean, std: normalisation of each channel, in units of [0, 1].
     """
 
@@ -53,7 +53,7 @@ class SegmenterNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (B, K, h, w) of pictures (B, 3, H, W) in [0, 1] of any size, the sides in ratio.
+        """Logits (B, K, h, w) of images (B, 3, H, W) in [0, 1] of any size, the sides in ratio.
 
         h or w, the shorter, is the input size.
         """

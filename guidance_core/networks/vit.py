@@ -33,7 +33,7 @@ class ViTNetwork(nn.Module):
     Arguments:
         network: a timm VisionTransformer without a head.
         name: what messages call it.
-        input_size: side in pixels of the pictures that the network looks at.
+        input_size: side in pixels of the images that the network looks at.
         mean, std: normalisation of each channel, in units of [0, 1].
     """
 
@@ -52,7 +52,7 @@ class ViTNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def tokens(self, image: Tensor) -> ViTTokens:
-        """Keys of the last block and the class token, of pictures (B, 3, H, W) in [0, 1]."""
+        """Keys of the last block and the class token, of images (B, 3, H, W) in [0, 1]."""
         net: Any = self.network
         before, after = self._blocks(image, indices=[len(net.blocks) - 2, len(net.blocks) - 1])
         last = net.blocks[-1]

@@ -1,4 +1,4 @@
-"""Inversion: the noise from which a sampler without randomness paints a picture that is given.
+"""Inversion: the noise from which a sampler without randomness paints an image that is given.
 
 The way down is Euler's (DDIM's, eta 0): x_low = x + (low - high) d(x, high), with the direction
 d(x, sigma) = (x - D(x, sigma)) / sigma, in every family. The way up solves the same equation for
@@ -30,7 +30,7 @@ SMALLEST, PIXELS, VALUES = 8, 64 * 64, 4 * 64 * 64
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """The states of a picture at every noise level of a run.
+    """The states of an image at every noise level of a run.
 
     Arguments:
         sigmas: noise levels, shape (N,), falling, as a sampler takes them.
@@ -61,39 +61,28 @@ def invert(
     settle: Callable[[Tensor, int], Tensor] | None = None,
     report: Callable[[int, Tensor, Tensor], None] = lambda step, x0, x: None,
 ) -> Path:
-    """Take a picture up the noise levels, along the path that Euler's way down would take.
+    """Take an image up the noise levels, along the path that Euler's way down would take.
 
-    Each step is a fixed point, x_high = x_low + (high - low) d(x_high, high), begun with the
-    direction of the step before and iterated; one iteration is DDIM inversion.
-
-    Deviates: the published DDIM inversion begins each step at x_low itself.
+    Each step solves x_high = x_low + (high - low) d(x_high, high), begun with the direction of the
+    step before; one iteration is DDIM inversion. Deviates: that begins each step at x_low itself.
 
     Arguments:
         denoise: model.
-        x: the picture at the last, lowest noise level, shape (B, C, *S), model latent units.
+        x: the image at the last, lowest noise level, shape (B, C, *S), model latent units.
         sigmas: noise levels as the sampler will take them, shape (N,), falling, usually to 0.
         alpha: signal scale at noise levels of shape (B,).
-        iterations: model evaluations a step, >= 1.
+        iterations: model evaluations per step, >= 1; a ValueError below.
         settle: changes the predicted noise (B, C, *S) of a step (counted from 0), see WhiteNoise.
-            On a flow the clean estimate is held.
         report: called after each step with its number, the clean estimate and x.
-
-    Raises:
-        ValueError: iterations below 1.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be >= 1, got {iterations}")
-    levels = sigmas.flip(0).to(x.device)
-    states = [x]
+    levels, states = sigmas.flip(0).to(x.device), [x]
     direction: Tensor | None = None
     for step, (low, high) in enumerate(pairwise(levels)):
-        sigma = high.to(x.dtype).expand(x.shape[0])
-        if direction is None:
-            above = x * (alpha(high) / alpha(low)).to(x)
-        else:
-            above = x + (high - low).to(x) * direction
+        above = _first_guess(x, (low, high), direction, alpha)
         for _ in range(iterations):
-            x0 = denoise(above, sigma).x0
+            x0 = denoise(above, high.to(x.dtype).expand(x.shape[0])).x0
             direction = (above - x0) / high.to(x)
             if settle is not None:
                 noise = (above - alpha(high).to(x) * x0) / high.to(x)
@@ -105,9 +94,22 @@ def invert(
     return Path(sigmas, torch.stack(states[::-1]))
 
 
+def _first_guess(
+    x: Tensor,
+    levels: tuple[Tensor, Tensor],
+    direction: Tensor | None,
+    alpha: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Where a step up begins: along the direction of the step before; the first scales the signal."""
+    low, high = levels
+    if direction is None:
+        return x * (alpha(high) / alpha(low)).to(x)
+    return x + (high - low).to(x) * direction
+
+
 @dataclass(frozen=True)
 class WhiteNoise:
-    """Push predicted noise towards white noise, which edits better: gradient steps on itself.
+    """Move predicted noise towards white noise, which edits better: gradient steps on itself.
 
     Two energies: squared correlations of the noise with itself, shifted by a random number of
     pixels down and across, on a pyramid of halved sizes; and the divergence of its moments from

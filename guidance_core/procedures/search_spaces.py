@@ -2,7 +2,7 @@
 
 References:
     TFG, Ye et al. 2024, arXiv:2409.15761: rho, mu, gamma and recurrences, by factors of 2, 2, 10
-    and 2. Deviates: pushes of the relative scale, where 0.25 is gentle and 2 burns.
+    and 2. Deviates: steps of the relative scale, where 0.25 is gentle and 2 burns.
 """
 
 from __future__ import annotations

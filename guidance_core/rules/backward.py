@@ -2,8 +2,8 @@
 
 References:
     Universal Guidance for Diffusion Models, Bansal et al. 2023, arXiv:2302.07121, eq. (7)-(8).
-    Deviates: no clamp of x0 to [-1, 1] (latents know no such bounds), and a bound on the total push
-    in the relative scale. As there, the noise is recomputed from the moved x0.
+    Deviates: no clamp of x0 to [-1, 1] (latents know no such bounds), and a bound on the total
+    change in the relative scale. As there, the noise is recomputed from the moved x0.
     Minimization of unsmooth functionals, Polyak 1969: the step size called polyak here.
 """
 
@@ -31,16 +31,16 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's own, arXiv:1412.6980, algor
 class Backward:
     """x0 takes `steps` steps of Adam, gradient descent or Polyak's descent down its energy.
 
-    relative: the total push has RMS <= strength * posterior standard deviation of x0, and the steps
-        are sized to use that up; gradients are measured in units of the first one, so that the
-        energy's units do not matter.
+    relative: the total change has RMS <= strength * posterior standard deviation of x0, and the
+        steps are sized to use that up; gradients are measured in units of the first one, so that
+        the energy's units do not matter.
     absolute: steps of the learning rate `lr` as published; strength multiplies the total.
     polyak: gradient descent with steps of energy / |gradient|^2, so that neither the energy's units
         nor `lr` matter. For energies that can be 0, as measurements can: there it converges within
-        a few steps, and a push fades as its energy does.
+        a few steps, and its steps fade as its energy does.
 
     Arguments:
-        energy: what is asked; must depend on x0 or on the picture.
+        energy: what is asked; must depend on x0 or on the image.
         strength: multiplier over the noise level; where it is 0 the model runs as it is.
         scale: relative or absolute.
         steps: optimisation steps per evaluation, >= 1.

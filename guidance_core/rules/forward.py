@@ -30,13 +30,13 @@ class Forward:
         first order in sigma^2 when strength is 1 and the energy a negative log-likelihood.
     relative: RMS(delta) = strength * posterior standard deviation of x0. Knows nothing of the
         energy's units, needs no CFG.
-    cfg: RMS(delta) = strength * RMS(x0 - uncond), the push of CFG (FreeDoM, arXiv:2303.09833).
+    cfg: RMS(delta) = strength * RMS(x0 - uncond), the step of CFG (FreeDoM, arXiv:2303.09833).
 
     Arguments:
         energy: what is asked.
         strength: multiplier over the noise level; where it is 0 the model runs as it is.
         scale: relative, absolute or cfg.
-        stop: energy at which a sample counts as done; its push fades from 2 stop on. 0 never stops.
+        stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
 
     Raises:
         ValueError: an unknown scale, or a negative stop.

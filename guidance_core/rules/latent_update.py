@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from ..gradients import through_model
-from ..process import per_sample, posterior_std
+from ..process import euler_share, per_sample, posterior_std
 from ..requirements import requirements_of
 from ..shaping import cfg_push, fade, norm, rms, unit_rms
 from ..steering import check_rule, record, strength_at
-from ..types import Denoiser, Energy, Estimate, Run, Schedule, euler_share
+from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
 SCALES = ("relative", "absolute")
 
@@ -34,13 +34,13 @@ class LatentUpdate:
     absolute: x <- x - strength * (alpha^2 + sigma^2) * grad, the papers' z <- z - strength * grad
         for the latent z of unit variance.
     relative: RMS of the step = strength * alpha * posterior standard deviation of x0, as if the
-        clean part of x had moved by the push of the other rules.
+        clean part of x had moved by the step of the other rules.
 
     The sampler takes an estimate and keeps its own x, so what the change of x leaves behind the
     sampler's next step is added to the estimate.
 
     While x is on its way the negative branch rests, if the energy reads captures only: those are of
-    the positive branch. The push that is recorded is then the change of that branch.
+    the positive branch. The step that is recorded is then the change of that branch.
 
     Arguments:
         energy: what is asked.
@@ -86,7 +86,7 @@ class LatentUpdate:
         return requirements_of([self.energy]).captures_only
 
     def _pushes(self, before: Estimate, after: Estimate) -> tuple[Tensor, Tensor | None]:
-        """RMS of the change of x0 and of the push of CFG, (B,)."""
+        """RMS of the change of x0 and of the step of CFG, (B,)."""
         if self._alone and before.cond is not None and after.cond is not None:
             return rms(after.cond - before.cond).detach(), cfg_push(after)
         return rms(after.x0 - before.x0).detach(), cfg_push(before)

@@ -34,10 +34,10 @@ class Manifold:
         the noise stays what it was. Needs a sampler of one evaluation a step.
 
     Arguments:
-        energy: what is asked; must depend on x0 or on the picture.
+        energy: what is asked; must depend on x0 or on the image.
         strength: multiplier over the noise level; where it is 0 the model runs as it is.
         scale: relative, absolute or cfg.
-        stop: energy at which a sample counts as done; its push fades from 2 stop on. 0 never stops.
+        stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
         projected: take the gradient behind the autoencoder, at encode(decode(x0)); the host's
             decoder must have an `encode`.
 
@@ -62,7 +62,7 @@ class Manifold:
 
     @property
     def one_step(self) -> bool:
-        """Whether the push is placed behind the sampler's step."""
+        """Whether the step is placed behind the sampler's step."""
         return self.scale == "absolute"
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:

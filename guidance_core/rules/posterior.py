@@ -43,7 +43,7 @@ class Posterior:
         scale: relative, absolute, cfg or spherical.
         root: in the absolute scale, take the gradient of sqrt(energy), the residual's norm where
             the energy is its square, as DPS and FreeDoM do.
-        stop: energy at which a sample counts as done; its push fades from 2 stop on. 0 never stops.
+        stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
 
     Raises:
         ValueError: an unknown scale, or a negative stop.
@@ -61,7 +61,7 @@ class Posterior:
 
     @property
     def one_step(self) -> bool:
-        """Whether the push is placed behind the sampler's step."""
+        """Whether the step is placed behind the sampler's step."""
         return self.scale in ("absolute", "spherical")
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:

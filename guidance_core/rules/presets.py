@@ -16,8 +16,8 @@ class Preset:
     """One method.
 
     Arguments:
-        relative: rho and mu where pushes are sized by the noise level or by CFG: what the method
-            does, with its larger push at 1; not tuned task by task.
+        relative: rho and mu where steps are sized by the noise level or by CFG: what the method
+            does, with its larger step at 1; not tuned task by task.
         published: rho and mu of the absolute scale.
         gamma: width of the smoothing.
         samples: draws of the smoothing.

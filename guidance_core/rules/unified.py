@@ -2,7 +2,7 @@
 
 References:
     TFG: Unified Training-Free Guidance for Diffusion Models, Ye et al. 2024, arXiv:2409.15761,
-    algorithm 1. Deviates: recurrence is a sampler's matter (`recurrence`); pushes of relative size
+    algorithm 1. Deviates: recurrence is a sampler's matter (`recurrence`); steps of relative size
     by default; the noise of the smoothing follows sigma / sqrt(alpha^2 + sigma^2) only.
 """
 
@@ -27,11 +27,13 @@ LEAST_ALPHA = 0.05  # caps alpha_next / alpha where a flow is all noise
 
 @dataclass(frozen=True)
 class Unified:
-    """rho pushes through the model, mu at the estimate, gamma smooths the energy for both.
+    """A step of size rho through the model and one of size mu at the estimate, of one energy.
 
-    relative: rho times strength is the RMS of the push through the model, mu times strength the
-        largest RMS of the push at the estimate, both in units of the posterior standard deviation.
-    cfg: the same in units of the push of CFG.
+    gamma smooths the energy for both.
+
+    relative: rho times strength is the RMS of the step through the model, mu times strength the
+        largest RMS of the step at the estimate, both in units of the posterior standard deviation.
+    cfg: the same in units of the step of CFG.
     absolute: x_next += rho r^2 alpha_next / alpha * dlogf/dx + alpha_next * delta0, where delta0
         takes `iterations` steps of mu * dlogf/dx0: the paper's step, which needs a sampler of one
         evaluation a step. log f is -energy, or -sqrt(energy) with `root`.
@@ -49,7 +51,7 @@ class Unified:
         course: constant, or how rho and mu follow the steps' signal ratio: increase (TFG) or
             decrease, with mean 1 over the run.
         root: in the absolute scale, log f is minus the root of the energy: a residual's norm.
-        stop: energy at which a sample counts as done; its push fades from 2 stop on. 0 never stops.
+        stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
 
     Raises:
         ValueError: an argument outside its range, gamma without samples, or mu or gamma with an
@@ -98,7 +100,7 @@ class Unified:
 
     @property
     def one_step(self) -> bool:
-        """Whether the push is placed behind the sampler's step."""
+        """Whether the step is placed behind the sampler's step."""
         return self.scale == "absolute"
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:

@@ -57,7 +57,7 @@ class PercentPoints:
             if not 0 <= percent <= 1:
                 raise ValueError(
                     f"positions of points must lie in [0, 1], got {percent:g}: 0 is pure noise, 1 "
-                    "the finished picture"
+                    "the finished image"
                 )
             if not (math.isfinite(strength) and strength >= 0):
                 raise ValueError(f"strengths of points must be finite and >= 0, got {strength:g}")
@@ -84,7 +84,7 @@ class PercentPoints:
 
 
 def points_from(text: str) -> PercentPoints:
-    """Points from text such as "0:0, 0.3:1, 0.7:0.5": position and strength, parted by commas.
+    """Points from text such as "0:0, 0.3:1, 0.7:0.5": position and strength, separated by commas.
 
     Raises:
         ValueError: the text is not of this form, or its points are not points of a schedule.

@@ -1,6 +1,6 @@
-"""Judge a picture of Shapes from its pixels alone: palette, connected components, area, outline.
+"""Judge an image of Shapes from its pixels alone: palette, connected components, area, outline.
 
-No network takes part, so what guides a picture is never what judges it.
+No network takes part, so what guides an image is never what judges it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COLOUR_TOLERANCE = 0.2
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a picture shows: its whole objects, and whether it shows nothing else (`clean`)."""
+    """What an image shows: its whole objects, and whether it shows nothing else (`clean`)."""
 
     items: tuple[Item, ...]
     clean: bool
@@ -42,7 +42,7 @@ class Verdict:
         return any(label in (i.shape, i.colour, i.size) for i in self.items)
 
     def matches(self, caption: str) -> bool:
-        """Whether the picture is clean and shows exactly the objects of the caption."""
+        """Whether the image is clean and shows exactly the objects of the caption."""
         wanted = [set(part.split()) & set(scenes.LABELS) for part in caption.split(" and ")]
         shown = [{i.shape, i.colour, i.size} for i in self.items]
         return (
@@ -56,10 +56,10 @@ class Verdict:
 
 
 def judge(images: Tensor) -> list[Verdict]:
-    """One verdict a picture; `images` (B, 3, 128, 128), RGB in [0, 1].
+    """One verdict an image; `images` (B, 3, 128, 128), RGB in [0, 1].
 
     Raises:
-        ValueError: the pictures are of another size or have no three channels.
+        ValueError: the images are of another size or have no three channels.
     """
     seen = nearest(images).numpy()
     pixels = images.detach().float().cpu().numpy()
@@ -70,10 +70,10 @@ def nearest(images: Tensor) -> Tensor:
     """The colour that each pixel is nearest to: (B, 128, 128), 0 is the ground, then the palette's.
 
     Raises:
-        ValueError: the pictures are of another size or have no three channels.
+        ValueError: the images are of another size or have no three channels.
     """
     if images.shape[1:] != (3, SIDE, SIDE):
-        raise ValueError(f"expected pictures (B, 3, {SIDE}, {SIDE}), got {tuple(images.shape)}")
+        raise ValueError(f"expected images (B, 3, {SIDE}, {SIDE}), got {tuple(images.shape)}")
     images = images.detach().float().cpu()
     colours = torch.tensor([scenes.BACKGROUND, *PALETTE.values()]).float() / 255
     distance = (images[:, None] - colours[None, :, :, None, None]).square().sum(2)

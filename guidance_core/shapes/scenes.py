@@ -1,6 +1,6 @@
 """Synthetic scenes: one or two flat objects (size x colour x shape) on a plain background.
 
-A scene is data (`Scene`), its picture is drawn from it exactly (`render`), and its caption names
+A scene is data (`Scene`), its image is drawn from it exactly (`render`), and its caption names
 the objects but never where they are, so that place is left for guidance to decide.
 """
 
@@ -94,7 +94,7 @@ def render(scenes: list[Scene], side: int = SIDE) -> Tensor:
 
 
 def inside(item: Item) -> Tensor:
-    """Pixels of the picture that lie inside the object: (SIDE, SIDE) bool."""
+    """Pixels of the image that lie inside the object: (SIDE, SIDE) bool."""
     return _distance(item, *_grid(SIDE)) < 0
 
 

@@ -251,7 +251,7 @@ def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
     ("make", "words"),
     [
         (lambda: Position((), (0.5, 0.5)), "no words were chosen"),
-        (lambda: Position(WORDS, (0.5, 1.5)), "must lie in the picture"),
+        (lambda: Position(WORDS, (0.5, 1.5)), "must lie in the image"),
         (lambda: Position(WORDS), "a target or a reference, and not both"),
         (lambda: Position(WORDS, (0.1, 0.1), OTHER), "a target or a reference, and not both"),
         (lambda: Position(WORDS, reference=OTHER, shift=(2.0, 0.0)), "shift must be in"),
@@ -262,7 +262,7 @@ def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
         (lambda: Shape(WORDS, torch.zeros(4, 4)), "the outline is empty"),
         (lambda: Shape(WORDS, OUTLINE, scale=0.0), "a scale > 0"),
         (lambda: Box(WORDS, (0.5, 0.1, 0.5, 0.9)), "the box is empty"),
-        (lambda: Box(WORDS, (0.5, 0.1, 1.1, 0.9)), "must lie in the picture"),
+        (lambda: Box(WORDS, (0.5, 0.1, 1.1, 0.9)), "must lie in the image"),
         (lambda: Box(WORDS, BOX, "iou"), "loss must be one of"),
         (lambda: Box(WORDS, BOX, angle=181.0), "an angle in"),
         (lambda: Shape(WORDS, OUTLINE, angle=float("nan")), "an angle in"),
@@ -280,5 +280,5 @@ def test_bad_arguments_are_refused_at_once(make, words):
 
 def test_a_reference_of_another_number_of_pictures_is_refused():
     energy = AttentionKeep(reference(latent(2)))
-    with pytest.raises(ValueError, match="the reference has 2 pictures, the latent batch 3"):
+    with pytest.raises(ValueError, match="the reference has 2 images, the latent batch 3"):
         value(energy, latent(3))

@@ -76,7 +76,7 @@ def test_a_reference_fits_runs_of_its_size_number_and_prompt():
     reference.check(torch.zeros(2, 4, 4, 4), 77)
     with pytest.raises(ValueError, match="a latent of 4 x 4, this run has 4 x 8"):
         reference.check(torch.zeros(2, 4, 4, 8))
-    with pytest.raises(ValueError, match="has 2 pictures, the latent batch 3"):
+    with pytest.raises(ValueError, match="has 2 images, the latent batch 3"):
         reference.check(torch.zeros(3, 4, 4, 4))
     with pytest.raises(ValueError, match="a prompt of 77 places, this run's has 154"):
         reference.check(torch.zeros(2, 4, 4, 4), 154)

@@ -12,11 +12,11 @@ from guidance_core.attention.words import Word
 from guidance_core.captures import Attention, Features
 from guidance_core.energies.position import Position
 from guidance_core.procedures.recurrence import recurrent
-from guidance_core.process import ancestral_noise
+from guidance_core.process import ancestral_noise, euler_share
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.recording import Recording
 from guidance_core.schedules import Window
-from guidance_core.types import Estimate, Run, euler_share
+from guidance_core.types import Estimate, Run
 from tools import diffusers_host
 from tools.diffusers_host.reading import layer_names, layers
 

@@ -466,7 +466,7 @@ def test_a_tall_mask_gives_as_much_of_a_square_as_there_is():
         (lambda: Masked(MeanColor(RED), torch.zeros(4, 4)), ValueError, "the mask is empty"),
         (lambda: Masked(MeanColor(RED), torch.ones(4)), ValueError, "got .4,."),
         (lambda: Masked(MeanColor(RED), 2 * torch.ones(4, 4)), ValueError, "in .0, 1."),
-        (lambda: Masked(toward(), CORNER), ValueError, "looks at the picture"),
+        (lambda: Masked(toward(), CORNER), ValueError, "looks at the image"),
     ],
 )
 def test_bad_arguments_are_refused_at_once(make, error, words):
@@ -478,5 +478,5 @@ def test_bad_arguments_are_refused_at_once(make, error, words):
     "make", [lambda m: MeanColor(RED, mask=m), lambda m: Masked(CASES["label"], m)]
 )
 def test_masks_and_pictures_of_different_number_are_refused(make):
-    with pytest.raises(ValueError, match="mask has 2 pictures, the latent batch 3"):
+    with pytest.raises(ValueError, match="mask has 2 images, the latent batch 3"):
         make(PAIR)(at(latent(3)))

@@ -398,7 +398,7 @@ def test_silence_is_counted_and_pushes_nothing(energy):
                 shown(PICTURE.repeat(2, 1, 1, 1))
             ),
             ValueError,
-            "reference has 3 pictures, the latent batch 2",
+            "reference has 3 images, the latent batch 2",
         ),
     ],
 )

@@ -22,7 +22,7 @@ from guidance_core.energies.shape import Shape
 from guidance_core.energies.size import Size
 from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.structure import Structure
-from guidance_core.image.batches import check_pictures
+from guidance_core.image.batches import check_images
 from guidance_core.image.degradations import GaussianBlur, Hide, MotionBlur, Shrink
 from guidance_core.schedules import Constant, PercentPoints, PercentWindow, Window
 from tests.core.toys import (
@@ -87,7 +87,7 @@ RANGES = {
     "noise": (lambda v: Measurement(PICTURE, noise=v), (0,), (-EPS, math.nan)),
     "mask": (lambda v: Masked(MeanColor(RED), MASK * v), (EPS, 1), (0, -EPS, 1 + EPS)),
     "hidden": (lambda v: Hide(MASK * v), (0, 1 - EPS), (-EPS, 1, 1 + EPS)),
-    "images": (lambda v: check_pictures(pixel(v)), (0, 1), (-EPS, 1 + EPS, math.nan)),
+    "images": (lambda v: check_images(pixel(v)), (0, 1), (-EPS, 1 + EPS, math.nan)),
     "factor": (lambda v: Shrink(v), (1,), (0,)),
     "blur": (lambda v: GaussianBlur(v), (EPS,), (0, -1)),
     "length": (lambda v: MotionBlur(v), (3, 5), (1, 2, 4)),

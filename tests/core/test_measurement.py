@@ -151,7 +151,7 @@ def test_sample_alone_equals_sample_in_batch():
             lambda: Measurement(picture()[..., :8])(shown(picture())),
             "measured is 8x16 with 3 channels, .*is 24x16 .* crop or resize",
         ),
-        (lambda: Measurement(picture(3))(shown(picture())), "has 3 pictures, the latent batch 2"),
+        (lambda: Measurement(picture(3))(shown(picture())), "has 3 images, the latent batch 2"),
     ],
 )
 def test_what_does_not_fit_is_refused(make, words):

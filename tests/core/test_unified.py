@@ -10,7 +10,7 @@ from torch import Tensor
 
 from guidance_core.captures import Attention
 from guidance_core.compose import guided
-from guidance_core.process import ancestral_noise, posterior_std
+from guidance_core.process import ancestral_noise, euler_share, posterior_std
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.manifold import Manifold
@@ -19,7 +19,7 @@ from guidance_core.rules.presets import PRESETS
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant
 from guidance_core.shaping import rms
-from guidance_core.types import Estimate, Run, euler_share
+from guidance_core.types import Estimate, Run
 from tests.core.toys import DOUBLE, Model, assert_close, latent, levels, toward
 from tests.ground_truth import flow, ve
 
