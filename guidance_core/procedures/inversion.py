@@ -100,7 +100,7 @@ def _first_guess(
     direction: Tensor | None,
     alpha: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Where a step up begins: along the direction of the step before; the first scales the signal."""
+    """Where a step up begins: along the step before it; the first one scales the signal."""
     low, high = levels
     if direction is None:
         return x * (alpha(high) / alpha(low)).to(x)
