@@ -27,7 +27,11 @@ class Tokens(io.ComfyNode):
             "change what they stand for. Finds them with the tokenizer of the text encoder.",
             search_aliases=("tokens", "attention words", "token index"),
             inputs=[
-                io.Clip.Input("clip", tooltip="The text encoder that encodes the prompt."),
+                io.Clip.Input(
+                    "clip",
+                    tooltip="The text encoder that encodes the prompt: of SD 1 and 2, SDXL, SD3 or "
+                    "Flux, or a single CLIP or T5.",
+                ),
                 io.String.Input(
                     "prompt",
                     multiline=True,

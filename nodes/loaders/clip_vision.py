@@ -26,7 +26,8 @@ class GuideFromCLIPVision(io.ComfyNode):
             inputs=[
                 io.ClipVision.Input(
                     "clip_vision",
-                    tooltip="From Load CLIP Vision: a ViT-L, ViT-H or bigG, not SigLIP or DINO.",
+                    tooltip="From Load CLIP Vision: a ViT-L, ViT-H or bigG with its projection; SigLIP "
+                    "and DINO are refused.",
                 )
             ],
             outputs=[

@@ -38,7 +38,9 @@ class ApplyGuidance(io.ComfyNode):
                 io.Model.Input("model", tooltip="The diffusion model; it is not changed itself."),
                 *rules,
                 decoder_input(),
-                io.Vae.Input("vae", optional=True, tooltip=VAE_TIP),
+                io.Vae.Input(
+                    "vae", optional=True, tooltip=f"{VAE_TIP} Not needed with taesd or rgb."
+                ),
             ],
             outputs=[
                 io.Model.Output(tooltip="The guided model, for any sampler."),

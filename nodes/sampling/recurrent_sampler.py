@@ -11,6 +11,15 @@ from ..inputs.sampling import recurrences_input
 from ..inputs.sockets import schema
 from ..inputs.window import window_fault, window_inputs
 
+START_TIP = (
+    "Where steps begin to be repeated, as a position on the model's noise schedule from 0 (pure "
+    "noise) to 1 (finished image)."
+)
+END_TIP = (
+    "Where steps are no longer repeated, from 0 (pure noise) to 1 (finished image). Earlier is "
+    "faster."
+)
+
 
 class RecurrentSampler(io.ComfyNode):
     """Self-recurrence around any SAMPLER."""
@@ -29,7 +38,7 @@ class RecurrentSampler(io.ComfyNode):
             inputs=[
                 io.Sampler.Input("sampler", tooltip="For example from KSamplerSelect."),
                 recurrences_input(),
-                *window_inputs(),
+                *window_inputs(START_TIP, END_TIP),
             ],
             outputs=[io.Sampler.Output(tooltip="For SamplerCustom and SamplerCustomAdvanced.")],
         )

@@ -53,7 +53,8 @@ class TuneGuidance(io.ComfyNode):
                     "(Guided), up to 70 % of the run.",
                 ),
                 io.String.Output(
-                    display_name="report", tooltip="What was tried, and what it gave, as JSON."
+                    display_name="report",
+                    tooltip="Settings of the best rule and of the best twenty, as JSON.",
                 ),
                 io.Image.Output(display_name="plot", tooltip="The metric against each setting."),
             ],
@@ -141,7 +142,7 @@ class TuneGuidance(io.ComfyNode):
                 tooltip="Judges the finished pictures. Without one, the energy itself, which "
                 "cannot see what it is blind to: another network is a fairer judge.",
             ),
-            Schedule.Input("schedule", optional=True, tooltip=SCHEDULE_TIP),
+            Schedule.Input("schedule", optional=True, tooltip=f"{SCHEDULE_TIP} Its end is kept."),
             io.Vae.Input("vae", optional=True, tooltip=VAE_TIP),
         ]
 
