@@ -1,4 +1,4 @@
-"""Finished batches in a file, so that a benchmark that was stopped goes on where it was."""
+"""Finished batches in a file, so that a benchmark that was stopped continues where it was."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def _own(profile: dict[str, Any]) -> float:
 
 
 def dragged(desk: Desk, session: CDPSession) -> dict[str, float]:
-    """A frame while a box is dragged over the picture."""
+    """A frame while a box is dragged over the image."""
     desk.run(IN_SIGHT)
     (grip,) = desk.rest('.eg-layout [data-handle="move"]')
     mouse = desk.page.mouse

@@ -1,9 +1,9 @@
-"""Draw the pictures of the help pages in web/docs/ on a ComfyUI: without guidance and with it.
+"""Draw the images of the help pages in web/docs/ on a ComfyUI: without guidance and with it.
 
     python -m tools.help_pictures http://127.0.0.1:8188 [EGEnergyColor ...]
 
 The ComfyUI must have this pack. Pages of nodes that an example uses show that example's thumbnail
-(`tools.thumbnails` puts it there); the others show two pictures of the same seeds without guidance
+(`tools.thumbnails` puts it there); the others show two images of the same seeds without guidance
 (left) and with it (right), or the diagram that the node draws.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from .thumbnails import EXAMPLES, PAGES, QUALITY, pictures
+from .thumbnails import EXAMPLES, PAGES, QUALITY, saved_images
 
 SIDE, GAP, WIDEST = 192, 6, 640
 
@@ -28,7 +28,7 @@ def node(kind: str, **inputs: Any) -> dict[str, Any]:
 
 
 def sampled(prefix: str, model: str, text: str, seed: int, batch: int) -> Prompt:
-    """A prompt, its sampler and its pictures; names begin with the prefix."""
+    """A prompt, its sampler and its images; names begin with the prefix."""
     name = lambda part: [prefix + part, 0]
     widgets = {"seed": seed, "steps": 20, "cfg": 4.0 if text else 1.0, "denoise": 1.0}
     return {
@@ -49,7 +49,7 @@ def sampled(prefix: str, model: str, text: str, seed: int, batch: int) -> Prompt
 
 
 def comparison(parts: Prompt, text: str, seed: int = 7) -> Prompt:
-    """Two pictures without guidance and with the rule of these parts."""
+    """Two images without guidance and with the rule of these parts."""
     shared = {
         "shapes": node("EGLoadShapes"),
         "negative": node("CLIPTextEncode", clip=["shapes", 1], text=""),
@@ -152,7 +152,7 @@ def plotted() -> dict[str, Prompt]:
 
 
 def showing(example: str, kind: str) -> Prompt:
-    """An example of one picture and few steps that saves what one of its nodes draws."""
+    """An example of one image and few steps that saves what one of its nodes draws."""
     text = (EXAMPLES / "api" / f"{example}.json").read_text(encoding="utf-8")
     whole: Prompt = json.loads(text)
     prompt = {key: part for key, part in whole.items() if part["class_type"] != "PreviewImage"}
@@ -166,7 +166,7 @@ def showing(example: str, kind: str) -> Prompt:
 
 
 def side_by_side(images: list[Image.Image]) -> Image.Image:
-    """Pictures in a row, those without guidance apart from those with it."""
+    """Images in a row, those without guidance apart from those with it."""
     half = len(images) // 2
     page = Image.new("RGB", (len(images) * SIDE + GAP, SIDE), "white")
     for k, image in enumerate(images):
@@ -182,11 +182,11 @@ def shrunk(image: Image.Image) -> Image.Image:
 
 
 def main(address: str, *names: str) -> None:
-    """Draw the pictures of all pages that have one of their own, or of those that are named."""
+    """Draw the images of all pages that have one of their own, or of those that are named."""
     diagrams = plotted()
     prompts = {**drawn(), **diagrams}
     for name in names or prompts:
-        images = pictures(address, prompts[name])
+        images = saved_images(address, prompts[name])
         page = shrunk(images[0]) if name in diagrams else side_by_side(images)
         page.save(PAGES / f"{name}.jpg", quality=QUALITY)
         print(name, flush=True)

@@ -25,7 +25,7 @@ class Host(NamedTuple):
 
 
 def find() -> list[Host]:
-    """Every ComfyUI to be had, the one to prefer first.
+    """Every ComfyUI found, the preferred one first.
 
     COMFYUI_PATH (several are separated as in PATH) wins; else the ComfyUI that this checkout lies
     in; else comfy-cli's default workspace and its neighbour of the oldest supported version.
@@ -58,7 +58,7 @@ def version(folder: Path) -> str:
 
 
 def clone() -> Host | None:
-    """A shallow clone of the pinned release under out/, or None where it cannot be had."""
+    """A shallow clone of the pinned release under out/, or None where it is not available."""
     folder = CHECKOUT / "out" / f"ComfyUI-{PINNED}"
     if not is_comfyui(folder):
         folder.parent.mkdir(exist_ok=True)

@@ -4,7 +4,7 @@
     python -m tools.thumbnails http://127.0.0.1:8188 inpainting   # only these
 
 The ComfyUI must have this pack. Each thumbnail is what the example's Save Image node saves, its
-pictures side by side. Help pages in web/docs/ that show one get a copy: they are served from there.
+images side by side. Help pages in web/docs/ that show one get a copy: they are served from there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def request(url: str, body: Any = None) -> bytes:
         return answer.read()
 
 
-def pictures(address: str, prompt: dict[str, Any]) -> list[Image.Image]:
+def saved_images(address: str, prompt: dict[str, Any]) -> list[Image.Image]:
     """Run a prompt and fetch what it saved."""
     prompt_id = json.loads(request(f"{address}/prompt", {"prompt": prompt}))["prompt_id"]
     history: dict[str, Any] = {}
@@ -50,7 +50,7 @@ def pictures(address: str, prompt: dict[str, Any]) -> list[Image.Image]:
 
 
 def sheet(images: list[Image.Image]) -> Image.Image:
-    """Pictures in rows of two."""
+    """Images in rows of two."""
     columns = min(COLUMNS, len(images))
     rows = -(-len(images) // columns)
     page = Image.new("RGB", (columns * SIDE, rows * SIDE))
@@ -67,7 +67,7 @@ def main(address: str, *names: str) -> None:
     for file in files or sorted((EXAMPLES / "api").glob("*.json")):
         prompt = json.loads(file.read_text(encoding="utf-8"))
         target = EXAMPLES / f"{file.stem}.jpg"
-        sheet(pictures(address, prompt)).save(target, quality=QUALITY)
+        sheet(saved_images(address, prompt)).save(target, quality=QUALITY)
         if f"({target.name})" in shown:
             shutil.copyfile(target, PAGES / target.name)
         print(target)

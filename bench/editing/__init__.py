@@ -1,1 +1,1 @@
-"""How well energies of attention edit pictures of Shapes, judged from pixels."""
+"""How well energies of attention edit images of Shapes, judged from pixels."""

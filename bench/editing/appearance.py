@@ -72,15 +72,16 @@ def complete(*, lora: bool) -> Callable[[Session, tuple[int, ...]], list[Figures
     """Three objects, each with its colour, in a model whose captions had two at most."""
 
     def rows(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
-        told = tuple(caption(seed, 3, PLAIN) for seed in seeds)
+        captions = tuple(caption(seed, 3, PLAIN) for seed in seeds)
         # Without articles, so that all words stand where training had words.
-        prompts = tuple(text.replace("a ", "") for text in told)
+        prompts = tuple(text.replace("a ", "") for text in captions)
         source = Source(session.crowded if lora else session.shapes, seeds, prompts, 20)
-        pairs = [[word(prompts[0], name) for name in object_words(told[0], k)] for k in range(3)]
+        objects = [object_words(captions[0], k) for k in range(3)]
+        pairs = [[word(prompts[0], name) for name in names] for names in objects]
         guided = oracle.judge(source.guided([LatentUpdate(together(pairs), MANY)]))
 
         def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
-            there = [found(verdict, object_words(told[i], k)) is not None for k in range(3)]
+            there = [found(verdict, object_words(captions[i], k)) is not None for k in range(3)]
             only = all(there) and len(verdict.items) == 3
             return {"complete": all(there), "only": only, "objects": sum(there) / 3}
 

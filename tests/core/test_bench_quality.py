@@ -135,10 +135,10 @@ def test_true_scenes_satisfy_every_restoration_and_others_do_not():
 
 @pytest.mark.parametrize("task", [t for t in TASKS if t.restores], ids=lambda task: task.name)
 def test_truth_is_what_restorations_ask_for(task):
-    pictures = scenes.render(scenes_of(0, 2))
-    energy = task.build(torch.device("cpu"), pictures, 1.0)
+    images = scenes.render(scenes_of(0, 2))
+    energy = task.build(torch.device("cpu"), images, 1.0)
     seen = lambda shown: energy(Estimate(shown, torch.ones(2), lambda x0: x0))
-    assert (seen(pictures) < 0.1 * seen(1 - pictures)).all()
+    assert (seen(images) < 0.1 * seen(1 - images)).all()
 
 
 def test_an_object_satisfies_where_it_was_asked_for_only():
@@ -195,14 +195,14 @@ def test_every_method_spends_the_budget_and_no_more():
 
 @pytest.mark.parametrize("task", [t for t in TASKS if t.restores], ids=lambda task: task.name)
 def test_restorations_start_from_what_was_seen_alone(task):
-    pictures = scenes.render(scenes_of(0, 2))
-    start = task.start(pictures)
-    assert start.shape == pictures.shape
-    error = lambda shown: float((shown - pictures).square().mean())
-    flat = pictures.mean((2, 3), keepdim=True).expand_as(pictures)
+    images = scenes.render(scenes_of(0, 2))
+    start = task.start(images)
+    assert start.shape == images.shape
+    error = lambda shown: float((shown - images).square().mean())
+    flat = images.mean((2, 3), keepdim=True).expand_as(images)
     assert error(start) < error(flat) + NOISE**2
     if task.name == "inpainting":
-        hidden = pictures.clone()
+        hidden = images.clone()
         hidden[..., scenes.SIDE // 2 :] = 0.5
         torch.testing.assert_close(task.start(hidden), start)
 

@@ -14,7 +14,7 @@ def drawn(count: int = 24) -> list:
     return blends.blends(torch.Generator().manual_seed(3), count)
 
 
-def test_shares_of_a_blend_make_a_picture():
+def test_shares_of_a_blend_make_a_image():
     some = drawn()
     assert {len(blend.scenes) > 1 for blend in some} == {True, False}
     for blend in some:
@@ -26,8 +26,8 @@ def test_a_picture_is_the_mean_of_its_scenes_by_their_shares():
     blend = next(blend for blend in drawn() if len(blend.scenes) > 1)
     layers = scenes.render(list(blend.scenes))
     expected = sum(share * layer for share, layer in zip(blend.shares, layers, strict=True))
-    torch.testing.assert_close(blend.picture(), expected)
-    assert not torch.allclose(blend.picture(), layers.mean(0))
+    torch.testing.assert_close(blend.image(), expected)
+    assert not torch.allclose(blend.image(), layers.mean(0))
 
 
 def test_a_scene_is_drawn_as_often_as_its_share_says():

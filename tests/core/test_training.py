@@ -110,10 +110,10 @@ def test_parts_for_the_decoder_are_where_their_latents_are(
     scene = window.scenes[0]
     cells = torch.nn.functional.avg_pool2d(scenes.render([scene]) * 2 - 1, 8)
     window.latents = torch.cat([cells, cells[:, :1]], 1).expand(WINDOW, -1, -1, -1)
-    x0, pictures = train_decoder.batch_of(window, 2, parts, generator_of(0, 2))
+    x0, images = train_decoder.batch_of(window, 2, parts, generator_of(0, 2))
     assert x0.shape == (size, 4, side, side)
-    assert pictures.shape == (size, 3, 8 * side, 8 * side)
-    there = torch.nn.functional.avg_pool2d(pictures, 8)
+    assert images.shape == (size, 3, 8 * side, 8 * side)
+    there = torch.nn.functional.avg_pool2d(images, 8)
     assert float((x0[:, :3] - there).abs().max()) < 6 * train_decoder.NOISE
     assert float((there - there.roll(1, 2)).abs().max()) > 0.3
 
@@ -141,8 +141,8 @@ def test_a_fade_puts_other_objects_at_the_same_places() -> None:
 
 
 def test_pairs_of_pictures_and_captions_are_softly_true() -> None:
-    pictures, captions, truth = train_clip.batch(0, 24)
-    assert pictures.shape == (24, 3, 64, 64)
+    images, captions, truth = train_clip.batch(0, 24)
+    assert images.shape == (24, 3, 64, 64)
     assert truth.shape == (24, len(captions))
     soft = (truth > 0) & (truth < 1)
     assert bool(soft.any())
@@ -155,7 +155,7 @@ def test_soft_truth_is_where_the_clip_loss_is_least() -> None:
     """Of a single pair whose caption is true by a third: its logit wants to be that third's."""
 
     def loss(logit: float) -> float:
-        model = lambda pictures, ids: (torch.ones(1, 1), torch.full((1, 1), logit), 1.0, 0.0)
+        model = lambda images, ids: (torch.ones(1, 1), torch.full((1, 1), logit), 1.0, 0.0)
         truth = torch.full((1, 1), 1 / 3)
         return float(train_clip.loss_of(model, torch.zeros(1, 3, 64, 64), torch.zeros(1), truth))
 
@@ -177,14 +177,14 @@ def test_the_classifier_is_told_how_much_of_each_label_a_blend_shows() -> None:
 
 
 def test_a_step_of_the_classifier_is_a_function_of_its_number() -> None:
-    (pictures, told), (again, _), (other, _) = (train_classifier.batch(n, 6) for n in (7, 7, 8))
-    assert pictures.shape == (6, 3, 64, 64)
+    (images, told), (again, _), (other, _) = (train_classifier.batch(n, 6) for n in (7, 7, 8))
+    assert images.shape == (6, 3, 64, 64)
     assert told.shape == (6, len(scenes.LABELS))
-    assert torch.equal(pictures, again)
-    assert not torch.equal(pictures, other)
+    assert torch.equal(images, again)
+    assert not torch.equal(images, other)
 
 
-def test_most_crowded_scenes_have_three_unlike_objects_inside_the_picture() -> None:
+def test_most_crowded_scenes_have_three_unlike_objects_inside_the_image() -> None:
     drawn = [train_lora.crowded(generator_of(0, i)) for i in range(200)]
     crowds = [scene for scene in drawn if len(scene.items) == 3]
     assert 150 < len(crowds) < 190

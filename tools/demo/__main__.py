@@ -1,4 +1,4 @@
-"""See the pack work, and measure it: guided pictures of Shapes, judged from their pixels.
+"""See the pack work, and measure it: guided images of Shapes, judged from their pixels.
 
     make demo
     python -m tools.demo --samples 32 --host diffusers
@@ -24,17 +24,17 @@ from tools.demo import plan, sheet
 
 ROWS = 4
 NO_COMFYUI = (
-    "no ComfyUI found and none to be had from GitHub: running on the embedded host, diffusers"
+    "no ComfyUI found and none available from GitHub: running on the embedded host, diffusers"
 )
 
 
 class Host(Protocol):
-    """What draws a job: pictures, and seconds for a step of one picture."""
+    """What draws a job: images, and seconds for a step of one image."""
 
     name: str
 
     def draw(self, job: plan.Job, tick: Any, /) -> tuple[Tensor, float]:
-        """Draw; `tick` is told the share that is done."""
+        """Draw; `tick` gets the fraction that is done."""
 
     def close(self) -> None:
         """Stop what was started."""
@@ -67,15 +67,15 @@ def main() -> int:
 def _drawn(
     host: Host, task: plan.Task, column: plan.Column, options: argparse.Namespace
 ) -> tuple[Tensor, list[bool], dict[str, float]]:
-    """Pictures of one cell of the table, which of them satisfy, and the figures."""
-    pictures, seconds = [], []
+    """Images of one cell of the table, which of them satisfy, and the figures."""
+    images, seconds = [], []
     for first in range(0, options.samples, options.batch):
         batch = min(options.batch, options.samples - first)
         job = plan.Job(task, column, options.seed + first, batch, options.steps)
         drawn, second = host.draw(job, _bar(f"{task.name}, {column.name}", first, options.samples))
-        pictures.append(drawn)
+        images.append(drawn)
         seconds += [second] * batch
-    shown = torch.cat(pictures)
+    shown = torch.cat(images)
     verdicts = oracle.judge(shown)
     hits = [task.satisfied(verdict) for verdict in verdicts]
     figures = {
@@ -87,7 +87,7 @@ def _drawn(
 
 
 def _row(options: argparse.Namespace, index: int) -> str:
-    """Seed of the batch that a picture is of, and its place in it."""
+    """Seed of the batch that an image is of, and its place in it."""
     within = index % options.batch
     return f"seed {options.seed + index - within} #{within + 1}"
 
@@ -98,7 +98,7 @@ def _task(task: plan.Task, samples: int, columns: dict[str, dict[str, float]]) -
 
 def _print(task: dict[str, Any]) -> None:
     print(f"\n{task['name']}: {task['target']!r}, {task['samples']} samples")
-    print(f"  {'':28} {'satisfied':>9} {'clean':>7} {'s/step':>8}  (a step of one picture)")
+    print(f"  {'':28} {'satisfied':>9} {'clean':>7} {'s/step':>8}  (a step of one image)")
     for name, figures in task["columns"].items():
         shares = f"{figures['satisfied']:9.2f} {figures['clean']:7.2f}"
         print(f"  {name:28} {shares} {figures['seconds_per_step']:8.4f}", flush=True)
@@ -107,7 +107,7 @@ def _print(task: dict[str, Any]) -> None:
 def _bar(title: str, first: int, total: int) -> Any:
     def tick(part: float) -> None:
         end = "\r" if part < 1 else " " * 20 + "\r"
-        print(f"  {title}: from picture {first + 1} of {total}, {part:4.0%}", end=end, flush=True)
+        print(f"  {title}: from image {first + 1} of {total}, {part:4.0%}", end=end, flush=True)
 
     return tick if sys.stdout.isatty() else lambda part: None
 
@@ -129,8 +129,8 @@ def _host(choice: str) -> Host:
 
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools.demo", description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=4, help="pictures in each cell of the table")
-    parser.add_argument("--batch", type=int, default=8, help="pictures drawn at once")
+    parser.add_argument("--samples", type=int, default=4, help="images in each cell of the table")
+    parser.add_argument("--batch", type=int, default=8, help="images drawn at once")
     parser.add_argument("--steps", type=int, default=30, help="sampling steps")
     parser.add_argument("--seed", type=int, default=7, help="seed of the first batch")
     parser.add_argument("--host", choices=("auto", "comfyui", "diffusers"), default="auto")

@@ -1,4 +1,4 @@
-"""Draw the demo's pictures in a real ComfyUI server, with an example workflow."""
+"""Draw the demo's images in a real ComfyUI server, with an example workflow."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ComfyUI:
         self.server.__enter__()
 
     def draw(self, job: plan.Job, tick: Callable[[float], None]) -> tuple[Tensor, float]:
-        """Pictures (B, 3, 128, 128) in [0, 1], and seconds for a step of one picture."""
+        """Images (B, 3, 128, 128) in [0, 1], and seconds for a step of one image."""
         graph = workflow(job)
         sampler, saver = node_of(graph, SAMPLER), node_of(graph, "SaveImage")
         stamps: list[tuple[float, int, int]] = []
@@ -52,8 +52,8 @@ class ComfyUI:
 
         outputs = self.server.run(graph, event)
         files = [self.server.view(image) for image in outputs[saver]["images"]]
-        pictures = torch.stack([_picture(file) for file in files])
-        return pictures, _seconds(stamps) / (job.steps * job.batch)
+        images = torch.stack([_image(file) for file in files])
+        return images, _seconds(stamps) / (job.steps * job.batch)
 
     def close(self) -> None:
         """Stop the server."""
@@ -101,7 +101,7 @@ def _example(name: str) -> Graph:
     return json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def _picture(file: bytes) -> Tensor:
+def _image(file: bytes) -> Tensor:
     pixels = np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255
 

@@ -1,10 +1,9 @@
-"""Draw the demo's pictures on the embedded host, diffusers."""
+"""Draw the demo's images on the embedded host, diffusers."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cache
 
 import diffusers
 import torch
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_text import ClipText
-from guidance_core.networks import classifier, clip
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
@@ -36,7 +34,7 @@ class Embedded:
         self.model = diffusers_host.load()
 
     def draw(self, job: plan.Job, tick: Callable[[float], None]) -> tuple[Tensor, float]:
-        """Pictures (B, 3, 128, 128) in [0, 1], and seconds for a step of one picture."""
+        """Images (B, 3, 128, 128) in [0, 1], and seconds for a step of one image."""
         done, began = 0, time.perf_counter()
 
         def step() -> None:
@@ -54,8 +52,7 @@ class Embedded:
         )
         latents = diffusers_host.sample(self.model, self._rules(job), settings, step=step)
         seconds = (time.perf_counter() - began) / (job.steps * job.batch)
-        with torch.no_grad():
-            return self.model.decode(latents).cpu(), seconds
+        return self.model.images(latents), seconds
 
     def close(self) -> None:
         """Nothing to stop."""
@@ -72,10 +69,8 @@ class Embedded:
         ]
 
 
-@cache
 def _energy(task: plan.Task, device: torch.device) -> Energy:
-    weights = diffusers_host.WEIGHTS
     if task.network == "classifier":
-        network = classifier.load(weights / "classifier.safetensors")
-        return ClassLabel(network.to(device), task.target, plan.CONFIDENCE)
-    return ClipText(clip.load(weights / "open_clip.safetensors").to(device), task.target)
+        network = diffusers_host.guide_network("classifier", device)
+        return ClassLabel(network, task.target, plan.CONFIDENCE)
+    return ClipText(diffusers_host.guide_network("open_clip", device), task.target)

@@ -20,7 +20,7 @@ class Task:
         name: name in the report.
         target: a label of the classifier, or a sentence.
         network: the guide network that judges while sampling: `classifier` or `clip`.
-        end_percent: where guidance ends; a sentence has no confidence at which it rests.
+        end_percent: where guidance ends; a sentence has no confidence from which it has no effect.
     """
 
     name: str
@@ -59,7 +59,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Job:
-    """One batch of pictures to draw: a task, a column, seeds that follow each other."""
+    """One batch of images to draw: a task, a column, seeds that follow each other."""
 
     task: Task
     column: Column

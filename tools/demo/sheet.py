@@ -14,12 +14,12 @@ from tools.demo import plan
 TILE, GAP, HEADING, LEFT = 128, 8, 44, 84
 PAPER, INK, FAINT, HIT = (250, 250, 250), (30, 30, 30), (205, 205, 205), (40, 160, 70)
 
-# Pictures (N, 3, 128, 128) of each column, and whether each has what was asked for.
+# Images (N, 3, 128, 128) of each column, and whether each has what was asked for.
 Block = Mapping[str, tuple[Tensor, Sequence[bool]]]
 
 
 def write(path: Path, blocks: Mapping[plan.Task, Block], rows: Sequence[str]) -> None:
-    """Draw the sheet; a green frame marks a picture in which the oracle finds the target."""
+    """Draw the sheet; a green frame marks an image in which the oracle finds the target."""
     columns = list(next(iter(blocks.values())))
     height = HEADING + len(rows) * (TILE + GAP) + GAP
     sheet = Image.new("RGB", (LEFT + len(columns) * (TILE + GAP), height * len(blocks)), PAPER)
@@ -39,17 +39,17 @@ def _block(
     for row, label in enumerate(rows):
         middle = top + HEADING + row * (TILE + GAP) + TILE // 2
         draw.text((GAP, middle - 6), label, INK, ImageFont.load_default(12))
-    for column, (name, (pictures, hits)) in enumerate(block.items()):
+    for column, (name, (images, hits)) in enumerate(block.items()):
         left = LEFT + column * (TILE + GAP)
         title = name.replace("forward+backward+", "+ ")
         draw.text((left, top + 27), title, INK, ImageFont.load_default(12))
         for row in range(len(rows)):
             place = (left, top + HEADING + row * (TILE + GAP))
-            sheet.paste(_image(pictures[row]), place)
+            sheet.paste(_image(images[row]), place)
             frame = (place[0] - 2, place[1] - 2, place[0] + TILE + 1, place[1] + TILE + 1)
             draw.rectangle(frame, outline=HIT if hits[row] else FAINT, width=2)
 
 
-def _image(picture: Tensor) -> Image.Image:
-    pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+def _image(image: Tensor) -> Image.Image:
+    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     return Image.fromarray(np.ascontiguousarray(pixels))

@@ -139,10 +139,10 @@ def sample(
     if not isinstance(positive, Tensor):
         positive = model.encode([positive] if isinstance(positive, str) else positive)
     plain = denoiser(model, positive, model.encode([negative]), settings.cfg, own)
-    steered = guided(own, plain, run)
+    guided_denoise = guided(own, plain, run)
 
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:
-        return (steered if any_active(own, float(sigma[0])) else plain)(x, sigma)
+        return (guided_denoise if any_active(own, float(sigma[0])) else plain)(x, sigma)
 
     end = LEVELS.at_percent(settings.end_percent)
     sampler = recurrent(

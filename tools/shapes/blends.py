@@ -1,6 +1,6 @@
-"""Pictures that are several scenes at once, as a sampler's clean estimates at high noise are.
+"""Images that are several scenes at once, as a sampler's clean estimates at high noise are.
 
-Half of the pictures are one scene. The others are up to `MOST` scenes laid over each other: either
+Half of the images are one scene. The others are up to `MOST` scenes laid over each other: either
 of the same objects at other places, as an estimate under a caption is, or of any objects. A guide
 network that was shown both leads all the way from a blend to one scene (mixup, Zhang et al. 2017,
 arXiv:1710.09412, with places).
@@ -21,12 +21,12 @@ MOST = 8
 
 @dataclass(frozen=True)
 class Blend:
-    """Scenes and what each adds to the picture, summing to 1."""
+    """Scenes and what each adds to the image, summing to 1."""
 
     scenes: tuple[Scene, ...]
     shares: tuple[float, ...]
 
-    def picture(self, side: int = scenes.SIDE) -> Tensor:
+    def image(self, side: int = scenes.SIDE) -> Tensor:
         """The scenes laid over each other: (3, side, side) in [0, 1]."""
         return mixed(scenes.render(list(self.scenes), side), self.shares)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 
 def save(path: Path, step: int, **parts: nn.Module | torch.optim.Optimizer) -> None:
@@ -19,18 +17,10 @@ def save(path: Path, step: int, **parts: nn.Module | torch.optim.Optimizer) -> N
 
 
 def resume(path: Path, **parts: nn.Module | torch.optim.Optimizer) -> int:
-    """Load every part from `path` and return the step to go on from; 0 when there is none."""
+    """Load every part from `path` and return the step to continue from; 0 when there is none."""
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True, map_location="cpu")
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return state["step"]
-
-
-def steps(start: int, total: int, name: str) -> Iterator[tuple[int, tqdm]]:
-    """Count from `start` to `total` with a progress bar that the caller may write figures on."""
-    with tqdm(total=total, initial=start, desc=name, mininterval=10, smoothing=0.05) as bar:
-        for step in range(start, total):
-            yield step, bar
-            bar.update()

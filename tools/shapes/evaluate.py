@@ -17,9 +17,11 @@ from torchvision.ops import box_iou
 from tqdm import tqdm
 
 from guidance_core.networks import classifier, clip, detector, segmenter, vit
+from guidance_core.procedures.inversion import psnr
 from guidance_core.shapes import oracle, scenes
 from tools import diffusers_host
 from tools.shapes import train_clip, train_detector, train_segmenter
+from tools.shapes.unseen import scenes_from
 
 BATCH = 32
 CARD = """# Shapes: model card
@@ -52,26 +54,16 @@ of them come out complete; colours may bleed, and with captions of two a third o
 """
 
 
-def drawn(count: int, start: int) -> list[scenes.Scene]:
-    """Scenes that no training has seen."""
-    return [scenes.random_scene(torch.Generator().manual_seed(start + i)) for i in range(count)]
-
-
-@torch.no_grad()
 def sampled(model: diffusers_host.Shapes, captions: list[str], cfg: float, seed: int) -> Tensor:
-    """One picture a caption (B, 3, 128, 128): 20 Euler steps of the stock schedule."""
-    sigmas = diffusers_host.LEVELS.normal(20)
-    settings = diffusers_host.Settings(seed=seed, batch=len(captions))
-    noise = diffusers_host.starting_noise(model, settings, sigmas[0])
-    contexts = model.encode(captions), model.encode([""])
-    denoise = diffusers_host.denoiser(model, *contexts, cfg)
-    return model.decode(diffusers_host.euler(denoise, noise, sigmas))
+    """One image for each caption (B, 3, 128, 128): 20 Euler steps of the stock schedule."""
+    settings = diffusers_host.Settings(seed=seed, batch=len(captions), cfg=cfg)
+    return model.images(diffusers_host.sample(model, [], settings, positive=captions))
 
 
 def shares(
     model: diffusers_host.Shapes, captions: list[str], cfg: float, judge: Callable[..., bool]
 ) -> float:
-    """Share of the pictures of `captions` that `judge(verdict, caption)` accepts."""
+    """Fraction of the images of `captions` that `judge(verdict, caption)` accepts."""
     good = 0
     for first in tqdm(range(0, len(captions), BATCH), desc=f"cfg {cfg:g}"):
         part = captions[first : first + BATCH]
@@ -83,20 +75,17 @@ def shares(
 @torch.no_grad()
 def reconstruction(model: diffusers_host.Shapes, count: int) -> tuple[float, float]:
     """PSNR in dB of the VAE's round trip, and the share that the oracle still reads right."""
-    some = drawn(count, 70_000_000)
-    pictures = scenes.render(some)
-    back = model.decode(
-        model.vae.encode(pictures * 2 - 1).latent_dist.mean * model.vae.config.scaling_factor
-    )
-    psnr = -10 * (back - pictures).square().flatten(1).mean(1).log10().mean()
+    some = scenes_from(70_000_000, count)
+    images = scenes.render(some)
+    back = model.decode(model.latents(images))
     right = [v.matches(s.caption()) for v, s in zip(oracle.judge(back), some, strict=True)]
-    return float(psnr), sum(right) / count
+    return float(psnr(back, images).mean()), sum(right) / count
 
 
 @torch.no_grad()
 def classified(path: Path, count: int) -> float:
     """Share of all labels of unseen clean scenes that the classifier gets right."""
-    some = drawn(count, 80_000_000)
+    some = scenes_from(80_000_000, count)
     truth = torch.tensor(
         [[v.has(n) for n in scenes.LABELS] for v in oracle.judge(scenes.render(some))]
     )
@@ -106,7 +95,7 @@ def classified(path: Path, count: int) -> float:
 @torch.no_grad()
 def matched(path: Path, count: int) -> float:
     """Share of unseen scenes nearer to their own caption than to one that is untrue of them."""
-    some, network = drawn(count, 90_000_000), clip.load(path)
+    some, network = scenes_from(90_000_000, count), clip.load(path)
     image = network.encode_image(scenes.render(some))
     text = network.encode_text([s.caption() for s in some])
     wanted = [[{i.shape, i.colour, i.size} for i in s.items] for s in some]
@@ -118,7 +107,7 @@ def matched(path: Path, count: int) -> float:
 @torch.no_grad()
 def overlap(path: Path, count: int) -> float:
     """Mean intersection over union of the segmenter's shapes with the truth, on unseen scenes."""
-    some, network = drawn(count, 85_000_000), segmenter.load(path)
+    some, network = scenes_from(85_000_000, count), segmenter.load(path)
     found = network(scenes.render(some)).argmax(1)
     truth = torch.stack([train_segmenter.class_map(scene) for scene in some])
     shares = []
@@ -130,7 +119,7 @@ def overlap(path: Path, count: int) -> float:
 
 def boxed(path: Path, count: int) -> float:
     """Share of the objects of unseen scenes around which the detector puts the right box."""
-    some, network = drawn(count, 85_000_000), detector.load(path)
+    some, network = scenes_from(85_000_000, count), detector.load(path)
     right = []
     for scene, found in zip(some, network.detections(scenes.render(some)), strict=True):
         sure = found["scores"] > 0.5
@@ -155,19 +144,19 @@ def main() -> None:
         args.weights / f"{n}.safetensors"
         for n in ("classifier", "open_clip", "segmenter", "detector", "vit")
     )
-    captions = [scene.caption() for scene in drawn(args.samples, 95_000_000)]
+    captions = [scene.caption() for scene in scenes_from(95_000_000, args.samples)]
     single = [c for c in captions if " and " not in c]
     double = [c for c in captions if " and " in c]
     one, two = (shares(model, c, 4.0, oracle.Verdict.matches) for c in (single, double))
     both = (one * len(single) + two * len(double)) / len(captions)
     clean = shares(model, [""] * args.samples, 1.0, lambda verdict, _: verdict.clean)
-    psnr, read = reconstruction(model, 64)
+    decibels, read = reconstruction(model, 64)
     figures = {
         f"captions shown exactly, CFG 4 ({len(captions)} random captions)": f"{both:.1%}",
         f"... of one object ({len(single)})": f"{one:.1%}",
         f"... of two objects ({len(double)})": f"{two:.1%}",
         "clean scenes, empty prompt, CFG 1": f"{clean:.1%}",
-        "VAE round trip": f"{psnr:.1f} dB, {read:.1%} read right",
+        "VAE round trip": f"{decibels:.1f} dB, {read:.1%} read right",
         "classifier, labels right on unseen scenes": f"{classified(labels, 256):.1%}",
         "segmenter, overlap (IoU) with shapes of unseen scenes": f"{overlap(areas, 64):.1%}",
         "detector, objects of unseen scenes boxed right": f"{boxed(boxes, 64):.1%}",

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from guidance_core.shapes import scenes
 from tools.shapes import (
@@ -28,11 +31,12 @@ from tools.shapes import (
     train_vae,
     train_vit,
 )
+from tools.shapes.unseen import scenes_from
 
 
-def rgb_factors(latents: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Least-squares map from latents (B, 4, h, w) to pictures in [-1, 1]: (4, 3) and (3,)."""
-    small = torch.nn.functional.adaptive_avg_pool2d(pictures, latents.shape[-1])
+def rgb_factors(latents: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Least-squares map from latents (B, 4, h, w) to images in [-1, 1]: (4, 3) and (3,)."""
+    small = torch.nn.functional.adaptive_avg_pool2d(images, latents.shape[-1])
     x = latents.movedim(1, -1).reshape(-1, latents.shape[1])
     x = torch.cat([x, torch.ones(len(x), 1)], 1)
     solution = torch.linalg.lstsq(x, small.movedim(1, -1).reshape(-1, 3)).solution
@@ -41,11 +45,10 @@ def rgb_factors(latents: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
 
 def write_vae(vae: AutoencoderKL, out: Path) -> None:
     """Write a VAE and the factors of the cheap RGB decoder."""
-    drawn = [scenes.random_scene(torch.Generator().manual_seed(60_000_000 + i)) for i in range(64)]
-    pictures = scenes.render(drawn) * 2 - 1
+    images = scenes.render(scenes_from(60_000_000, 64)) * 2 - 1
     with torch.no_grad():
-        latents = vae.encode(pictures).latent_dist.mean
-    factors, bias = rgb_factors(latents, pictures)
+        latents = vae.encode(images).latent_dist.mean
+    factors, bias = rgb_factors(latents, images)
     vae.register_to_config(
         scaling_factor=1.0, latent_rgb_factors=factors.tolist(), latent_rgb_bias=bias.tolist()
     )
@@ -76,10 +79,66 @@ def export_model(trained: Path, out: Path) -> None:
         write_vae(vae, out)
 
 
-def export_guide(state: dict[str, Tensor], card: dict, path: Path) -> None:
+def export_guide(state: dict[str, Tensor], card: Mapping[str, Any], path: Path) -> None:
     """Write a guide network; `card` in the metadata tells the loader how to build it."""
     halved = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
     save_file(halved, path, metadata={"format": "pt", "energy_guidance": json.dumps(card)})
+
+
+@dataclass(frozen=True)
+class Guide:
+    """How a trained guide network is exported.
+
+    Arguments:
+        name: of its file, and of its checkpoint in the folder of trainings.
+        build: makes the untrained network.
+        card: what the loader has to know.
+        trained: name of the network in the checkpoint.
+        kept: its part that is exported, where not all of it is.
+        checkpoint: name of the checkpoint, where it differs.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    card: Mapping[str, Any]
+    trained: str = "net"
+    kept: str = ""
+    checkpoint: str = ""
+
+
+PIXELS = {"mean": [0.5] * 3, "std": [0.5] * 3}
+OBJECTS = {
+    "width": train_segmenter.WIDTH,
+    "labels": list(train_segmenter.LABELS),
+    "input_size": scenes.SIDE,
+}
+LABELS = {"labels": list(scenes.LABELS), "multi_label": True, "input_size": train_classifier.SIDE}
+GUIDES = (
+    Guide(
+        "classifier", train_classifier.build, {"architecture": "test_resnet", **LABELS, **PIXELS}
+    ),
+    Guide(
+        "open_clip",
+        train_clip.build,
+        {"model": train_clip.CONFIG, **PIXELS},
+        trained="model",
+        checkpoint="clip",
+    ),
+    Guide(
+        "segmenter",
+        train_segmenter.build,
+        {"architecture": train_segmenter.ARCHITECTURE, **OBJECTS, **PIXELS},
+    ),
+    Guide(
+        "detector", train_detector.build, {"architecture": train_detector.ARCHITECTURE, **OBJECTS}
+    ),
+    Guide(
+        "vit",
+        train_vit.Pupil,
+        {"architecture": train_vit.ARCHITECTURE, "options": train_vit.OPTIONS, **PIXELS},
+        kept="vit",
+    ),
+)
 
 
 def main() -> None:
@@ -89,48 +148,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("assets/shapes"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    pixels = {"mean": [0.5] * 3, "std": [0.5] * 3}
     export_model(args.trained, args.out)
-    if (args.trained / "classifier.pt").exists():
-        net = train_classifier.build()
-        checkpoints.resume(args.trained / "classifier.pt", net=net)
-        card = {
-            "architecture": "test_resnet",
-            "labels": list(scenes.LABELS),
-            "multi_label": True,
-            "input_size": train_classifier.SIDE,
-        }
-        export_guide(net.state_dict(), card | pixels, args.out / "classifier.safetensors")
-    if (args.trained / "clip.pt").exists():
-        model = train_clip.build()
-        checkpoints.resume(args.trained / "clip.pt", model=model)
-        card = {"model": train_clip.CONFIG}
-        export_guide(model.state_dict(), card | pixels, args.out / "open_clip.safetensors")
-    if (args.trained / "segmenter.pt").exists():
-        net = train_segmenter.build()
-        checkpoints.resume(args.trained / "segmenter.pt", net=net)
-        card = {
-            "architecture": train_segmenter.ARCHITECTURE,
-            "width": train_segmenter.WIDTH,
-            "labels": list(train_segmenter.LABELS),
-            "input_size": scenes.SIDE,
-        }
-        export_guide(net.state_dict(), card | pixels, args.out / "segmenter.safetensors")
-    if (args.trained / "detector.pt").exists():
-        net = train_detector.build()
-        checkpoints.resume(args.trained / "detector.pt", net=net)
-        card = {
-            "architecture": train_detector.ARCHITECTURE,
-            "width": train_segmenter.WIDTH,
-            "labels": list(train_segmenter.LABELS),
-            "input_size": scenes.SIDE,
-        }
-        export_guide(net.state_dict(), card, args.out / "detector.safetensors")
-    if (args.trained / "vit.pt").exists():
-        pupil = train_vit.Pupil()
-        checkpoints.resume(args.trained / "vit.pt", net=pupil)
-        card = {"architecture": train_vit.ARCHITECTURE, "options": train_vit.OPTIONS}
-        export_guide(pupil.vit.state_dict(), card | pixels, args.out / "vit.safetensors")
+    for guide in GUIDES:
+        path = args.trained / f"{guide.checkpoint or guide.name}.pt"
+        if path.exists():
+            network = guide.build()
+            checkpoints.resume(path, **{guide.trained: network})
+            state = network.get_submodule(guide.kept).state_dict()
+            export_guide(state, guide.card, args.out / f"{guide.name}.safetensors")
 
 
 if __name__ == "__main__":

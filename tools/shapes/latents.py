@@ -1,4 +1,4 @@
-"""What trainings of the U-Net are shown: latents of scenes, what they stray to, captions.
+"""What trainings of the U-Net see: latents of scenes, what they stray to, captions.
 
 Latents are encoded as the training goes, from a window of scenes that moves on with every step, so
 that a run resumes exactly and never sees a fixed data set.
@@ -68,8 +68,8 @@ class Latents:
 
     @torch.no_grad()
     def _encoded(self, drawn: list[scenes.Scene]) -> Tensor:
-        pictures = scenes.render(drawn).to(self.vae.device) * 2 - 1
-        return self.vae.encode(pictures).latent_dist.mean.cpu()
+        images = scenes.render(drawn).to(self.vae.device) * 2 - 1
+        return self.vae.encode(images).latent_dist.mean.cpu()
 
 
 def astray(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
@@ -81,7 +81,7 @@ def astray(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
 
 
 def recoloured(scene: scenes.Scene, generator: torch.Generator) -> scenes.Scene:
-    """The scene with every object in a colour drawn anew."""
+    """The scene with every object in a colour drawn again."""
     colours = tuple(scenes.PALETTE)
     drawn = torch.randint(0, len(colours), (len(scene.items),), generator=generator).tolist()
     items = (replace(i, colour=colours[c]) for i, c in zip(scene.items, drawn, strict=True))
@@ -111,16 +111,16 @@ def batch_of(
     latents: Latents,
     size: int,
     generator: torch.Generator,
-    told: Callable[[scenes.Scene, float], str] = caption,
+    caption_of: Callable[[scenes.Scene, float], str] = caption,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Latents (size, 4, 16, 16) from the window, how far they stray, ids of their captions.
 
-    `told` captions a scene; the number in [0, 1) decides what it leaves out.
+    `caption_of` captions a scene; the number in [0, 1) decides what it leaves out.
     """
     rows = torch.randint(0, WINDOW, (size,), generator=generator)
     chances = torch.rand(size, generator=generator)
     captions = [
-        told(latents.scenes[row], float(chance))
+        caption_of(latents.scenes[row], float(chance))
         for row, chance in zip(rows.tolist(), chances, strict=True)
     ]
     x0 = latents.latents[rows]

@@ -66,7 +66,7 @@ def write(added: nn.ModuleDict, path: Path) -> None:
 
 
 def read(added: nn.ModuleDict, path: Path) -> None:
-    """Go on from a file."""
+    """Continue from a file."""
     state = load_file(path)
     with torch.no_grad():
         for name, layer in added.items():

@@ -1,16 +1,15 @@
-"""Train the open_clip model of Shapes: pictures and captions in one space.
+"""Train the open_clip model of Shapes: images and captions in one space.
 
     python -m tools.shapes.train_clip --steps 3000
 
-A caption belongs to every picture that shows what it names, not only to the one it was made from,
+A caption belongs to every image that shows what it names, not only to the one it was made from,
 so the loss is the sigmoid loss over all pairs (SigLIP, Zhai et al. 2023, arXiv:2303.15343). Two in
-three pictures are several scenes at once, as `tools.shapes.blends` and the classifier have them; a
-caption is as true of such a picture as the scenes that show what it names have a share in it.
+three images are several scenes at once, as `tools.shapes.blends` and the classifier have them; a
+caption is as true of such an image as the scenes that show what it names have a share in it.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import open_clip
@@ -19,9 +18,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from guidance_core.shapes import scenes
-from tools.shapes import checkpoints
+from tools.shapes import training
 from tools.shapes.blends import Blend, blends
-from tools.shapes.train_classifier import SIDE, changed, worn
+from tools.shapes.train_classifier import SIDE, changed, degraded
 
 CONFIG = {
     "embed_dim": 64,
@@ -87,18 +86,18 @@ def truth_of(blend: Blend, wanted: list[set[str]]) -> float:
 
 
 def batch(step: int, size: int) -> tuple[Tensor, list[str], Tensor]:
-    """Pictures, captions and how true they are of each (size, size), a function of `step` alone."""
+    """Images, captions and how true they are of each (size, size), a function of `step` alone."""
     generator = torch.Generator().manual_seed(50_000_000 + step)
     drawn = mixtures(generator, size)
-    pictures = torch.stack([blend.picture(SIDE) for blend in drawn])
-    told = [phrase(blend.drawn(generator), generator) for blend in drawn]
-    truth = torch.tensor([[truth_of(blend, wanted) for _, wanted in told] for blend in drawn])
-    return worn(pictures, generator), [caption for caption, _ in told], truth
+    images = torch.stack([blend.image(SIDE) for blend in drawn])
+    phrases = [phrase(blend.drawn(generator), generator) for blend in drawn]
+    truth = torch.tensor([[truth_of(blend, wanted) for _, wanted in phrases] for blend in drawn])
+    return degraded(images, generator), [caption for caption, _ in phrases], truth
 
 
-def loss_of(model: open_clip.CLIP, pictures: Tensor, ids: Tensor, truth: Tensor) -> Tensor:
+def loss_of(model: open_clip.CLIP, images: Tensor, ids: Tensor, truth: Tensor) -> Tensor:
     """Mean sigmoid loss over all pairs, matches weighing as much as the rest together."""
-    image, text, scale, bias = model(pictures * 2 - 1, ids)
+    image, text, scale, bias = model(images * 2 - 1, ids)
     logits = scale * image @ text.T + bias
     weight = (1 - truth.mean()) / truth.mean()
     return nn.functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=weight)
@@ -106,13 +105,9 @@ def loss_of(model: open_clip.CLIP, pictures: Tensor, ids: Tensor, truth: Tensor)
 
 def main() -> None:
     """Train, resuming from the last checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=48)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--out", type=Path, default=Path("out/shapes/clip.pt"))
+    parser = training.parser(__doc__, steps=3000, batch=48, lr=1e-3, out="clip.pt")
     parser.add_argument(
-        "--init", type=Path, help="exported weights to go on from, without a checkpoint"
+        "--init", type=Path, help="exported weights to continue from, without a checkpoint"
     )
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -124,19 +119,12 @@ def main() -> None:
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01
     )
-    start = checkpoints.resume(args.out, model=model, optimiser=optimiser)
-    for step, bar in checkpoints.steps(start, args.steps, "clip"):
-        pictures, captions, truth = batch(step, args.batch)
-        for group in optimiser.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / 100) * (1 - step / args.steps)
-        loss = loss_of(model, pictures, tokenise(captions), truth)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-        if (step + 1) % 200 == 0 or step + 1 == args.steps:
-            checkpoints.save(args.out, step + 1, model=model, optimiser=optimiser)
+
+    def loss_at(step: int) -> training.Loss:
+        images, captions, truth = batch(step, args.batch)
+        return loss_of(model, images, tokenise(captions), truth), {}
+
+    training.train(args, loss_at, optimiser, training.linear(args, warm_up=100), model=model)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ whole scenes for the last third: all but the middle attention is local.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from guidance_core.shapes import scenes
-from tools.shapes import checkpoints
+from tools.shapes import training
 from tools.shapes.latents import WINDOW, Latents, generator_of
 
 CELL = scenes.SIDE // 16
@@ -29,65 +28,53 @@ NOISE = 0.05
 def batch_of(
     latents: Latents, size: int, parts: bool, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Latents (B, 4, h, w) and the pictures (B, 3, 8 h, 8 w) in [-1, 1] that they stand for."""
+    """Latents (B, 4, h, w) and the images (B, 3, 8 h, 8 w) in [-1, 1] that they stand for."""
     rows = torch.randint(0, WINDOW, (size * DENSITY if parts else size,), generator=generator)
     drawn = [latents.scenes[row] for row in rows.tolist()]
-    x0, pictures = latents.latents[rows], scenes.render(drawn) * 2 - 1
+    x0, images = latents.latents[rows], scenes.render(drawn) * 2 - 1
     x0 = x0 + NOISE * torch.rand(len(x0), 1, 1, 1, generator=generator) * torch.randn(
         x0.shape, generator=generator
     )
     if not parts:
-        return x0, pictures
-    cut = [_part(*row, generator) for row in zip(x0, pictures, drawn, strict=True)]
+        return x0, images
+    cut = [_part(*row, generator) for row in zip(x0, images, drawn, strict=True)]
     return tuple(torch.stack(part) for part in zip(*cut, strict=True))
 
 
 def _part(
-    x0: Tensor, picture: Tensor, scene: scenes.Scene, generator: torch.Generator
+    x0: Tensor, image: Tensor, scene: scenes.Scene, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A square of latents with at least a part of one object, and its picture."""
+    """A square of latents with at least a part of one object, and its image."""
     item = scene.items[int(torch.randint(0, len(scene.items), (), generator=generator))]
     jitter = torch.rand(2, generator=generator) - 0.5
     corner = torch.tensor([item.y, item.x]) / CELL + (jitter - 0.5) * SIDE
     top, left = corner.round().clamp(0, 16 - SIDE).int().tolist()
     y, x = (slice(CELL * start, CELL * (start + SIDE)) for start in (top, left))
-    return x0[:, top : top + SIDE, left : left + SIDE], picture[:, y, x]
+    return x0[:, top : top + SIDE, left : left + SIDE], image[:, y, x]
 
 
 def main() -> None:
     """Train, resuming from the last checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser = training.parser(__doc__, steps=4000, batch=8, lr=1e-3, out="decoder.pt")
     parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--init", type=Path, default=Path("assets/shapes"))
-    parser.add_argument("--out", type=Path, default=Path("out/shapes/decoder.pt"))
     args = parser.parse_args()
     torch.set_flush_denormal(True)
     vae = AutoencoderKL.from_pretrained(args.init / "vae", torch_dtype=torch.float32).eval()
     vae.requires_grad_(False)
     decoder = torch.nn.ModuleList([vae.post_quant_conv, vae.decoder]).requires_grad_(True)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=args.lr, betas=(0.9, 0.99))
-    start = checkpoints.resume(args.out, vae=vae, optimiser=optimiser)
     latents = Latents(vae, args.seed)
-    for step, bar in checkpoints.steps(start, args.steps, "decoder"):
+
+    def loss_at(step: int) -> training.Loss:
         latents.upto(WINDOW + step)
         generator = generator_of(args.seed, 30_000_000 + step)
-        fraction = step / args.steps
-        x0, pictures = batch_of(latents, args.batch, fraction < PARTS, generator)
-        for group in optimiser.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / 50) * (1 - fraction)
-        error = vae.decode(x0.to(memory_format=torch.channels_last)).sample - pictures
+        x0, images = batch_of(latents, args.batch, step / args.steps < PARTS, generator)
+        error = vae.decode(x0.to(memory_format=torch.channels_last)).sample - images
         mse = error.square().mean()
-        loss = error.abs().mean() + mse
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        optimiser.step()
-        bar.set_postfix(psnr=f"{10 * torch.log10(4 / mse).item():.1f}", refresh=False)
-        if (step + 1) % 200 == 0 or step + 1 == args.steps:
-            checkpoints.save(args.out, step + 1, vae=vae, optimiser=optimiser)
+        return error.abs().mean() + mse, {"psnr": training.psnr(mse)}
+
+    training.train(args, loss_at, optimiser, training.linear(args), vae=vae)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
     python -m tools.shapes.train_detector --steps 1200
 
 Drawn scenes and blends of them are shown, blurred and with noise at random: see `blends`. The truth
-of a blend is one of its scenes, drawn anew each time at odds of the shares, so that the detector
+of a blend is one of its scenes, drawn again each time at odds of the shares, so that the detector
 learns how likely each box is. The trunk starts from the segmenter's.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -17,9 +16,9 @@ from torch import Tensor, nn
 
 from guidance_core.networks import detector
 from guidance_core.shapes import scenes
-from tools.shapes import checkpoints
+from tools.shapes import checkpoints, training
 from tools.shapes.blends import blends
-from tools.shapes.train_classifier import worn
+from tools.shapes.train_classifier import degraded
 from tools.shapes.train_segmenter import LABELS, WIDTH
 from tools.shapes.train_segmenter import build as build_segmenter
 
@@ -27,7 +26,7 @@ ARCHITECTURE = "fcos_resnet50_fpn"
 
 
 def build() -> nn.Module:
-    """An untrained small FCOS that looks at pictures of the size of Shapes."""
+    """An untrained small FCOS that looks at images of the size of Shapes."""
     return detector.build(ARCHITECTURE, len(LABELS), width=WIDTH, min_size=scenes.SIDE)
 
 
@@ -40,21 +39,17 @@ def target(scene: scenes.Scene) -> dict[str, Tensor]:
 
 
 def batch(step: int, size: int) -> tuple[Tensor, list[dict[str, Tensor]]]:
-    """Pictures (B, 3, 128, 128) in [0, 1] and what is in them, a function of `step` alone."""
+    """Images (B, 3, 128, 128) in [0, 1] and what is in them, a function of `step` alone."""
     generator = torch.Generator().manual_seed(70_000_000 + step)
     drawn = blends(generator, size)
-    pictures = torch.stack([blend.picture() for blend in drawn])
-    return worn(pictures, generator, fade=0.0), [target(b.drawn(generator)) for b in drawn]
+    images = torch.stack([blend.image() for blend in drawn])
+    return degraded(images, generator, fade=0.0), [target(b.drawn(generator)) for b in drawn]
 
 
 def main() -> None:
     """Train, resuming from the last checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser = training.parser(__doc__, steps=1200, batch=8, lr=2e-3, out="detector.pt")
     parser.add_argument("--init", type=Path, default=Path("out/shapes/segmenter.pt"))
-    parser.add_argument("--out", type=Path, default=Path("out/shapes/detector.pt"))
     args = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -63,19 +58,13 @@ def main() -> None:
     checkpoints.resume(args.init, net=start)
     net.backbone.load_state_dict(start.backbone.state_dict(), strict=False)
     optimiser = torch.optim.AdamW(net.parameters(), lr=args.lr, weight_decay=0.01)
-    first = checkpoints.resume(args.out, net=net, optimiser=optimiser)
-    for step, bar in checkpoints.steps(first, args.steps, "detector"):
-        pictures, wanted = batch(step, args.batch)
-        for group in optimiser.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / 50) * (1 - step / args.steps)
-        losses = net(list(pictures), wanted)
-        optimiser.zero_grad()
-        sum(losses.values()).backward()
-        optimiser.step()
-        figures = {name: f"{value.item():.3f}" for name, value in losses.items()}
-        bar.set_postfix(figures, refresh=False)
-        if (step + 1) % 200 == 0 or step + 1 == args.steps:
-            checkpoints.save(args.out, step + 1, net=net, optimiser=optimiser)
+
+    def loss_at(step: int) -> training.Loss:
+        images, wanted = batch(step, args.batch)
+        losses = net(list(images), wanted)
+        return sum(losses.values()), losses
+
+    training.train(args, loss_at, optimiser, training.linear(args), clip=False, net=net)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m tools.shapes.train_diffusion --steps 4500
 
-What they are shown is `tools.shapes.latents`; other trainings of the U-Net learn by `learn` too.
+What they see is `tools.shapes.latents`; other trainings of the U-Net learn by `learn` too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from guidance_core.shapes import scenes
-from tools.shapes import checkpoints, train_vae
+from tools.shapes import checkpoints, train_vae, training
 from tools.shapes.latents import (
     FRESH,
     WINDOW,
@@ -134,19 +134,16 @@ def loss_of(
 
 
 def rate(step: int, total: int) -> float:
-    """Learning rate as a share of the peak: warm-up, then down to zero in a straight line.
+    """Learning rate as a fraction of the peak: warm-up, then down to zero in a straight line.
 
     The way down stands in for an average of the weights, which lags behind in a short training.
     """
     return min(1.0, (step + 1) / 100, 1.25 * (1 - step / total))
 
 
-def parser(about: str, steps: int, lr: float) -> argparse.ArgumentParser:
-    """What every training of the U-Net is asked on the command line, with its own defaults."""
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--steps", type=int, default=steps)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=lr)
+def parser(about: str, steps: int, lr: float, out: str) -> argparse.ArgumentParser:
+    """Options of every training of the U-Net, with its own defaults."""
+    parser = training.parser(about, steps=steps, batch=32, lr=lr, out=out)
     parser.add_argument("--seed", type=int, default=0, help="another one for a second training")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true", help="autocast; a fifth faster on Zen 4")
@@ -155,52 +152,46 @@ def parser(about: str, steps: int, lr: float) -> argparse.ArgumentParser:
 
 def learn(
     args: argparse.Namespace,
-    path: Path,
     network: Callable[..., Tensor],
     latents: Latents,
-    told: Callable[[scenes.Scene, float], str] = caption,
+    caption_of: Callable[[scenes.Scene, float], str] = caption,
+    path: Path | None = None,
     **parts: nn.Module,
 ) -> None:
     """Train, resuming from the last checkpoint.
 
     Arguments:
         args: of `parser`.
-        path: of the checkpoint.
         network: (latents, timesteps, token ids) -> eps.
         latents: the scenes.
-        told: captions a scene.
+        caption_of: captions a scene.
+        path: of the checkpoint, in place of `args.out`.
         parts: what learns, by its name in the checkpoint.
     """
     parameters = [parameter for part in parts.values() for parameter in part.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    start = checkpoints.resume(path, **parts, optimiser=optimiser)
     alphas = DDPMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
     ).alphas_cumprod.to(args.device)
-    for step, bar in checkpoints.steps(start, args.steps, path.stem):
+
+    def loss_at(step: int) -> training.Loss:
         generator = generator_of(args.seed, 30_000_000 + step)
         latents.upto(WINDOW + step * FRESH)
-        batch = [part.to(args.device) for part in batch_of(latents, args.batch, generator, told)]
-        for group in optimiser.param_groups:
-            group["lr"] = args.lr * rate(step, args.steps)
+        batch = batch_of(latents, args.batch, generator, caption_of)
+        batch = [part.to(args.device) for part in batch]
         with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.bf16):
-            loss = loss_of(network, *batch, alphas, generator)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
-        if (step + 1) % 100 == 0 or step + 1 == args.steps:
-            checkpoints.save(path, step + 1, **parts, optimiser=optimiser)
+            return loss_of(network, *batch, alphas, generator), {}
+
+    lr = lambda step: args.lr * rate(step, args.steps)
+    training.train(args, loss_at, optimiser, lr, every=100, path=path, **parts)
 
 
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
-    asked = parser(__doc__.splitlines()[0], steps=6000, lr=1e-3)
+    asked = parser(__doc__, steps=6000, lr=1e-3, out="diffusion.pt")
     asked.add_argument("--vae", type=Path, default=Path("out/shapes/vae.pt"))
-    asked.add_argument("--out", type=Path, default=Path("out/shapes/diffusion.pt"))
     asked.add_argument(
-        "--init", type=Path, help="exported weights to go on from, without a checkpoint"
+        "--init", type=Path, help="exported weights to continue from, without a checkpoint"
     )
     return asked.parse_args()
 
@@ -216,7 +207,7 @@ def main() -> None:
     # An exported VAE is standardised already.
     exported = args.init and AutoencoderKL.from_pretrained(args.init / "vae").eval()
     vae = (exported or load_vae(args.vae)).to(args.device)
-    learn(args, args.out, model, Latents(vae, args.seed, other=astray), model=model)
+    learn(args, model, Latents(vae, args.seed, other=astray), model=model)
 
 
 if __name__ == "__main__":

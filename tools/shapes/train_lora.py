@@ -1,4 +1,4 @@
-"""Train the LoRA of Shapes that holds three objects in a picture.
+"""Train the LoRA of Shapes that holds three objects in an image.
 
     python -m tools.shapes.train_lora --steps 900
 
@@ -62,10 +62,11 @@ def caption(scene: scenes.Scene, chance: float) -> str:
 
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
-    parser = train_diffusion.parser(__doc__.splitlines()[0], steps=900, lr=2e-3)
+    parser = train_diffusion.parser(
+        __doc__, steps=900, lr=2e-3, out=str(diffusers_host.THREE_OBJECTS)
+    )
     parser.add_argument("--checkpoint", type=Path, default=Path("out/shapes/lora.pt"))
-    parser.add_argument("--out", type=Path, default=diffusers_host.THREE_OBJECTS)
-    parser.add_argument("--init", type=Path, help="a LoRA file to go on from")
+    parser.add_argument("--init", type=Path, help="a LoRA file to continue from")
     return parser.parse_args()
 
 
@@ -86,7 +87,7 @@ def main() -> None:
         return unet(x, timesteps, states).sample
 
     window = latents.Latents(shapes.vae, args.seed, crowded, confused)
-    train_diffusion.learn(args, args.checkpoint, model, window, caption, added=added)
+    train_diffusion.learn(args, model, window, caption, args.checkpoint, added=added)
     lora.write(added, args.out)
 
 

@@ -8,17 +8,14 @@ random: see `blends`.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
 from guidance_core.networks import segmenter
 from guidance_core.shapes import scenes
-from tools.shapes import checkpoints
+from tools.shapes import training
 from tools.shapes.blends import Blend, blends, mixed
-from tools.shapes.train_classifier import worn
+from tools.shapes.train_classifier import degraded
 
 LABELS = ("background", *scenes.SHAPES)
 ARCHITECTURE, WIDTH = "lraspp_mobilenet_v3_large", 0.35
@@ -44,41 +41,30 @@ def soft_map(blend: Blend) -> Tensor:
 
 
 def batch(step: int, size: int) -> tuple[Tensor, Tensor]:
-    """Pictures (B, 3, 128, 128) in [0, 1] and their maps, a function of `step` alone."""
+    """Images (B, 3, 128, 128) in [0, 1] and their maps, a function of `step` alone."""
     generator = torch.Generator().manual_seed(50_000_000 + step)
     drawn = blends(generator, size)
-    pictures = torch.stack([blend.picture() for blend in drawn])
+    images = torch.stack([blend.image() for blend in drawn])
     maps = torch.stack([soft_map(blend) for blend in drawn])
-    return worn(pictures, generator, fade=0.0), maps
+    return degraded(images, generator, fade=0.0), maps
 
 
 def main() -> None:
     """Train, resuming from the last checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--out", type=Path, default=Path("out/shapes/segmenter.pt"))
-    args = parser.parse_args()
+    args = training.parser(__doc__, steps=2000, batch=8, lr=3e-3, out="segmenter.pt").parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
     net = build()
     optimiser = torch.optim.AdamW(net.parameters(), lr=args.lr, weight_decay=0.01)
-    start = checkpoints.resume(args.out, net=net, optimiser=optimiser)
-    for step, bar in checkpoints.steps(start, args.steps, "segmenter"):
-        pictures, target = batch(step, args.batch)
-        for group in optimiser.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / 50) * (1 - step / args.steps)
-        logits = net(pictures * 2 - 1)["out"]
-        loss = nn.functional.cross_entropy(logits, target)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+
+    def loss_at(step: int) -> training.Loss:
+        images, target = batch(step, args.batch)
+        logits = net(images * 2 - 1)["out"]
         classes = target.argmax(1)
         right = (logits.argmax(1) == classes)[classes > 0].float().mean()
-        bar.set_postfix(loss=f"{loss.item():.3f}", objects=f"{right.item():.3f}", refresh=False)
-        if (step + 1) % 200 == 0 or step + 1 == args.steps:
-            checkpoints.save(args.out, step + 1, net=net, optimiser=optimiser)
+        return nn.functional.cross_entropy(logits, target), {"objects": right}
+
+    training.train(args, loss_at, optimiser, training.linear(args), clip=False, net=net)
 
 
 if __name__ == "__main__":

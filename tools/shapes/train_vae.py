@@ -8,15 +8,12 @@ attention is local, so crops teach the same at a fraction of the price.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
 from guidance_core.shapes import scenes
-from tools.shapes import checkpoints
+from tools.shapes import training
 
 # Log-variance that the posterior starts from: at 0 its noise drowns what the encoder first learns.
 START_LOGVAR = -4.0
@@ -41,21 +38,21 @@ def build() -> AutoencoderKL:
 
 
 def batch(step: int, size: int, side: int) -> Tensor:
-    """Pictures in [-1, 1], (size, 3, side, side), a function of the arguments alone."""
+    """Images in [-1, 1], (size, 3, side, side), a function of the arguments alone."""
     generator = torch.Generator().manual_seed(10_000_000 + step)
     drawn = [scenes.random_scene(generator) for _ in range(size)]
-    pictures = scenes.render(drawn) * 2 - 1
-    crops = [_crop(p, s, side, generator) for p, s in zip(pictures, drawn, strict=True)]
+    images = scenes.render(drawn) * 2 - 1
+    crops = [_crop(p, s, side, generator) for p, s in zip(images, drawn, strict=True)]
     return torch.stack(crops)
 
 
-def _crop(picture: Tensor, scene: scenes.Scene, side: int, generator: torch.Generator) -> Tensor:
+def _crop(image: Tensor, scene: scenes.Scene, side: int, generator: torch.Generator) -> Tensor:
     """A crop on the latent grid that holds at least a part of one object."""
     item = scene.items[0]
     jitter = (torch.rand(2, generator=generator) - 0.5) * side
     corner = torch.tensor([item.y, item.x]) - side / 2 + jitter
     top, left = (int(c.clamp(0, scenes.SIDE - side)) // 8 * 8 for c in corner)
-    return picture[:, top : top + side, left : left + side]
+    return image[:, top : top + side, left : left + side]
 
 
 def side_at(fraction: float) -> int:
@@ -73,32 +70,21 @@ def loss_of(vae: AutoencoderKL, x: Tensor, kl_weight: float) -> tuple[Tensor, Te
 
 def main() -> None:
     """Train, resuming from the last checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1800)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--kl", type=float, default=1e-5)
-    parser.add_argument("--out", type=Path, default=Path("out/shapes/vae.pt"))
+    parser = training.parser(__doc__, steps=1800, batch=8, lr=2e-3, out="vae.pt")
+    parser.add_argument("--kl", type=float, default=1e-5, help="weight of the KL divergence")
     args = parser.parse_args()
     torch.manual_seed(0)
     torch.set_flush_denormal(True)
     vae = build().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(vae.parameters(), lr=args.lr, betas=(0.9, 0.99))
-    start = checkpoints.resume(args.out, vae=vae, optimiser=optimiser)
-    for step, bar in checkpoints.steps(start, args.steps, "vae"):
-        fraction = step / args.steps
-        side = side_at(fraction)
+
+    def loss_at(step: int) -> training.Loss:
+        side = side_at(step / args.steps)
         x = batch(step, args.batch // 2 if side == scenes.SIDE else args.batch, side)
-        for group in optimiser.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / 50) * (1 - fraction) ** 0.7
         loss, mse = loss_of(vae, x.to(memory_format=torch.channels_last), args.kl)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimiser.step()
-        bar.set_postfix(psnr=f"{10 * torch.log10(4 / mse).item():.1f}", refresh=False)
-        if (step + 1) % 200 == 0 or step + 1 == args.steps:
-            checkpoints.save(args.out, step + 1, vae=vae, optimiser=optimiser)
+        return loss, {"psnr": training.psnr(mse)}
+
+    training.train(args, loss_at, optimiser, training.linear(args, power=0.7), vae=vae)
 
 
 if __name__ == "__main__":
