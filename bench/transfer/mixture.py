@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,8 +40,6 @@ class Label:
 
     mode: int = 0
     confidence: float = 0.9
-    networks: ClassVar[tuple[()]] = ()
-    reads_image: ClassVar[bool] = False
 
     def __call__(self, estimate: Any) -> Tensor:
         """Energy of shape (B,)."""
