@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from guidance_core.energies.clip_image import ClipImage
 from guidance_core.energies.color import MeanColor
+from guidance_core.energies.image import ReferenceImage
 from guidance_core.energies.label_area import LabelArea
 from guidance_core.energies.segmentation import Segmentation
 from guidance_core.energies.smoothed import Smoothed
@@ -62,6 +63,12 @@ def test_style_does_not_know_how_large_its_reference_is():
     image = pixels(1, 4, 6)
     tiled = image.repeat(1, 1, 3, 2)
     assert_close(Style(Plain(), tiled, (0, 1))(shown(image)), torch.zeros(1, dtype=DOUBLE))
+
+
+def test_a_network_beside_a_distance_of_pixels_is_not_asked():
+    image, there = pixels(2, 4, 6), pixels(1, 4, 6, seed=2)
+    energy = ReferenceImage(there, "l2", Plain())(shown(image))
+    assert_close(energy, (image - there).square().mean((1, 2, 3)))
 
 
 def test_a_label_is_asked_by_the_weight_of_each_pixel_inside_and_outside():

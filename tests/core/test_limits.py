@@ -24,6 +24,7 @@ from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.structure import Structure
 from guidance_core.image.batches import check_images
 from guidance_core.image.degradations import GaussianBlur, Hide, MotionBlur, Shrink
+from guidance_core.procedures.inversion import WhiteNoise
 from guidance_core.schedules import Constant, PercentPoints, PercentWindow, Window
 from tests.core.toys import (
     TinyClassifier,
@@ -91,6 +92,7 @@ RANGES = {
     "factor": (lambda v: Shrink(v), (1,), (0,)),
     "blur": (lambda v: GaussianBlur(v), (EPS,), (0, -1)),
     "length": (lambda v: MotionBlur(v), (3, 5), (1, 2, 4)),
+    "whitening": (lambda v: WhiteNoise(v), (EPS,), (0, -1, math.nan)),
     "strength": (lambda v: Constant(v), (0, 9), (-EPS, math.inf, math.nan)),
     "start": (lambda v: PercentWindow(v, 0.5), (0, 0.49), (-EPS, 0.5)),
     "end": (lambda v: PercentWindow(0.5, v), (1, 0.51), (ABOVE, 0.5)),
