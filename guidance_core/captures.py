@@ -14,7 +14,7 @@ Layers = str | tuple[str, ...]
 
 @dataclass(frozen=True)
 class Attention:
-    """Cross-attention maps of the positive prompt: where the image looks at its words.
+    """Cross-attention maps of the positive prompt: where the image attends to its words.
 
     The value is one tensor per layer, (B, K, h, w): the softmax over the whole context, averaged
     over heads, one map per position, in the layer's own resolution and the latent's aspect. In
@@ -61,8 +61,8 @@ Capture = Attention | Features
 def _check_layers(layers: Layers) -> None:
     if isinstance(layers, str) and layers not in (DEFAULT, ALL):
         raise ValueError(
-            f"layers must be '{DEFAULT}', '{ALL}' or a tuple of names, got {layers!r}: "
-            f"write ({layers!r},) for one layer"
+            f"layers must be '{DEFAULT}', '{ALL}' or a tuple of names, got '{layers}': "
+            f"write ('{layers}',) for one layer"
         )
     if not layers:
         raise ValueError("no layers: name at least one, or use 'default'")

@@ -23,9 +23,9 @@ def through_model(
 
     Where an outer rule tracks x already, its graph is shared and the estimate keeps it, so that a
     stack of rules evaluates the model once. The energy's own graph (decoder, guide network) is
-    freed before the model's is entered, which is not done where no sample has a slope (an energy at
-    rest, such as a label that is seen); what enters the model is scaled by a power of two per
-    sample, so that half precision neither overflows nor loses small gradients.
+    freed before the model's is entered, which is not done where no sample has a slope (an energy
+    that is met, such as a label with enough confidence); what enters the model is scaled by a power
+    of two per sample, so that half precision neither overflows nor loses small gradients.
 
     Arguments:
         energy: energy of the estimate.
@@ -48,7 +48,7 @@ def through_model(
     pairs = [(part, slope) for part, slope in slopes if part.requires_grad and slope is not None]
     if not pairs:
         raise RuntimeError(_place(rule, energy, estimate) + "no gradient reaches the model's input")
-    if not any(slope.any() for _, slope in pairs):  # at rest: the model has nothing to add
+    if not any(slope.any() for _, slope in pairs):  # every sample has met its energy
         return estimate if shared else estimate.detached(), value, torch.zeros_like(x)
     grad = _pulled_back(pairs, tracked, keep_graph=shared)
     _check_finite(grad, "gradient", rule, energy, estimate)
@@ -91,7 +91,7 @@ def smoothed(
 
     Arguments:
         energy: an energy of x0 or of the image, as a negative log-likelihood.
-        estimate: where; captures do not move with x0 and are not there.
+        estimate: where; captures do not depend on x0 here and are left out.
         spread: standard deviation of the noise, shape (B,).
         samples: how many draws, >= 1; each is one evaluation of the energy and its decoder.
         key: what the draws depend on.

@@ -1,4 +1,4 @@
-"""The nouns of guidance: an estimate, and what may be said and done about it.
+"""The nouns of guidance: an estimate, and what can be asked of it and done to it.
 
 Axes: B batch, C channels, *S space (and time), H W pixels, K capture-dependent.
 """
@@ -61,7 +61,7 @@ class Estimate:
         """Decoded estimate, shape (B, 3, H, W), values in [0, 1]; decoded at most once."""
         if self.decode is None:
             raise ValueError(
-                "this energy looks at the image, but nothing decodes the latent: "
+                "this energy reads the image, but nothing decodes the latent: "
                 "connect a VAE, or choose a decoder, where the guidance is applied"
             )
         return self.decode(self.x0)

@@ -13,7 +13,7 @@ from .words import Word, positions_of
 def heatmaps(
     reference: Reference, words: tuple[Word, ...], sigma: float, size: tuple[int, int]
 ) -> Tensor:
-    """Where the image looks at each word: (B, N, H, W), values in [0, 1].
+    """Attention of the image to each word: (B, N, H, W), values in [0, 1].
 
     The attention to a word's positions is added, layers are averaged at the size asked for, and
     each map is stretched from its lowest to its highest value.

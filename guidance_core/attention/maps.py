@@ -35,13 +35,13 @@ def attention_maps(
     mask: Tensor | None = None,
     scale: float | None = None,
 ) -> Tensor:
-    """How much each query looks at some keys: softmax over all keys, averaged over heads.
+    """Attention of each query to some keys: softmax over all keys, averaged over heads.
 
     Arguments:
         q: queries, shape (B, heads, N, D).
         k: keys, shape (B, heads, T, D).
         positions: K of the T keys.
-        mask: what may be seen, booleans or an offset, shape (N, T) with any leading axes.
+        mask: which keys count, booleans or an offset, shape (N, T) with any leading axes.
         scale: factor of the logits; None is D^-0.5.
 
     Returns:

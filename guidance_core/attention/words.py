@@ -26,7 +26,7 @@ class Word:
     def __post_init__(self) -> None:
         if not self.positions or min(self.positions) < 0:
             raise ValueError(
-                f"the word {self.text!r} needs positions >= 0 in the prompt, got {self.positions}"
+                f"the word '{self.text}' needs positions >= 0 in the prompt, got {self.positions}"
             )
 
 

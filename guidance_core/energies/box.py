@@ -65,7 +65,7 @@ class Box:
         if not abs(self.angle) <= 180:
             raise ValueError(f"need an angle in [-180, 180] degrees, got {self.angle}")
         if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got '{self.loss}'")
 
     @property
     def captures(self) -> frozenset[Capture]:

@@ -73,7 +73,7 @@ class ClipImage:
 
     @cached_property
     def _target(self) -> Tensor:
-        """Mean direction of the references' embeddings, shape (1, D); looked at once."""
+        """Mean direction of the references' embeddings, shape (1, D); computed once."""
         with torch.no_grad():
             embeddings = self.network.encode_image(cast_to_weights(self.reference, self.network))
         return normalize(full_precision(embeddings).mean(0, keepdim=True), dim=1)

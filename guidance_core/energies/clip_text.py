@@ -40,7 +40,7 @@ class ClipText:
 
     Arguments:
         network: the CLIP model, a module.
-        text: what should be seen.
+        text: what the image should show.
         distance: spherical or cosine.
         cutouts: random squares besides the whole image, >= 0.
         augment: tilt, shift and tint every cutout a little, against adversarial textures.

@@ -73,7 +73,7 @@ class FaceIdentity:
             raise TypeError(f"a face needs a face encoder, got {name_of(self.network)}")
         check_images(self.reference)
         if self.distance not in DISTANCES:
-            raise ValueError(f"distance must be cosine or l1, got {self.distance!r}")
+            raise ValueError(f"distance must be cosine or l1, got '{self.distance}'")
         if self.detector is not None:
             if not hasattr(self.detector, "detections"):
                 raise TypeError(f"faces are found by a detector, got {name_of(self.detector)}")
@@ -102,13 +102,13 @@ class FaceIdentity:
 
     @cached_property
     def _target(self) -> Tensor:
-        """Embeddings of the reference's faces, shape (N, D); looked at once."""
+        """Embeddings of the reference's faces, shape (N, D); computed once."""
         faces = cast_to_weights(self.reference, self.network)
         if self.detector is not None:
             boxes = self._boxes(faces)
             if None in boxes:
                 raise ValueError(
-                    f"{name_of(self.detector)} finds no {self.label!r} in reference "
+                    f"{name_of(self.detector)} finds no '{self.label}' in reference "
                     f"{boxes.index(None)}: crop it to the face and take the detector off"
                 )
             faces = self._crops(faces, boxes)

@@ -1,4 +1,4 @@
-"""A reference image, compared pixel by pixel or by what a network sees in it.
+"""A reference image, compared pixel by pixel or by a network's features.
 
 References:
     The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, Zhang et al. 2018,
@@ -53,7 +53,7 @@ class ReferenceImage:
     def __post_init__(self) -> None:
         check_images(self.reference)
         if self.distance not in DISTANCES:
-            raise ValueError(f"distance must be l1, l2 or features, got {self.distance!r}")
+            raise ValueError(f"distance must be l1, l2 or features, got '{self.distance}'")
         if self.distance == "features":
             check_features(self.network, "distance 'features'")
 
@@ -77,7 +77,7 @@ class ReferenceImage:
 
     @cached_property
     def _target(self) -> list[Tensor]:
-        """Feature maps of the reference, channels of unit length; looked at once."""
+        """Feature maps of the reference, channels of unit length; computed once."""
         if self.network is None:
             return []
         with torch.no_grad():

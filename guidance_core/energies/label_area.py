@@ -34,7 +34,7 @@ class LabelArea:
         network: the segmenter, a module.
         label: one of its labels.
         area: where the label should be, shape (H, W) or (B, H, W), values in [0, 1], any size.
-        outside: "other" (there it should not be) or "ignored" (there anything goes).
+        outside: "other" (there it should not be) or "ignored" (it may be anywhere there).
 
     Raises:
         TypeError: another kind of network.
@@ -51,9 +51,9 @@ class LabelArea:
         check_segmenter(self.network)
         index_of(self.label, self.network.pixel_labels, self.network)
         if self.outside not in OUTSIDE:
-            raise ValueError(f"outside must be other or ignored, got {self.outside!r}")
+            raise ValueError(f"outside must be other or ignored, got '{self.outside}'")
         if self.area.ndim not in (2, 3) or not (self.area.flatten(-2).amax(-1) > 0).all():
-            raise ValueError(f"the area of {self.label!r} is empty: paint where it should be")
+            raise ValueError(f"the area of '{self.label}' is empty: paint where it should be")
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""

@@ -15,13 +15,13 @@ from ..types import Energy, Estimate
 
 @dataclass(frozen=True, eq=False)
 class Masked:
-    """Another energy that sees and moves only a masked area of the image.
+    """Another energy, of a masked area of the image only.
 
     An energy that knows masks (`within`, such as a colour) is given this one. Any other gets the
     square around the mask: it sees what lies there, and its gradient flows only inside the mask.
 
     Arguments:
-        energy: what is asked; must look at the image.
+        energy: what is asked; must read the image.
         mask: shape (H, W), or (B, H, W) with one mask per sample; values in [0, 1], any size.
 
     Raises:
@@ -42,7 +42,10 @@ class Masked:
             raise ValueError("the mask is empty: paint the area that the energy is for")
         requirements = requirements_of([self.energy])
         if not requirements.reads_image or requirements.captures:
-            raise ValueError("a mask needs an energy that looks at the image")
+            raise ValueError(
+                "a mask needs an energy that reads the image, "
+                f"{type(self.energy).__name__} does not: leave the mask off"
+            )
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""

@@ -1,4 +1,4 @@
-"""Where the model sees a word.
+"""Where in the image a word is.
 
 References:
     Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,

@@ -1,4 +1,4 @@
-"""The appearance of a reference: what a ViT's class token says of it.
+"""The appearance of a reference: by a ViT's class token.
 
 References:
     Splicing ViT Features for Semantic Appearance Transfer, Tumanyan et al. 2022, arXiv:2201.00424,
@@ -51,7 +51,7 @@ class Semblance:
 
     @cached_property
     def _target(self) -> Tensor:
-        """Class tokens of the reference, shape (N, D); looked at once."""
+        """Class tokens of the reference, shape (N, D); computed once."""
         with torch.no_grad():
             tokens = self.network.tokens(cast_to_weights(self.reference, self.network))
         return full_precision(tokens.pooled)

@@ -54,7 +54,7 @@ class Structure:
         check_tokens(self.network, "structure")
         check_images(self.reference)
         if self.kind not in KINDS:
-            raise ValueError(f"kind must be self-similarity or contrast, got {self.kind!r}")
+            raise ValueError(f"kind must be self-similarity or contrast, got '{self.kind}'")
         if not self.temperature > 0:
             raise ValueError(f"temperature must be > 0, got {self.temperature}")
 
@@ -73,7 +73,7 @@ class Structure:
 
     @cached_property
     def _target(self) -> Tensor:
-        """Unit keys of the reference's patches, shape (N, patches, D); looked at once."""
+        """Unit keys of the reference's patches, shape (N, patches, D); computed once."""
         with torch.no_grad():
             tokens = self.network.tokens(cast_to_weights(self.reference, self.network))
         return F.normalize(full_precision(tokens.keys), dim=2)

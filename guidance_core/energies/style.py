@@ -59,7 +59,7 @@ class Style:
 
     @cached_property
     def _target(self) -> list[Tensor]:
-        """Gram matrices of the reference; looked at once."""
+        """Gram matrices of the reference; computed once."""
         with torch.no_grad():
             return self._grams(self.network.blocks(cast_to_weights(self.reference, self.network)))
 

@@ -28,7 +28,7 @@ class ImageEncoder(Protocol):
 def check_distance(distance: str) -> None:
     """Refuse a distance that is not in DISTANCES with a ValueError."""
     if distance not in DISTANCES:
-        raise ValueError(f"distance must be spherical or cosine, got {distance!r}")
+        raise ValueError(f"distance must be spherical or cosine, got '{distance}'")
 
 
 def distance_between(near: Tensor, far: Tensor, distance: str) -> Tensor:

@@ -27,8 +27,8 @@ class Hide:
     """Inpainting and un-cropping: what is missing counts as black.
 
     Arguments:
-        missing: what was not seen, shape (H, W) or (B, H, W), values in [0, 1], 1 is missing; any
-            size.
+        missing: where nothing was measured, shape (H, W) or (B, H, W), values in [0, 1], any
+            size; 1 is missing.
 
     Raises:
         ValueError: another shape, values outside [0, 1], or nothing is left to see.
@@ -47,7 +47,7 @@ class Hide:
             raise ValueError("everything is missing: leave some of the image to go by")
 
     def __call__(self, image: Tensor) -> Tensor:
-        """What is seen, at the size of the image."""
+        """What is left, at the size of the image."""
         return image * (1 - mask_at(self.missing, image))[:, None]
 
 
@@ -71,7 +71,7 @@ class Shrink:
         if self.factor < 1:
             raise ValueError(f"factor must be >= 1, got {self.factor}")
         if self.kernel not in ("box", "bicubic"):
-            raise ValueError(f"kernel must be box or bicubic, got {self.kernel!r}")
+            raise ValueError(f"kernel must be box or bicubic, got '{self.kernel}'")
 
     def __call__(self, image: Tensor) -> Tensor:
         """The small image."""

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 from . import weights
 
-# Tried in this order when the architecture is "auto" and the file does not say.
+# Tried in this order when the architecture is "auto" and the file does not name one.
 RECOGNISED = (
     "resnet18",
     "resnet34",
@@ -33,7 +33,7 @@ class ClassifierNetwork(nn.Module):
         name: what messages call it.
         labels: the K names.
         multi_label: whether several labels hold at once (one sigmoid each, no softmax).
-        input_size: side S in pixels of the images that the network looks at.
+        input_size: side S in pixels of the network's input.
         mean, std: normalisation of each channel, in units of [0, 1].
     """
 
@@ -84,7 +84,7 @@ def load(path: str | Path, architecture: str = "auto") -> ClassifierNetwork:
             state, RECOGNISED, timm.create_model, name
         )
     if not timm.is_model(architecture):
-        raise ValueError(f"timm knows no architecture {architecture!r}: see timm.list_models()")
+        raise ValueError(f"timm knows no architecture '{architecture}': see timm.list_models()")
     options = {"num_classes": len(card["labels"])} if "labels" in card else {}
     network = weights.fill(timm.create_model(architecture, **options), state, name)
     config = network.default_cfg

@@ -13,7 +13,7 @@ from ..image.batches import network_input
 from . import weights
 from .protocols import CLIPOutputs
 
-# Tried in this order when the architecture is "auto" and the file does not say.
+# Tried in this order when the architecture is "auto" and the file does not name one.
 RECOGNISED = (
     "ViT-B-32",
     "ViT-B-16",
@@ -33,7 +33,7 @@ class ClipNetwork(nn.Module):
         network: an open_clip model.
         name: what messages call it.
         tokenise: captions -> token ids (N, T).
-        input_size: side in pixels of the images that the network looks at.
+        input_size: side in pixels of the network's input.
         mean, std: normalisation of each channel, in units of [0, 1].
     """
 
@@ -120,6 +120,6 @@ def _architecture(architecture: str, state: dict[str, Tensor], name: str) -> str
         return weights.recognise(state, RECOGNISED, make, name)
     if architecture not in open_clip.list_models():
         raise ValueError(
-            f"open_clip knows no architecture {architecture!r}: see open_clip.list_models()"
+            f"open_clip knows no architecture '{architecture}': see open_clip.list_models()"
         )
     return architecture

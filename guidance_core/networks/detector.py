@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from . import weights
 
-# Tried in this order when the architecture is "auto" and the file does not say.
+# Tried in this order when the architecture is "auto" and the file does not name one.
 RECOGNISED = (
     "fasterrcnn_resnet50_fpn",
     "fasterrcnn_resnet50_fpn_v2",
@@ -109,7 +109,7 @@ def build(architecture: str, classes: int, width: float = 1.0, **options: Any) -
 
     if architecture not in RECOGNISED:
         raise ValueError(
-            f"expected a detector of torchvision ({', '.join(RECOGNISED)}), got {architecture!r}"
+            f"expected a detector of torchvision ({', '.join(RECOGNISED)}), got '{architecture}'"
         )
     if width != 1.0:
         return _narrow(classes, width, **options)

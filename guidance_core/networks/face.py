@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate, normalize
 
 from . import weights
 
-# Tried in this order when the architecture is "auto" and the file does not say.
+# Tried in this order when the architecture is "auto" and the file does not name one.
 RECOGNISED = (
     "vit_tiny_patch16_224",
     "vit_small_patch16_224",
@@ -36,7 +36,7 @@ class FaceNetwork(nn.Module):
     Arguments:
         network: pixels (B, 3, S, S), normalised -> embeddings (B, D).
         name: what messages call it.
-        input_size: side S in pixels of the faces that the network looks at.
+        input_size: side S in pixels of the network's input.
         mean, std: normalisation of each channel, in units of [0, 1].
     """
 
@@ -93,7 +93,7 @@ def build(architecture: str, state: dict[str, Tensor], **options: Any) -> nn.Mod
     import timm
 
     if not timm.is_model(architecture):
-        raise ValueError(f"timm knows no architecture {architecture!r}: see timm.list_models()")
+        raise ValueError(f"timm knows no architecture '{architecture}': see timm.list_models()")
     sizes = [len(state[f"{head}.weight"]) for head in HEADS if f"{head}.weight" in state]
     if architecture.startswith("vit"):
         options = {"img_size": SIDE, **_cut(state), **options}

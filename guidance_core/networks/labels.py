@@ -1,4 +1,4 @@
-"""Names of what guide networks tell apart."""
+"""Names of networks and of their labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LISTED = 40  # labels that an error shows
 
 
 def name_of(network: object) -> str:
-    """What messages call a network."""
+    """The name of a network in messages."""
     return str(getattr(network, "name", type(network).__name__))
 
 
@@ -25,6 +25,6 @@ def index_of(label: str, labels: Sequence[str], network: object) -> int:
     listed = [*near, *(other for other in labels if other not in near)][:LISTED]
     more = ", ..." if len(labels) > LISTED else ""
     raise ValueError(
-        f"{name_of(network)} has no label {label!r} among its {len(labels)}; "
+        f"{name_of(network)} has no label '{label}' among its {len(labels)}; "
         f"try one of: {', '.join(listed)}{more}"
     )

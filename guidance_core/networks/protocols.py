@@ -36,7 +36,7 @@ def check_features(network: object, what: str) -> None:
 
 
 class CLIPOutputs(NamedTuple):
-    """All that a CLIP network says of images in one forward pass, its method `outputs`.
+    """All outputs of a CLIP network for images, of one forward pass, its method `outputs`.
 
     Arguments:
         embedding: of unit length, shape (B, D).
@@ -62,7 +62,7 @@ def blocks_of(network: Any, estimate: Estimate) -> list[Tensor]:
 
 
 class ViTTokens(NamedTuple):
-    """What a vision transformer says of images.
+    """Outputs of a vision transformer for images.
 
     Arguments:
         keys: keys of the last block's attention, all heads side by side, shape (B, N, D), one for

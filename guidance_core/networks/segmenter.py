@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from . import weights
 
-# Tried in this order when the architecture is "auto" and the file does not say.
+# Tried in this order when the architecture is "auto" and the file does not name one.
 RECOGNISED = (
     "lraspp_mobilenet_v3_large",
     "deeplabv3_mobilenet_v3_large",
@@ -32,7 +32,7 @@ class SegmenterNetwork(nn.Module):
         network: pixels (B, 3, h, w), normalised -> {"out": logits (B, K, h, w)}.
         name: what messages call it.
         labels: the K names; the first is usually the background.
-        input_size: shorter side in pixels of the images that the network looks at.
+        input_size: shorter side in pixels of the network's input.
         mean, std: normalisation of each channel, in units of [0, 1].
     """
 
@@ -99,7 +99,7 @@ def build(
 
     if architecture not in RECOGNISED:
         raise ValueError(
-            f"expected a segmenter of torchvision ({', '.join(RECOGNISED)}), got {architecture!r}"
+            f"expected a segmenter of torchvision ({', '.join(RECOGNISED)}), got '{architecture}'"
         )
     if width != 1.0:
         return _narrow(classes, width)

@@ -12,7 +12,7 @@ from ..image.batches import network_input
 from . import weights
 from .protocols import ViTTokens
 
-# Tried in this order when the architecture is "auto" and the file does not say.
+# Tried in this order when the architecture is "auto" and the file does not name one.
 RECOGNISED = (
     "vit_small_patch8_224",
     "vit_base_patch8_224",
@@ -33,7 +33,7 @@ class ViTNetwork(nn.Module):
     Arguments:
         network: a timm VisionTransformer without a head.
         name: what messages call it.
-        input_size: side in pixels of the images that the network looks at.
+        input_size: side in pixels of the network's input.
         mean, std: normalisation of each channel, in units of [0, 1].
     """
 
@@ -109,10 +109,10 @@ def build(architecture: str, **options: Any) -> Any:
     from timm.models.vision_transformer import VisionTransformer
 
     if not timm.is_model(architecture):
-        raise ValueError(f"timm knows no architecture {architecture!r}: see timm.list_models()")
+        raise ValueError(f"timm knows no architecture '{architecture}': see timm.list_models()")
     network = timm.create_model(architecture, num_classes=0, **options)
     if not isinstance(network, VisionTransformer):
-        raise ValueError(f"expected a plain ViT such as vit_small_patch8_224, got {architecture!r}")
+        raise ValueError(f"expected a plain ViT such as vit_small_patch8_224, got '{architecture}'")
     return network
 
 

@@ -31,7 +31,7 @@ def coordinates(
         ValueError: an unknown kind.
     """
     if kind not in KINDS:
-        raise ValueError(f"search must be one of {', '.join(KINDS)}, got {kind!r}")
+        raise ValueError(f"search must be one of {', '.join(KINDS)}, got '{kind}'")
     if kind == "strength":
         found = [Coordinate("strength", 0.25, 2.0, 2.0)]
         found += [] if timed else [Coordinate("end", 0.3, 1.5, 1.0)]

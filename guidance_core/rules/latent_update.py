@@ -39,7 +39,7 @@ class LatentUpdate:
     The sampler takes an estimate and keeps its own x, so what the change of x leaves behind the
     sampler's next step is added to the estimate.
 
-    While x is on its way the negative branch rests, if the energy reads captures only: those are of
+    While x moves the negative branch is left out, if the energy reads captures only: those are of
     the positive branch. The step that is recorded is then the change of that branch.
 
     Arguments:

@@ -98,7 +98,7 @@ def _pair(part: str) -> tuple[float, float]:
         percent, strength = (float(number) for number in part.split(":"))
     except ValueError:
         raise ValueError(
-            f"each point must be position:strength, such as {EXAMPLE}; got {part!r}"
+            f"each point must be position:strength, such as {EXAMPLE}; got '{part}'"
         ) from None
     return percent, strength
 

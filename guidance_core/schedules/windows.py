@@ -25,7 +25,7 @@ KNOTS = 64
 
 def _check(curve: str, value: float) -> None:
     if curve not in CURVES:
-        raise ValueError(f"curve must be one of {', '.join(CURVES)}, got {curve!r}")
+        raise ValueError(f"curve must be one of {', '.join(CURVES)}, got '{curve}'")
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"strength must be a finite number >= 0, got {value}")
 

@@ -38,7 +38,7 @@ class Verdict:
     def has(self, label: str) -> bool:
         """Whether some whole object is of this colour, shape or size."""
         if label not in scenes.LABELS:
-            raise ValueError(f"label must be one of {', '.join(scenes.LABELS)}, got {label!r}")
+            raise ValueError(f"label must be one of {', '.join(scenes.LABELS)}, got '{label}'")
         return any(label in (i.shape, i.colour, i.size) for i in self.items)
 
     def matches(self, caption: str) -> bool:

@@ -466,7 +466,7 @@ def test_a_tall_mask_gives_as_much_of_a_square_as_there_is():
         (lambda: Masked(MeanColor(RED), torch.zeros(4, 4)), ValueError, "the mask is empty"),
         (lambda: Masked(MeanColor(RED), torch.ones(4)), ValueError, "got .4,."),
         (lambda: Masked(MeanColor(RED), 2 * torch.ones(4, 4)), ValueError, "in .0, 1."),
-        (lambda: Masked(toward(), CORNER), ValueError, "looks at the image"),
+        (lambda: Masked(toward(), CORNER), ValueError, "reads the image"),
     ],
 )
 def test_bad_arguments_are_refused_at_once(make, error, words):
