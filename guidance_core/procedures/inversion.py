@@ -80,17 +80,16 @@ def invert(
     levels, states = sigmas.flip(0).to(x.device), [x]
     direction: Tensor | None = None
     for step, (low, high) in enumerate(pairwise(levels)):
-        above = _first_guess(x, (low, high), direction, alpha)
+        above = _first_guess(states[-1], (low, high), direction, alpha)
         for _ in range(iterations):
             x0 = denoise(above, high.to(x.dtype).expand(x.shape[0])).x0
             direction = (above - x0) / high.to(x)
             if settle is not None:
                 noise = (above - alpha(high).to(x) * x0) / high.to(x)
                 direction = direction + settle(noise, step) - noise
-            above = x + (high - low).to(x) * direction
-        x = above
-        states.append(x)
-        report(step, x0, x)
+            above = states[-1] + (high - low).to(x) * direction
+        states.append(above)
+        report(step, x0, above)
     return Path(sigmas, torch.stack(states[::-1]))
 
 
