@@ -20,6 +20,21 @@ FOUR = {CORE, NODE, TESTS, README}
 LEFT_OUT = (".*", "out", "__pycache__", "node_modules")
 
 
+def reason_to_skip() -> str | None:
+    """Why the energy cannot be added to a copy, if it cannot."""
+    if not shutil.which("git"):
+        return "needs git"
+    return f"this checkout has {CORE} already" if (CHECKOUT / CORE).exists() else None
+
+
+def with_stubs(folder: Path) -> Path:
+    """A copy of the checkout in a folder, with the stubs of the energy."""
+    copy = copied(folder)
+    done = run(copy, "-m", "tools.new_energy", "contrast")
+    assert done.returncode == 0, done.stderr
+    return copy
+
+
 def copied(folder: Path) -> Path:
     """The checkout in a folder, committed to a repository of its own."""
     copy = folder / "checkout"

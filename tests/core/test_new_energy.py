@@ -6,7 +6,6 @@ tests/host/test_http_new_energy.py asks the same of the host's part.
 from __future__ import annotations
 
 import ast
-import shutil
 from pathlib import Path
 
 import pytest
@@ -25,12 +24,10 @@ CHOSEN = "contrast or not (test_energies or without_comfyui)"
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout with the stubs of the energy `contrast`, not filled in."""
-    if not shutil.which("git"):
-        pytest.skip("needs git")
-    copy = added.copied(tmp_path_factory.mktemp("core"))
-    done = added.run(copy, "-m", "tools.new_energy", "contrast")
-    assert done.returncode == 0, done.stderr
-    return copy
+    reason = added.reason_to_skip()
+    if reason:
+        pytest.skip(reason)
+    return added.with_stubs(tmp_path_factory.mktemp("core"))
 
 
 def test_stubs_fail_and_what_the_page_makes_of_them_passes(copy: Path) -> None:
@@ -70,14 +67,14 @@ def test_nothing_of_a_stub_is_left_in_the_checkout() -> None:
 
 
 def test_a_name_of_several_words_is_told_as_each_place_writes_it() -> None:
-    core, tests, node, readme = new_energy.stubs("edge_density").values()
-    assert "class EdgeDensity:" in core
-    assert '"EGEnergyEdgeDensity",' in node
-    assert 'display_name="Energy: Edge Density",' in node
-    assert "from ...guidance_core.energies.edge_density import EdgeDensity\n" in node
-    assert '\n    "edge density": EdgeDensity(0.5),\n}\n' in tests
-    assert "def test_edge_density_is_zero" in tests
-    assert "| Energy: Edge Density |" in readme
+    core, tests, node, readme = new_energy.stubs("no_such_energy").values()
+    assert "class NoSuchEnergy:" in core
+    assert '"EGEnergyNoSuchEnergy",' in node
+    assert 'display_name="Energy: No Such Energy",' in node
+    assert "from ...guidance_core.energies.no_such_energy import NoSuchEnergy\n" in node
+    assert '\n    "no such energy": NoSuchEnergy(0.5),\n}\n' in tests
+    assert "def test_no_such_energy_is_zero" in tests
+    assert "| Energy: No Such Energy |" in readme
     for text in (core, tests, node):
         ast.parse(text)
 
@@ -120,7 +117,7 @@ def test_a_file_without_a_place_for_a_stub_is_named(tmp_path: Path, file: str, p
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text.replace(place, "\n") if name == file else text)
     with pytest.raises(ValueError, match=file):
-        new_energy.stubs("contrast", tmp_path)
+        new_energy.stubs("no_such_energy", tmp_path)
 
 
 def test_where_one_file_cannot_be_written_none_is(tmp_path: Path) -> None:
