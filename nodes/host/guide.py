@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from ...guidance_core.requirements import requirements_of
 from .autograd import memory
-from .autograd.graph import carries_graph
 from .browser import monitor
 from .decode import decoder as choose_decoder
 from .networks import managed
-from .reading.reading import check_references
-from .reading.recorder import Recorder
+from .reading.layouts import layout_of
+from .reading.prompts import check_references
 from .run import KEY, GuidedRun
 
 
@@ -108,8 +107,8 @@ def _check(guidance: Guidance, network: nn.Module) -> None:
             "projecting needs an autoencoder, and nothing here can encode: connect a VAE and "
             "choose decoder 'vae', or switch the projection off"
         )
-    if requirements.captures:
-        Recorder(network, requirements.captures)
+    for request in requirements.captures:
+        layout_of(network).layers(request)
 
 
 def _attach(guided: Any, guidance: Guidance) -> None:
@@ -201,18 +200,15 @@ def _calc_cond_batch(
 ) -> list[Tensor]:
     """The branches of CFG: only the positive ones carry a graph."""
     run = options.get("transformer_options", {}).get(KEY)
-    if run is None or not run.stepping:
+    if run is None or run.evaluation is None:
         return executor(model, conds, x, sigma, options)
-    return run.branches(executor, model, conds, x, sigma, options)
+    return run.evaluation.branches(executor, model, conds, x, sigma, options)
 
 
 def _apply_model(executor: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """The network itself: lend it weights that autograd may save."""
+    """The network itself: read from it, and lend it weights that autograd may save."""
     options = kwargs.get("transformer_options") or (args[4] if len(args) > 4 else {})
     run = options.get(KEY) if options else None
     if run is None:
         return executor(x, *args, **kwargs)
-    with run.reading.around(x, options):
-        if not carries_graph(x):
-            return executor(x, *args, **kwargs)
-        return run.forward(executor, x, *args, **kwargs)
+    return run.forward(executor, x, options, args, kwargs)

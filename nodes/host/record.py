@@ -17,7 +17,7 @@ from ...guidance_core.procedures.inversion import Path
 from ...guidance_core.rules.recording import Recording
 from . import guide
 from .invert import Plan, negative_of
-from .reading.layouts import layout
+from .reading.layouts import layout_of
 
 
 def requests(
@@ -36,7 +36,7 @@ def requests(
     Raises:
         ValueError: the model has no such layer, or cannot be read at all.
     """
-    there = layout(model.model.diffusion_model)
+    there = layout_of(model.model.diffusion_model)
     if not isinstance(layers, str):
         chosen_layers(layers, (), tuple(dict.fromkeys((*there.attention, *there.features))))
     wanted: set[Capture] = set()

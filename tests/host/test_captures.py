@@ -14,7 +14,7 @@ from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.schedules import Constant, PercentWindow
 from energy_guidance.nodes.host import guide, networks, shapes
 from energy_guidance.nodes.host.autograd import memory
-from energy_guidance.nodes.host.reading.layouts import layout
+from energy_guidance.nodes.host.reading.layouts import layout_of
 from energy_guidance.tests.host import probe, tiny
 
 WORDS, WHOLE = Attention((1, 4), "all"), Attention((), "all")
@@ -275,8 +275,8 @@ def test_unknown_layers_are_refused_at_once(make, request_, words):
 
 
 def test_a_network_without_a_known_place_for_text_is_refused():
-    with pytest.raises(ValueError, match="Linear cannot be read: this works with U-Nets"):
-        layout(torch.nn.Linear(1, 1))
+    with pytest.raises(ValueError, match=r"can be read \(U-Nets .*, SD3, Flux\), got Linear"):
+        layout_of(torch.nn.Linear(1, 1))
 
 
 def test_words_that_the_prompt_does_not_have_are_refused_before_sampling(model):
@@ -319,7 +319,7 @@ def test_colours_fill_their_objects_in_the_default_layer_of_shapes():
         options = {"positive": cond, "negative": empty, "size": 16}
         latent = tiny.sample(guided, steps=20, cfg=4.0, **options)
         picture = vae.decode(latent)[0]
-    known = layout(model.get_model_object("diffusion_model"))
+    known = layout_of(model.get_model_object("diffusion_model"))
     assert known.layers(request) == ("output.2.0",)
     assert known.layers(Features()) == ("output.2", "output.3")
     red = ((picture - torch.tensor([220, 50, 47]) / 255).square().sum(-1) < 0.1).float()

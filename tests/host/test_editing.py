@@ -199,7 +199,7 @@ def test_words_alone_take_less_memory(eps):
 
 
 def test_named_layers_are_those_of_maps_and_those_of_features(eps):
-    there = layouts.layout(eps.model.diffusion_model)
+    there = layouts.layout_of(eps.model.diffusion_model)
     maps, features = (next(reversed(names)) for names in (there.attention, there.features))
     latent = tiny.latent()
     both, _ = recorded(eps, latent_image=latent, layers=f"{features}, {maps}")

@@ -1,0 +1,60 @@
+"""Weights and blocks of one run's networks, made fit for a backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import memory
+from .graph import OVERRIDE, differentiable
+from .recompute import blocks_of, recomputed
+from .weights import Loan, normal
+
+
+class Lender:
+    """Lends networks weights that autograd may save, and remembers what it has prepared."""
+
+    def __init__(self) -> None:
+        self._loans: dict[tuple[int, ...], Loan] = {}
+        self._recomputed: dict[torch.Size, list[nn.Module]] = {}
+
+    def loan(self, *roots: nn.Module) -> Loan:
+        """Return the loan of some modules' weights, the same one each time."""
+        return self._loans.setdefault(tuple(map(id, roots)), Loan(*roots))
+
+    def forward(
+        self, executor: Any, x: Tensor, args: tuple, kwargs: dict, whole: Collection[nn.Module]
+    ) -> Tensor:
+        """Run the host's model at x so that its result can be differentiated.
+
+        Arguments:
+            executor: calls the model.
+            x: shape (B, C, *S), requires grad.
+            args: further arguments of the model.
+            kwargs: further arguments of the model.
+            whole: blocks that must keep their graph, however short memory is.
+        """
+        model = executor.class_obj
+        # The options are left as they are: other packs keep state in them.
+        args = tuple(
+            arg if isinstance(arg, dict) and OVERRIDE in arg else normal(arg) for arg in args
+        )
+        kwargs = {
+            name: arg if name == "transformer_options" else normal(arg)
+            for name, arg in kwargs.items()
+        }
+        network, loan = model.diffusion_model, self.loan(model)
+        context: Callable = lambda: differentiable(network, loan)
+        twice = [b for b in self._recomputed_blocks(model, x) if not any(b is w for w in whole)]
+        with context(), recomputed(twice, context):
+            return executor(x, *args, **kwargs)
+
+    def _recomputed_blocks(self, model: Any, x: Tensor) -> list[nn.Module]:
+        """Blocks to compute twice; decided at the first evaluation of each shape."""
+        if x.shape not in self._recomputed:
+            short = memory.is_short_of(memory.graph_bytes(model, x.shape), x.device)
+            self._recomputed[x.shape] = blocks_of(model.diffusion_model) if short else []
+        return self._recomputed[x.shape]

@@ -1,0 +1,142 @@
+"""What one evaluation of a model shows of what energies ask for: the store that readers fill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, nn
+
+from ....guidance_core.attention.maps import attention_maps
+from ....guidance_core.captures import Attention, Capture, Features
+from .layout import Layout
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The positive prompt whose rows are read.
+
+    Arguments:
+        uuid: the host's name for it within an evaluation.
+        length: places in its context.
+    """
+
+    uuid: Any
+    length: int
+
+
+class Captured:
+    """Attention maps and features of one evaluation, for the rows of one prompt.
+
+    Arguments:
+        layout: what can be read in the network.
+        requests: what to read.
+        prompt: whose rows are read.
+
+    Raises:
+        ValueError: the network has no such layer.
+    """
+
+    def __init__(self, layout: Layout, requests: Iterable[Capture], prompt: Prompt) -> None:
+        self.layout, self.prompt = layout, prompt
+        self.layers = {request: layout.layers(request) for request in requests}
+        self.rows = slice(0)
+        self._maps: dict[str, Tensor] = {}
+        self._features: dict[str, Tensor] = {}
+
+    @cached_property
+    def positions(self) -> dict[str, tuple[int, ...]]:
+        """Positions to read in each layer of attention; none means every one."""
+        asked: dict[str, list[tuple[int, ...]]] = {}
+        for request, names in self.layers.items():
+            for name in names if isinstance(request, Attention) else ():
+                asked.setdefault(name, []).append(request.positions)
+        return {
+            name: tuple(sorted(set().union(*asked[name]))) if all(asked[name]) else ()
+            for name in self.layout.attention
+            if name in asked
+        }
+
+    @property
+    def attention(self) -> dict[str, nn.Module]:
+        """Blocks whose attention is read, by name."""
+        return {name: self.layout.attention[name] for name in self.positions}
+
+    @property
+    def features(self) -> dict[str, nn.Module]:
+        """Modules whose output is read, by name."""
+        asked = [names for request, names in self.layers.items() if isinstance(request, Features)]
+        return {name: self.layout.features[name] for names in asked for name in names}
+
+    def find_rows(self, batch: int, uuids: list[Any]) -> bool:
+        """Find the prompt's rows in an evaluation of as many; whether they are in it."""
+        if self.prompt.uuid not in uuids:
+            return False
+        each, place = batch // len(uuids), uuids.index(self.prompt.uuid)
+        self.rows = slice(place * each, (place + 1) * each)
+        return True
+
+    def keep_attention(
+        self,
+        name: str,
+        size: tuple[int, int],
+        q: Tensor,
+        k: Tensor,
+        mask: Tensor | None = None,
+        scale: float | None = None,
+    ) -> None:
+        """Keep the maps of a layer.
+
+        Arguments:
+            name: the layer.
+            size: height and width of its maps.
+            q: queries of the prompt's rows, shape (B, heads, height * width, D).
+            k: keys of the same rows, shape (B, heads, T, D).
+            mask: as in `attention_maps`.
+            scale: as in `attention_maps`.
+
+        Raises:
+            ValueError: there are not as many queries as the maps have places.
+        """
+        if q.shape[2] != size[0] * size[1]:
+            raise ValueError(
+                f"layer {name}: expected attention from {size[0]} x {size[1]} places, got "
+                f"{q.shape[2]}: another pack changes this layer; leave that pack out, or use "
+                "energies of the latent or of the image"
+            )
+        positions = self.positions[name] or tuple(range(self.prompt.length))
+        self._maps[name] = attention_maps(q, k, positions, mask, scale).unflatten(2, size)
+
+    def keep_features(self, name: str, activation: Tensor) -> None:
+        """Keep a layer's activation (B, C, h, w), of all rows of the evaluation."""
+        # The host may go on in place.
+        self._features[name] = activation[self.rows].clone()
+
+    @property
+    def values(self) -> Mapping[Capture, tuple[Tensor, ...]]:
+        """What was read: for each request a tensor per layer.
+
+        Raises:
+            RuntimeError: the prompt was not evaluated.
+        """
+        if not (self._maps or self._features):
+            raise RuntimeError(
+                "an energy reads attention or features, but the positive prompt was not evaluated "
+                "at this step: give it a time range that covers the guided steps"
+            )
+        return {request: self._value(request) for request in self.layers}
+
+    def _value(self, request: Capture) -> tuple[Tensor, ...]:
+        names = self.layers[request]
+        if isinstance(request, Features):
+            return tuple(self._features[name] for name in names)
+        return tuple(self._maps_at(name, request.positions) for name in names)
+
+    def _maps_at(self, name: str, positions: tuple[int, ...]) -> Tensor:
+        there = self.positions[name]
+        if there == positions:
+            return self._maps[name]
+        places = [there.index(p) for p in positions] if there else list(positions)
+        return self._maps[name][:, places]

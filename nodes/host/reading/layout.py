@@ -1,0 +1,40 @@
+"""What can be read in a network, in the terms of energies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ....guidance_core.captures import Attention, Capture, chosen_layers
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What can be read in a network, and by whom.
+
+    Arguments:
+        attention: blocks that hold a layer's attention, by name, in the order they run.
+        features: modules whose output is a layer's activation, by name.
+        default: layers of attention that "default" stands for.
+        default_features: layers of activations that "default" stands for.
+        reader: makes the reader of one evaluation from its `Captured`.
+    """
+
+    attention: dict[str, nn.Module]
+    features: dict[str, nn.Module]
+    default: tuple[str, ...]
+    default_features: tuple[str, ...]
+    reader: Callable[..., Any]
+
+    def layers(self, request: Capture) -> tuple[str, ...]:
+        """Names of the layers that a request means.
+
+        Raises:
+            ValueError: there is no such layer; the message lists those there are.
+        """
+        if isinstance(request, Attention):
+            return chosen_layers(request.layers, self.default, tuple(self.attention))
+        return chosen_layers(request.layers, self.default_features, tuple(self.features))

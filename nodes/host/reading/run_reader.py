@@ -1,0 +1,77 @@
+"""What the energies of a run read from inside the model: when, and of which prompt."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from ....guidance_core.compose import any_active
+from ....guidance_core.requirements import requirements_of
+from .captured import Captured, Prompt
+from .joint_reader import JointReader
+from .layouts import layout_of
+from .prompts import Cond, check_positions, read_prompt
+from .unet_reader import UNetReader
+
+Reader = UNetReader | JointReader
+
+
+class RunReader:
+    """Makes a reader for each evaluation of a run, of what the energies active there ask for.
+
+    Arguments:
+        rules: rules of the run.
+        prompts: its positive conds.
+
+    Raises:
+        ValueError: every prompt has an area of its own, or lacks a word.
+    """
+
+    def __init__(self, rules: Sequence[Any], prompts: Sequence[Cond] | None) -> None:
+        self.rules = rules
+        wanted = requirements_of(rules).captures
+        if wanted and prompts:
+            check_positions(wanted, read_prompt(prompts)["cross_attn"].shape[1])
+
+    def at(self, network: nn.Module, prompts: Sequence[Cond] | None, sigma: float) -> Reader | None:
+        """Return the reader of an evaluation at a noise level; None where nothing is to be read.
+
+        Arguments:
+            network: the host's diffusion network.
+            prompts: positive conds of the evaluation.
+            sigma: its noise level.
+        """
+        working = [rule for rule in self.rules if any_active([rule], sigma)]
+        wanted = requirements_of(working).captures
+        if not wanted or not prompts:
+            return None
+        prompt = read_prompt(prompts, sigma)
+        length = prompt["model_conds"]["c_crossattn"].cond.shape[1]
+        check_positions(wanted, length)
+        layout = layout_of(network)
+        return layout.reader(Captured(layout, wanted, Prompt(prompt["uuid"], length)))
+
+
+@contextlib.contextmanager
+def reading(reader: Reader | None, x: Tensor, options: dict[str, Any]) -> Iterator[None]:
+    """Read while the network is evaluated at x, which stacks one batch for each uuid in options."""
+    if reader is None or not reader.captured.find_rows(x.shape[0], options["uuids"]):
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        for handle in (*reader.hooks(x), *_feature_hooks(reader)):
+            stack.callback(handle.remove)
+        stack.callback(reader.close)
+        yield
+
+
+def _feature_hooks(reader: Reader) -> Iterator[Any]:
+    def keep(name: str, module: nn.Module, args: tuple, output: Any) -> None:
+        reader.captured.keep_features(name, reader.activation(module, output))
+
+    for name, module in reader.captured.features.items():
+        yield module.register_forward_hook(partial(keep, name))
