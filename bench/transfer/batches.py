@@ -34,7 +34,7 @@ def _parts() -> tuple[Any, Any, Any]:
 def _asked(target: str) -> tuple[Any, str]:
     """Energy and prompt of a target: a label of the classifier, or the place of words."""
     if target != POSITION:
-        network = networks.load_classifier("shapes")
+        network = networks.load(networks.CLASSIFIER, "shapes")
         return classifier.EnergyClassifier.execute(network, target, 1.0).args[0], ""
     words = tokens.find_words(_parts()[1], PROMPT, PROMPT.removeprefix("a "))
     return position.Position(words, PLACE), PROMPT

@@ -33,7 +33,7 @@ class EnergyAesthetic(io.ComfyNode):
                     tooltip="From Load Guide: OpenCLIP: the network that the predictor was "
                     "trained on, for LAION's predictors a ViT-L-14.",
                 ),
-                file_input(embedded=False),
+                file_input(networks.AESTHETIC),
                 *closing_inputs(),
             ],
             outputs=OUTPUTS,
@@ -42,11 +42,12 @@ class EnergyAesthetic(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, file: str | None = None) -> bool | str:
         """Refuse a missing file when the workflow is queued."""
-        return file_fault(file, embedded=False) or True
+        return file_fault(file, networks.AESTHETIC) or True
 
     @classmethod
     def execute(
         cls, network: Any, file: str, weight: float, mask: torch.Tensor | None = None
     ) -> io.NodeOutput:
         """Build the energy."""
-        return finished(Aesthetic(network, networks.load_aesthetic(file)), weight, mask)
+        predictor = networks.load(networks.AESTHETIC, file)
+        return finished(Aesthetic(network, predictor), weight, mask)

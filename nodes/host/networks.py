@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,44 @@ import folder_paths
 import torch
 from torch import nn
 
+from ...guidance_core.networks import (
+    aesthetic,
+    classifier,
+    clip,
+    detector,
+    face,
+    segmenter,
+    vit,
+)
+
 FOLDER = "guidance"
 EMBEDDED = "shapes"
 NO_FILE = "(no file in models/guidance)"  # a picker must offer something
 PATCHER = "energy_guidance_patcher"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 ASSETS = Path(__file__).parents[2] / "assets" / "shapes"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of guide network.
+
+    Arguments:
+        load: reads a network from the path of its weights file.
+        embedded: weights file of the small network that the pack brings; empty if it has none.
+    """
+
+    load: Callable[..., nn.Module]
+    embedded: str = ""
+
+
+OPEN_CLIP = Kind(clip.load, "open_clip.safetensors")
+CLASSIFIER = Kind(classifier.load, "classifier.safetensors")
+SEGMENTER = Kind(segmenter.load, "segmenter.safetensors")
+DETECTOR = Kind(detector.load, "detector.safetensors")
+VIT = Kind(vit.load, "vit.safetensors")
+FACE_ENCODER = Kind(face.load)
+AESTHETIC = Kind(aesthetic.load)
 
 
 def managed(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
@@ -34,93 +68,38 @@ def managed(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
     return patcher
 
 
-def guide_files(*, embedded: bool = True) -> list[str]:
-    """Return what a file picker offers: the embedded network, files under models/guidance.
-
-    Arguments:
-        embedded: whether the pack has a network of that kind.
-    """
+def guide_files(kind: Kind) -> list[str]:
+    """Return what the file picker of a kind offers: the embedded network, the files there are."""
     if FOLDER not in folder_paths.folder_names_and_paths:
         folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
     files = folder_paths.get_filename_list(FOLDER)
     files = [file for file in files if file.endswith(SUFFIXES)]
-    if embedded:
+    if kind.embedded:
         return [EMBEDDED, *files]
     return files or [NO_FILE]
 
 
-def path_of(name: str, embedded: str = "") -> Path:
-    """Return the path of a file that guide_files offers.
+def load(kind: Kind, file: str, *architecture: str) -> Any:
+    """Load a network, outside inference mode.
 
     Arguments:
-        name: the name from the file picker.
-        embedded: file name of the embedded network that "shapes" stands for; empty if none.
+        kind: kind of the network.
+        file: name from the file picker.
+        architecture: name of the architecture, "auto" or left out where the file tells.
 
     Raises:
-        ValueError: there is no such file.
+        ValueError: there is no such file, or it does not fit.
     """
-    offered = guide_files(embedded=bool(embedded))
-    own = embedded and name == EMBEDDED
-    path = ASSETS / embedded if own else folder_paths.get_full_path(FOLDER, name)
+    with torch.inference_mode(False):
+        return kind.load(_path_of(kind, file), *architecture)
+
+
+def _path_of(kind: Kind, file: str) -> Path:
+    own = kind.embedded and file == EMBEDDED
+    path = ASSETS / kind.embedded if own else folder_paths.get_full_path(FOLDER, file)
     if path is None or not Path(path).is_file():
         raise ValueError(
-            f"expected a weights file under models/{FOLDER}, {name!r} is not there: put it there "
-            f"or choose one of {', '.join(offered)}"
+            f"expected a weights file under models/{FOLDER}, got {file}, which is not there: put "
+            f"it there or choose one of {', '.join(guide_files(kind))}"
         )
     return Path(path)
-
-
-def load_clip(file: str, architecture: str = "auto") -> Any:
-    """Load an open_clip network of the file picker, outside inference mode."""
-    from ...guidance_core.networks import clip
-
-    with torch.inference_mode(False):
-        return clip.load(path_of(file, "open_clip.safetensors"), architecture)
-
-
-def load_classifier(file: str, architecture: str = "auto") -> Any:
-    """Load an image classifier of the file picker, outside inference mode."""
-    from ...guidance_core.networks import classifier
-
-    with torch.inference_mode(False):
-        return classifier.load(path_of(file, "classifier.safetensors"), architecture)
-
-
-def load_segmenter(file: str, architecture: str = "auto") -> Any:
-    """Load a segmenter of the file picker, outside inference mode."""
-    from ...guidance_core.networks import segmenter
-
-    with torch.inference_mode(False):
-        return segmenter.load(path_of(file, "segmenter.safetensors"), architecture)
-
-
-def load_vit(file: str, architecture: str = "auto") -> Any:
-    """Load a vision transformer of the file picker, outside inference mode."""
-    from ...guidance_core.networks import vit
-
-    with torch.inference_mode(False):
-        return vit.load(path_of(file, "vit.safetensors"), architecture)
-
-
-def load_detector(file: str, architecture: str = "auto") -> Any:
-    """Load a detector of the file picker, outside inference mode."""
-    from ...guidance_core.networks import detector
-
-    with torch.inference_mode(False):
-        return detector.load(path_of(file, "detector.safetensors"), architecture)
-
-
-def load_face_encoder(file: str, architecture: str = "auto") -> Any:
-    """Load a face encoder of the file picker, outside inference mode."""
-    from ...guidance_core.networks import face
-
-    with torch.inference_mode(False):
-        return face.load(path_of(file), architecture)
-
-
-def load_aesthetic(file: str) -> Any:
-    """Load an aesthetic predictor of the file picker, outside inference mode."""
-    from ...guidance_core.networks import aesthetic
-
-    with torch.inference_mode(False):
-        return aesthetic.load(path_of(file))

@@ -13,10 +13,10 @@ FILE_TIP = (
 )
 
 
-def file_input(*, embedded: bool = True) -> io.Input:
-    """The file picker of a guide network; `embedded`: whether the pack brings one of its kind."""
-    files, tip = networks.guide_files(embedded=embedded), FILE_TIP
-    if not embedded:
+def file_input(kind: networks.Kind) -> io.Input:
+    """The file picker of a kind of guide network."""
+    files, tip = networks.guide_files(kind), FILE_TIP
+    if not kind.embedded:
         tip = f"{FILE_TIP.partition('. ')[0]}. The pack has no network of this kind."
     return io.Combo.Input("file", options=files, default=files[0], tooltip=tip)
 
@@ -26,9 +26,9 @@ def architecture_input(tip: str) -> io.Input:
     return io.String.Input("architecture", default="auto", tooltip=tip)
 
 
-def file_fault(file: str | None, *, embedded: bool = True) -> str | None:
+def file_fault(file: str | None, kind: networks.Kind) -> str | None:
     """Why a chosen file cannot be used; None if it can, or if it is linked and not known yet."""
-    files = networks.guide_files(embedded=embedded)
+    files = networks.guide_files(kind)
     if file is None or (file in files and file != networks.NO_FILE):
         return None
     return (

@@ -44,9 +44,12 @@ def energies() -> dict:
     """One energy of each kind that the pack brings a network for, or that needs none."""
     area = torch.zeros(1, 64, 64)
     area[:, 10:40, 20:50] = 1
-    segmenter, vit = networks.load_segmenter("shapes"), networks.load_vit("shapes")
-    detector = networks.load_detector("shapes")
-    clip = networks.load_clip("shapes")
+    segmenter, vit = (
+        networks.load(networks.SEGMENTER, "shapes"),
+        networks.load(networks.VIT, "shapes"),
+    )
+    detector = networks.load(networks.DETECTOR, "shapes")
+    clip = networks.load(networks.OPEN_CLIP, "shapes")
     camera = {"kernel": "bicubic", "blur": "motion", "blur_size": 5.0, "angle": 20.0}
     camera |= {"shrink": 2, "grey": True, "noise": 0.01, "simulate": True, "weight": 1.0}
     return {
@@ -124,7 +127,7 @@ def test_a_sum_of_guides_goes_through_the_model(parts) -> None:
             "reference_mask is empty",
         ),
         (
-            lambda: networks.load_face_encoder("shapes"),
+            lambda: networks.load(networks.FACE_ENCODER, "shapes"),
             "expected a weights file under models/guidance",
         ),
     ],

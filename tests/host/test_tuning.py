@@ -211,8 +211,8 @@ def test_shapes_are_tuned_with_a_classifier_and_judged_by_clip(output):
     with torch.inference_mode():
         model, clip, vae = shapes.load()
         empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-        energy = ClassLabel(networks.load_classifier("shapes"), "red")
-        metric = ClipText(networks.load_clip("shapes"), "a red circle", cutouts=0)
+        energy = ClassLabel(networks.load(networks.CLASSIFIER, "shapes"), "red")
+        metric = ClipText(networks.load(networks.OPEN_CLIP, "shapes"), "a red circle", cutouts=0)
     rule, _, report, _ = tuned(
         model,
         positive=empty,
