@@ -125,8 +125,9 @@ class RecordReference(io.ComfyNode):
             latent = record.follow(watched, positive, negative, cfg, path)
         elif latent_image is not None:
             negative = invert.negative_of(positive, negative, cfg)
-            plan = (steps, cfg, sampler_name, scheduler, positive, negative)
-            latent = samplers.sample(watched, seed, *plan, latent_image, denoise)
+            widgets = (steps, cfg, sampler_name, scheduler, denoise)
+            job = samplers.Job(watched, positive, negative, latent_image, *widgets)
+            latent = samplers.sample(job, seed)
         else:
             raise ValueError(
                 "a latent_image to be sampled from, or a path from Invert, must be "

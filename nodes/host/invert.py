@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import comfy.model_management
@@ -17,6 +19,9 @@ from ...guidance_core.procedures.inversion import Path, WhiteNoise, invert
 from ...guidance_core.types import Estimate
 from .autograd.weights import normal
 from .run import signal_scale
+from .samplers import noise_levels
+
+Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +76,9 @@ def plan(
     Raises:
         ValueError: cfg asks for a negative prompt and there is none.
     """
-    stock = comfy.samplers.KSampler(
-        model, steps, model.load_device, "euler", scheduler, denoise, model.model_options
-    )
+    sigmas = noise_levels(model, steps, "euler", scheduler, denoise)
     negative = negative_of(positive, negative, cfg)
-    return Plan(model, positive, negative, cfg, stock.sigmas.cpu())
+    return Plan(model, positive, negative, cfg, sigmas.cpu())
 
 
 def negative_of(positive: Any, negative: Any, cfg: float) -> Any:
@@ -112,18 +115,41 @@ def inverted(
             "the latent must hold a picture to invert, it is empty: connect VAE Encode, not an "
             "Empty Latent Image"
         )
-    upwards = Upwards(iterations, white_noise)
-    plan.run(upwards, torch.zeros_like(latent), latent)
-    return upwards.path
+    found: list[Path] = []
+
+    def upwards(denoise: Denoise, sigmas: Tensor, picture: Tensor, report: Callable) -> Tensor:
+        path = invert(
+            lambda x, sigma: Estimate(denoise(x, sigma), sigma),
+            picture,
+            sigmas,
+            signal_scale(plan.model.get_model_object("model_sampling")),
+            iterations=iterations,
+            settle=None if white_noise is None else partial(_settled, white_noise),
+            report=report,
+        )
+        found.append(Path(path.sigmas.cpu(), path.states.cpu()))
+        return path.states[0]
+
+    plan.run(Walk(upwards), torch.zeros_like(latent), latent)
+    return found[0]
 
 
-class Upwards(comfy.samplers.Sampler):
-    """A sampler that goes up instead of down, and keeps its path on the CPU."""
+def _settled(white_noise: WhiteNoise, noise: Tensor, step: int) -> Tensor:
+    with torch.inference_mode(False):
+        return white_noise(normal(noise), step)
 
-    path: Path
 
-    def __init__(self, iterations: int, white_noise: WhiteNoise | None) -> None:
-        self.iterations, self.white_noise = iterations, white_noise
+class Walk(comfy.samplers.Sampler):
+    """A SAMPLER that takes the model along a way of its own.
+
+    Arguments:
+        way: `way(denoise, sigmas, latent, report)` returns the latent it ends at; latents have
+            the shape (B, C, *S) and the model's units. `denoise(x, sigma)` gives x0,
+            `report(step, x0, x)` tells the host of each step.
+    """
+
+    def __init__(self, way: Callable[..., Tensor]) -> None:
+        self.way = way
 
     def sample(
         self,
@@ -136,28 +162,18 @@ class Upwards(comfy.samplers.Sampler):
         denoise_mask: Tensor | None = None,
         disable_pbar: bool = False,
     ) -> Tensor:
-        """Invert latent_image (B, C, *S), model latent units; returns the state at the top."""
+        """Take the way from latent_image (B, C, *S), model latent units."""
 
-        def denoise(x: Tensor, sigma: Tensor) -> Estimate:
+        def denoise(x: Tensor, sigma: Tensor) -> Tensor:
             comfy.model_management.throw_exception_if_processing_interrupted()
-            return Estimate(model_wrap(x, sigma, **extra_args), sigma)
+            x0: Tensor = model_wrap(x, sigma, **extra_args)
+            return x0
 
-        steps = len(sigmas) - 1
-        path = invert(
-            denoise,
-            latent_image,
-            sigmas,
-            signal_scale(model_wrap.inner_model.model_sampling),
-            iterations=self.iterations,
-            settle=self._settled if self.white_noise is not None else None,
-            report=lambda step, x0, x: callback and callback(step, x0, x, steps),
-        )
-        self.path = Path(path.sigmas.cpu(), path.states.cpu())
-        return path.states[0]
+        def report(step: int, x0: Tensor, x: Tensor) -> None:
+            if callback is not None:
+                callback(step, x0, x, len(sigmas) - 1)
 
-    def _settled(self, noise: Tensor, step: int) -> Tensor:
-        with torch.inference_mode(False):
-            return self.white_noise(normal(noise), step)
+        return self.way(denoise, sigmas, latent_image, report)
 
 
 class PathNoise:

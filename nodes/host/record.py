@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import comfy.model_management
-import comfy.samplers
 import torch
 from torch import Tensor
 
@@ -16,7 +14,7 @@ from ...guidance_core.captures import DEFAULT, Attention, Capture, Features, Lay
 from ...guidance_core.procedures.inversion import Path
 from ...guidance_core.rules.recording import Recording
 from . import guide
-from .invert import Plan, negative_of
+from .invert import Denoise, Plan, Walk, negative_of
 from .reading.layouts import layout_of
 
 
@@ -71,8 +69,8 @@ def watched(model: Any, wanted: frozenset[Capture]) -> tuple[Any, Callable[[Tens
     return recorded, lambda latent: Reference(levels, tuple(latent.shape[-2:]))
 
 
-class Along(comfy.samplers.Sampler):
-    """A sampler that evaluates the model at the states of a path, and ends at its picture.
+def follow(model: Any, positive: Any, negative: Any, cfg: float, path: Path) -> dict[str, Any]:
+    """Evaluate a model at the states of a path; returns the path's image as a LATENT.
 
     This is direct inversion: the source stays on its own path, whatever the model would make of it.
 
@@ -80,33 +78,12 @@ class Along(comfy.samplers.Sampler):
         Direct Inversion, Ju et al. 2023, arXiv:2310.01506.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def along(denoise: Denoise, sigmas: Tensor, latent: Tensor, report: Callable) -> Tensor:
+        for step, (sigma, state) in enumerate(zip(sigmas[:-1], path.states[:-1], strict=True)):
+            x = state.to(latent)
+            report(step, denoise(x, sigma.expand(len(x))), x)
+        return path.states[-1].to(latent)
 
-    def sample(
-        self,
-        model_wrap: Any,
-        sigmas: Tensor,
-        extra_args: dict[str, Any],
-        callback: Any,
-        noise: Tensor,
-        latent_image: Tensor,
-        denoise_mask: Tensor | None = None,
-        disable_pbar: bool = False,
-    ) -> Tensor:
-        """Evaluate at each state but the last; returns the picture, model latent units."""
-        steps = len(sigmas) - 1
-        for step, (sigma, state) in enumerate(zip(sigmas[:-1], self.path.states[:-1], strict=True)):
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            x = state.to(latent_image)
-            x0 = model_wrap(x, sigma.expand(len(x)), **extra_args)
-            if callback is not None:
-                callback(step, x0, x, steps)
-        return self.path.states[-1].to(latent_image)
-
-
-def follow(model: Any, positive: Any, negative: Any, cfg: float, path: Path) -> dict[str, Any]:
-    """Evaluate a model along a path; returns its picture as a LATENT."""
     plan = Plan(model, positive, negative_of(positive, negative, cfg), cfg, path.sigmas)
     latent = plan.latent(path)
-    return {"samples": plan.run(Along(path), torch.zeros_like(latent), latent)}
+    return {"samples": plan.run(Walk(along), torch.zeros_like(latent), latent)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.k_diffusion.sampling
@@ -25,93 +26,101 @@ from .run import signal_scale
 UNMOVED_BY_ONE_STEP = ("sample_unipc", "sample_unipc_bh2")
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
 SCHEDULERS = comfy.samplers.KSampler.SCHEDULERS
+WHOLE = PercentWindow(0.0, 1.0)
+# What an empty LATENT says of its size: the sampled one has a size of its own.
+DOWNSCALED = ("downscale_ratio_spacial", "downscale_ratio_temporal")
 
 
-def sample(
-    model: Any,
-    seed: int,
-    steps: int,
-    cfg: float,
-    sampler_name: str,
-    scheduler: str,
-    positive: Any,
-    negative: Any,
-    latent: dict[str, Any],
-    denoise: float = 1.0,
-    recurrences: int = 1,
-    start_percent: float = 0.0,
-    end_percent: float = 1.0,
-    callback: Callable | None = None,
-) -> dict[str, Any]:
-    """Return the LATENT that the stock KSampler would, with the same bytes where recurrences is 1.
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What the stock KSampler is given, besides the seed.
 
     Arguments:
         model: MODEL, guided or not.
-        seed: seed of the noise.
+        positive: CONDITIONING.
+        negative: CONDITIONING.
+        latent: LATENT to start from.
         steps: number of steps.
         cfg: scale of classifier-free guidance.
         sampler_name: name of a sampler.
         scheduler: name of a noise schedule.
-        positive: CONDITIONING.
-        negative: CONDITIONING.
-        latent: LATENT to start from.
-        denoise: share of the noise schedule to run, in (0, 1].
+        denoise: fraction of the noise schedule to run, in (0, 1].
+    """
+
+    model: Any
+    positive: Any
+    negative: Any
+    latent: dict[str, Any]
+    steps: int
+    cfg: float
+    sampler_name: str
+    scheduler: str
+    denoise: float = 1.0
+
+
+def sample(
+    job: Job,
+    seed: int,
+    recurrences: int = 1,
+    window: PercentWindow = WHOLE,
+    callback: Callable | None = None,
+) -> dict[str, Any]:
+    """Return the LATENT of the stock KSampler, bit-identical to it where recurrences is 1.
+
+    Arguments:
+        job: model, prompts, latent and widgets.
+        seed: seed of the noise.
         recurrences: how often each step inside the window is taken.
-        start_percent: where recurrence begins, as a share of the model's timesteps.
-        end_percent: where recurrence ends.
+        window: where steps recur.
         callback: told of each step in place of the host's preview and progress bar.
     """
-    samples, noise = _prepared(model, latent, seed)
-    plan = comfy.samplers.KSampler(
-        model, steps, model.load_device, sampler_name, scheduler, denoise, model.model_options
-    )
-    sampler = comfy.samplers.sampler_object(sampler_name)
-    sampler = recurrent_sampler(sampler, recurrences, start_percent, end_percent)
+    model, latent = job.model, job.latent
+    samples, noise = _start(model, latent, seed)
+    sigmas = noise_levels(model, job.steps, job.sampler_name, job.scheduler, job.denoise)
+    sampler = comfy.samplers.sampler_object(job.sampler_name)
     result = comfy.sample.sample_custom(
-        model,
-        noise,
-        cfg,
-        sampler,
-        plan.sigmas,
-        positive,
-        negative,
-        samples,
+        *(model, noise, job.cfg, recurrent_sampler(sampler, recurrences, window), sigmas),
+        *(job.positive, job.negative, samples),
         noise_mask=latent.get("noise_mask"),
-        callback=callback or latent_preview.prepare_callback(model, len(plan.sigmas) - 1),
+        callback=callback or latent_preview.prepare_callback(model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )
-    spent = ("downscale_ratio_spacial", "downscale_ratio_temporal")
-    kept = {key: value for key, value in latent.items() if key not in spent}
+    kept = {key: value for key, value in latent.items() if key not in DOWNSCALED}
     return {**kept, "samples": result}
 
 
-def _prepared(model: Any, latent: dict[str, Any], seed: int) -> tuple[Tensor, Tensor]:
+def noise_levels(
+    model: Any, steps: int, sampler_name: str, scheduler: str, denoise: float
+) -> Tensor:
+    """Return the noise levels of the stock KSampler, shape (steps + 1,)."""
+    stock = comfy.samplers.KSampler(
+        model, steps, model.load_device, sampler_name, scheduler, denoise, model.model_options
+    )
+    return stock.sigmas
+
+
+def _start(model: Any, latent: dict[str, Any], seed: int) -> tuple[Tensor, Tensor]:
     """Starting latent and noise, as the stock KSampler makes them."""
-    keys = ("downscale_ratio_spacial", "downscale_ratio_temporal")
-    ratios = {key: latent[key] for key in keys if key in latent}
+    ratios = {key: latent[key] for key in DOWNSCALED if key in latent}
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
     return samples, comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
 
 
-def recurrent_sampler(
-    sampler: Any, recurrences: int, start_percent: float = 0.0, end_percent: float = 1.0
-) -> Any:
+def recurrent_sampler(sampler: Any, recurrences: int, window: PercentWindow = WHOLE) -> Any:
     """Return a SAMPLER that takes each step inside the window several times.
 
     Arguments:
         sampler: the host's SAMPLER; with recurrences 1 it is returned itself.
-        recurrences: how often each step inside the window is taken.
-        start_percent: where recurrence begins, as a share of the model's timesteps.
-        end_percent: where recurrence ends.
+        recurrences: how often each step inside the window is taken, >= 1.
+        window: where steps recur.
 
     Raises:
-        ValueError: recurrences is below 1, the window is empty, or the SAMPLER is of a kind of its
-            own, without the host's sampler function inside.
+        ValueError: recurrences is below 1, or the SAMPLER has no sampler function of the host's
+            kind inside.
     """
-    window = PercentWindow(start_percent, end_percent)
     if recurrences < 1:
-        raise ValueError(f"recurrences must be >= 1, got {recurrences}")
+        raise ValueError(f"recurrences must be >= 1, got {recurrences}: 1 is off")
     if recurrences == 1:
         return sampler
     if not hasattr(sampler, "sampler_function"):

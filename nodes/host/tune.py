@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,7 @@ class Trying:
     """How settings are tried.
 
     Arguments:
-        model: MODEL, unguided.
-        positive: CONDITIONING.
-        negative: CONDITIONING.
-        latent: LATENT to start from; its batch is sampled with every seed.
-        steps: number of steps.
-        cfg: scale of classifier-free guidance.
-        sampler_name: name of a sampler.
-        scheduler: name of a noise schedule.
+        job: model, unguided, prompts, latent and widgets; the whole batch takes every seed.
         metric: energy that judges finished pictures.
         vae: the host's VAE, if any.
         decoder: "auto", "vae", "taesd" or "rgb".
@@ -53,14 +46,7 @@ class Trying:
         ValueError: the metric cannot judge a finished picture.
     """
 
-    model: Any
-    positive: Any
-    negative: Any
-    latent: dict[str, Any]
-    steps: int
-    cfg: float
-    sampler_name: str
-    scheduler: str
+    job: samplers.Job
     metric: Any
     vae: Any = None
     decoder: str = "auto"
@@ -89,18 +75,10 @@ class Trying:
 
         Not a number where the guidance diverged.
         """
-        guided = guide.apply(self.model, [rule], vae=self.vae, decoder=self.decoder)
-        plan = (seed, self.steps, self.cfg, self.sampler_name, self.scheduler)
-        ends = {"start_percent": window.start_percent, "end_percent": window.end_percent}
+        guided = guide.apply(self.job.model, [rule], vae=self.vae, decoder=self.decoder)
+        job = replace(self.job, model=guided)
         try:
-            latent = samplers.sample(
-                guided,
-                *plan,
-                *(self.positive, self.negative, self.latent),
-                recurrences=recurrences,
-                callback=callback,
-                **ends,
-            )
+            latent = samplers.sample(job, seed, recurrences, window, callback)
         except RuntimeError as error:
             if "not finite" not in str(error):
                 raise
@@ -115,16 +93,18 @@ class Trying:
         comfy.model_management.load_models_gpu(patchers)
         # Outside inference mode: an energy keeps what it computes first, for gradients later on.
         with torch.inference_mode(False), torch.no_grad():
-            x0 = self.model.model.process_latent_in(normal(samples).to(self.model.load_device))
+            x0 = self.job.model.model.process_latent_in(
+                normal(samples).to(self.job.model.load_device)
+            )
             sigma = x0.new_full(x0.shape[:1], FINISHED)
             return self._judge()(Estimate(normal(x0), sigma, decode=reader)).float().cpu()
 
     def _reader(self) -> Any:
-        latent_format = self.model.get_model_object("latent_format")
+        latent_format = self.job.model.get_model_object("latent_format")
         return choose_decoder(self.decoder, self.vae, latent_format)
 
     def _judge(self) -> Any:
-        to_sigma = self.model.get_model_object("model_sampling").percent_to_sigma
+        to_sigma = self.job.model.get_model_object("model_sampling").percent_to_sigma
         return with_noise_levels(self.metric, lambda percent: float(to_sigma(percent)))
 
 

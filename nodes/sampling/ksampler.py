@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -143,23 +144,12 @@ class GuidedKSampler(io.ComfyNode):
         vae: Any = None,
     ) -> io.NodeOutput:
         """Sample under guidance."""
-        window = PercentWindow(start_percent, end_percent, value=strength)
+        window = PercentWindow(start_percent, end_percent)
         extra = [rule for rule in (rule_1, rule_2) if rule is not None]
-        rules = [*energy_rules(energy, window, backward_steps), *extra]
+        rules = [*energy_rules(energy, replace(window, value=strength), backward_steps), *extra]
         trace = TraceData()
-        latent = samplers.sample(
-            guide.apply(model, rules, vae=vae, trace=trace),
-            seed,
-            steps,
-            cfg,
-            sampler_name,
-            scheduler,
-            positive,
-            negative,
-            latent_image,
-            denoise,
-            recurrences=recurrences if strength or extra else 1,
-            start_percent=start_percent,
-            end_percent=end_percent,
-        )
+        guided = guide.apply(model, rules, vae=vae, trace=trace)
+        widgets = (steps, cfg, sampler_name, scheduler, denoise)
+        job = samplers.Job(guided, positive, negative, latent_image, *widgets)
+        latent = samplers.sample(job, seed, recurrences if strength or extra else 1, window)
         return io.NodeOutput(latent, trace)

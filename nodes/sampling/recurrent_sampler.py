@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.schedules import PercentWindow
 from ..host import samplers
 from ..inputs.sampling import recurrences_input
 from ..inputs.sockets import schema
@@ -55,6 +56,5 @@ class RecurrentSampler(io.ComfyNode):
         cls, sampler: Any, recurrences: int, start_percent: float, end_percent: float
     ) -> io.NodeOutput:
         """Wrap the sampler."""
-        return io.NodeOutput(
-            samplers.recurrent_sampler(sampler, recurrences, start_percent, end_percent)
-        )
+        window = PercentWindow(start_percent, end_percent)
+        return io.NodeOutput(samplers.recurrent_sampler(sampler, recurrences, window))

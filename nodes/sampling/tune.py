@@ -1,4 +1,4 @@
-"""A node that finds a rule's settings by trying them."""
+"""Finds the settings of a rule by trying them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,21 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ...guidance_core.procedures import search_spaces
-from ...guidance_core.procedures.beam_search import Search, Trials
-from ...guidance_core.requirements import requirements_of
-from ...guidance_core.rules.forward import Forward
-from ...guidance_core.rules.unified import Unified
-from ...guidance_core.schedules import PercentWindow, Scaled
-from ..host import tune
-from ..inputs.rule import DEFAULT_WINDOW, SCHEDULE_TIP, timed
+from ...guidance_core.procedures.beam_search import Trials
+from ..host import samplers, tune
+from ..inputs.rule import SCHEDULE_TIP
 from ..inputs.sampling import VAE_TIP, decoder_input, sampler_inputs
 from ..inputs.sockets import Energy, Rule, Schedule, advanced, schema
+from .candidates import Candidates, Ranked, candidates_for, recurrences_of
 from .tuning_report import plot_of, report_of
 
 
-def rule_of(kind: str, energy: Any, settings: dict[str, float], schedule: Any = None) -> Any:
-    """The rule that settings are."""
-    if kind == "unified":
-        return Unified(energy, timed(1.0, schedule), **search_spaces.unified_settings(settings))
-    end = settings.get("end", DEFAULT_WINDOW.end_percent)
-    window = PercentWindow(0.0, end) if schedule is None else schedule
-    return Forward(energy, Scaled(window, settings["strength"]))
+def _count(name: str, default: int, most: int, tooltip: str) -> io.Input:
+    return io.Int.Input(name, default=default, min=1, max=most, tooltip=tooltip)
 
 
 class TuneGuidance(io.ComfyNode):
-    """Try settings of a rule on a few seeds, and keep the best."""
+    """Finds the settings of a rule by trying them."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -39,9 +31,9 @@ class TuneGuidance(io.ComfyNode):
             "EGTuneGuidance",
             display_name="Tune Guidance",
             category="guidance/sampling",
-            description="Tries settings of a rule on a few seeds, judges the pictures by an "
-            "energy, and gives the best rule. It takes as long as sampling all of them; when "
-            "stopped, the next run goes on where it was.",
+            description="Finds good settings of a rule: samples with several settings and seeds, "
+            "and keeps the setting whose images an energy rates best. This takes as long as "
+            "sampling all of them; after a stop, the next run continues.",
             search_aliases=("beam search", "tuner", "hyperparameters", "tfg", "grid search"),
             is_output_node=True,
             inputs=[*cls._sampling_inputs(), *cls._search_inputs(), *cls._optional_inputs()],
@@ -50,13 +42,15 @@ class TuneGuidance(io.ComfyNode):
                 io.Int.Output(
                     display_name="recurrences",
                     tooltip="The best number of recurrences, for Recurrent Sampler or KSampler "
-                    "(Guided), up to 70 % of the run.",
+                    "(Guided) with end_percent 0.7.",
                 ),
                 io.String.Output(
                     display_name="report",
                     tooltip="Settings of the best rule and of the best twenty, as JSON.",
                 ),
-                io.Image.Output(display_name="plot", tooltip="The metric against each setting."),
+                io.Image.Output(
+                    display_name="plot", tooltip="The rating plotted against each setting."
+                ),
             ],
             # The workflow says which search this is, so that another one does not take its file.
             hidden=[io.Hidden.prompt, io.Hidden.unique_id],
@@ -66,26 +60,26 @@ class TuneGuidance(io.ComfyNode):
     def _sampling_inputs(cls) -> list[io.Input]:
         return [
             io.Model.Input("model", tooltip="The diffusion model, before Apply Guidance."),
-            io.Conditioning.Input("positive", tooltip="What the prompt asks for; it may be empty."),
-            io.Conditioning.Input("negative", tooltip="What the prompt should avoid."),
+            io.Conditioning.Input("positive", tooltip="The prompt; it may be empty."),
+            io.Conditioning.Input("negative", tooltip="What the image should not show."),
             io.Latent.Input(
                 "latent_image",
                 tooltip="The latent to start from; the whole batch is sampled with every seed.",
             ),
-            Energy.Input("energy", tooltip="What the picture should be."),
+            Energy.Input("energy", tooltip="What the image should become."),
             io.Int.Input(
                 "seed",
                 default=0,
                 min=0,
                 max=0xFFFFFFFFFFFFFF,
-                tooltip="First of the seeds. Judge the result with others.",
+                tooltip="The first seed; the others follow it. Judge the result with other seeds.",
             ),
-            io.Int.Input(
+            _count(
                 "seeds",
-                default=4,
-                min=1,
-                max=1000,
-                tooltip="How many seeds each setting is tried with. TFG: 32 to 64 pictures.",
+                4,
+                1000,
+                "How many seeds each setting is tried with: more make the choice safer and take "
+                "longer. TFG uses 32 to 64 images.",
             ),
             *sampler_inputs(),
         ]
@@ -97,38 +91,31 @@ class TuneGuidance(io.ComfyNode):
                 "search",
                 options=list(search_spaces.KINDS),
                 default="strength",
-                tooltip="strength: strength and end of Rule: Forward. unified: rho, mu and gamma "
-                "of Rule: Unified, as TFG searches; rho alone for energies that read attention. "
-                "Both try recurrences too.",
+                tooltip="strength: tries strength and end of Rule: Forward. unified: tries rho, "
+                "mu and gamma of Rule: Unified, as TFG does; rho alone for energies that read "
+                "attention. Both try recurrences too.",
             ),
-            io.Int.Input(
-                "width",
-                default=2,
-                min=1,
-                max=100,
-                tooltip="Candidates kept after each round. TFG: 2 to 3.",
+            _count(
+                "width", 2, 100, "Settings kept after each round: more miss less and take longer."
             ),
-            io.Int.Input(
+            _count(
                 "rounds",
-                default=4,
-                min=1,
-                max=100,
-                tooltip="Rounds at most, each trying every setting one step up; it ends when "
-                "nothing gets better. TFG: 6 to 8.",
+                4,
+                100,
+                "Rounds at most; each raises every setting by one step. The search ends earlier "
+                "when nothing gets better.",
             ),
-            io.Int.Input(
+            _count(
                 "max_recurrences",
-                default=2,
-                min=1,
-                max=100,
-                tooltip="Most recurrences to try; each costs the run once more, 1 leaves them "
-                "out. TFG: 4.",
+                2,
+                100,
+                "Most recurrences to try; each repeats the cost of sampling. 1 tries none.",
             ),
             io.String.Input(
                 "name",
                 default="tuning",
-                tooltip="Name of the file with all trials, in output/guidance_tuning. A search "
-                "that was stopped goes on from it; a new name starts anew.",
+                tooltip="Name of the file that keeps all trials, in output/guidance_tuning. A "
+                "search that was stopped continues from it; a new name starts again.",
             ),
             advanced(decoder_input()),
         ]
@@ -139,8 +126,8 @@ class TuneGuidance(io.ComfyNode):
             Energy.Input(
                 "metric",
                 optional=True,
-                tooltip="Judges the finished pictures. Without one, the energy itself, which "
-                "cannot see what it is blind to: another network is a fairer judge.",
+                tooltip="Rates the finished images. Without one, the energy itself rates them; "
+                "the energy of another network is a fairer judge.",
             ),
             Schedule.Input("schedule", optional=True, tooltip=f"{SCHEDULE_TIP} Its end is kept."),
             io.Vae.Input("vae", optional=True, tooltip=VAE_TIP),
@@ -171,47 +158,33 @@ class TuneGuidance(io.ComfyNode):
         vae: Any = None,
     ) -> io.NodeOutput:
         """Search, trial by trial."""
-        known = search_spaces.coordinates(
-            search,
-            at_estimate=not requirements_of([energy]).captures,
-            recurrences=max_recurrences,
-            timed=schedule is not None,
-        )
-        plan = Search(known, width, rounds)
         widgets = (steps, cfg, sampler_name, scheduler)
-        trying = tune.Trying(
-            *(model, positive, negative, latent_image, *widgets),
-            metric=energy if metric is None else metric,
-            vae=vae,
-            decoder=decoder,
-        )
+        job = samplers.Job(model, positive, negative, latent_image, *widgets)
+        trying = tune.Trying(job, energy if metric is None else metric, vae, decoder)
+        candidates = candidates_for(search, energy, schedule, max_recurrences, width, rounds)
+        names = [coordinate.name for coordinate in candidates.search.coordinates]
+        facts = {"search": search, "names": names, "sampling": widgets, "decoder": decoder}
+        trials = Trials(tune.file_of(name, cls._workflow_key()), facts)
+        ranked = candidates.ranked(trying, trials, range(seed, seed + seeds))
+        return cls._found(candidates, ranked, f"{tune.FOLDER}/{trials.path.name}")
+
+    @classmethod
+    def _workflow_key(cls) -> str:
         hidden = getattr(cls, "hidden", None)
-        key = tune.workflow_key(getattr(hidden, "prompt", None), getattr(hidden, "unique_id", None))
-        names = [coordinate.name for coordinate in known]
-        trials = Trials(
-            tune.file_of(name, key),
-            {"search": search, "names": names, "sampling": widgets, "decoder": decoder},
+        return tune.workflow_key(
+            getattr(hidden, "prompt", None), getattr(hidden, "unique_id", None)
         )
 
-        def value(trial: Any, callback: Any) -> float:
-            settings = plan.settings_of(trial[0])
-            rule = rule_of(search, energy, settings, schedule)
-            again = int(settings.get("recurrences", 1))
-            return trying.value(rule, trial[1], again, DEFAULT_WINDOW, callback)
-
-        chosen = range(seed, seed + seeds)
-        measure = tune.measured(value, plan.most * seeds)
-        ranked = plan.run(lambda points: trials.scores(points, chosen, measure))
-        report = report_of(search, plan, ranked, f"{tune.FOLDER}/{trials.path.name}")
+    @classmethod
+    def _found(cls, candidates: Candidates, ranked: Ranked, file: str) -> io.NodeOutput:
+        report = report_of(candidates.kind, candidates.search, ranked, file)
         if report["metric"] is None:
             raise ValueError(
-                "every setting diverged: check the energy with Rule: Forward at strength 0.1 first"
+                "every setting diverged: try the energy with Rule: Forward at strength 0.1 first"
             )
-        image = plot_of(plan, ranked)
+        image = plot_of(candidates.search, ranked)
+        best = report["settings"]
         return io.NodeOutput(
-            rule_of(search, energy, report["settings"], schedule),
-            int(report["settings"].get("recurrences", 1)),
-            json.dumps(report, indent=1),
-            image,
+            *(candidates.rule(best), recurrences_of(best), json.dumps(report, indent=1), image),
             ui=ui.PreviewImage(image, cls=cls),
         )

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from ...guidance_core.procedures import search_spaces
-from ...guidance_core.procedures.beam_search import Point, Search
+from ...guidance_core.procedures.beam_search import Search
 from ..diagnostics.figures import DPI, pixels
+from .candidates import Ranked
 
-Ranked = list[tuple[Point, float]]
 SHOWN = 20  # settings in the report
 # The node of the rule that each search tunes.
 NODES = {"strength": "EGRuleForward", "unified": "EGRuleUnified"}

@@ -174,9 +174,9 @@ def recorded(model, **inputs):
 def test_a_painted_source_is_the_stock_picture_and_its_captures(eps):
     reference, latent = recorded(eps, latent_image=tiny.latent(2))
     with torch.inference_mode():
-        plain = samplers.sample(
-            eps, 1, 3, 1.0, "euler", "normal", tiny.cond(1), tiny.cond(1), tiny.latent(2)
-        )
+        widgets = (3, 1.0, "euler", "normal")
+        job = samplers.Job(eps, tiny.cond(1), tiny.cond(1), tiny.latent(2), *widgets)
+        plain = samplers.sample(job, 1)
     assert torch.equal(latent["samples"], plain["samples"])
     assert len(reference.recorded) == 3
     maps = reference.at(1e9, Attention((2, 3)))

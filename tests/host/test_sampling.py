@@ -61,12 +61,12 @@ def test_every_sampler_takes_recurrences(model, sampler):
     assert torch.isfinite(result["samples"]).all()
 
 
-def resample(model, sampler="euler", steps=3, latent=None, **options):
+def resample(model, sampler="euler", steps=3, latent=None, denoise=1.0, **options):
     latent = tiny.latent(2) if latent is None else latent
+    widgets = (steps, 4.0, sampler, "normal", denoise)
     with torch.inference_mode():
-        return samplers.sample(
-            model, 1, steps, 4.0, sampler, "normal", tiny.cond(1), tiny.cond(2), latent, **options
-        )
+        job = samplers.Job(model, tiny.cond(1), tiny.cond(2), latent, *widgets)
+        return samplers.sample(job, 1, **options)
 
 
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "euler_ancestral", "uni_pc"])
@@ -274,7 +274,9 @@ def test_recurrence_is_counted_and_reported(model):
 
 
 def test_recurrence_leaves_steps_outside_its_window_alone(model):
-    whole = samplers.recurrent_sampler(comfy.samplers.sampler_object("euler"), 2, 0.0, 0.5)
+    whole = samplers.recurrent_sampler(
+        comfy.samplers.sampler_object("euler"), 2, PercentWindow(0.0, 0.5)
+    )
     sigmas = torch.tensor([14.0, 0.3, 0.1, 0.0])
     assert whole._total(model.get_model_object("model_sampling"), sigmas) == 4
 

@@ -76,9 +76,9 @@ def test_it_finds_the_settings_that_meet_the_metric_best(model, output, sampled)
     assert plot.shape[0] == 1
     assert plot.shape[-1] == 3
     # The best rule, sampled again, gives the energy that was reported.
-    trying = tune.Trying(
-        *(model, tiny.cond(1), tiny.cond(2), tiny.latent(), 2, 4.0, "euler", "normal"), ENERGY
-    )
+    widgets = (2, 4.0, "euler", "normal")
+    job = samplers.Job(model, tiny.cond(1), tiny.cond(2), tiny.latent(), *widgets)
+    trying = tune.Trying(job, ENERGY)
     with torch.inference_mode():
         again = [
             -trying.value(rule, seed, recurrences, DEFAULT_WINDOW, lambda *_: None)
