@@ -1,4 +1,4 @@
-"""A CLIP vision model of the host as a guide."""
+"""Uses a CLIP vision model of ComfyUI as guide network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..inputs.sockets import Network, schema
 
 
 class GuideFromCLIPVision(io.ComfyNode):
-    """A CLIP vision model of the host as a guide."""
+    """Uses a CLIP vision model of ComfyUI as guide network."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -20,8 +20,8 @@ class GuideFromCLIPVision(io.ComfyNode):
             "EGGuideFromCLIPVision",
             display_name="Guide from CLIP Vision",
             category="guidance/loaders",
-            description="Use a file of the clip_vision folder as guide: pictures and styles, no "
-            "sentences.",
+            description="Uses a model of the clip_vision folder as guide network, for images and "
+            "styles; it has no text encoder, so no sentences.",
             search_aliases=("clip vision", "ip-adapter", "image encoder", "guide network"),
             inputs=[
                 io.ClipVision.Input(

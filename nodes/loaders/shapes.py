@@ -1,4 +1,4 @@
-"""The embedded demo model."""
+"""Loads the embedded demo model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..inputs.sockets import schema
 
 
 class LoadShapes(io.ComfyNode):
-    """The embedded demo model."""
+    """Loads the embedded demo model."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -18,17 +18,17 @@ class LoadShapes(io.ComfyNode):
             "EGLoadShapes",
             display_name="Load Shapes (embedded demo model)",
             category="guidance/loaders",
-            description="A small text-to-image model of flat scenes that comes with the pack: "
-            "128x128 pixels, captions such as 'a big red circle and a small white square'. No "
-            "download.",
+            description="Loads the small text-to-image model of this pack, without a download: "
+            "images of simple shapes, 128x128 pixels, with prompts such as 'a big red circle and a "
+            "small white square'.",
             search_aliases=("demo model", "example checkpoint", "shapes"),
             inputs=[],
             outputs=[
                 io.Model.Output(
-                    tooltip="Diffusion model of Stable Diffusion's anatomy, for any sampler."
+                    tooltip="The diffusion model, built like Stable Diffusion, for any sampler."
                 ),
-                io.Clip.Output(tooltip="Text encoder, for the ordinary CLIP Text Encode node."),
-                io.Vae.Output(tooltip="Autoencoder: 128x128 pixels to 16x16 latents and back."),
+                io.Clip.Output(tooltip="The text encoder, for the stock CLIP Text Encode node."),
+                io.Vae.Output(tooltip="The autoencoder: 128x128 pixels to 16x16 latents and back."),
             ],
         )
 

@@ -1,4 +1,4 @@
-"""Rules on a MODEL, for any sampler node."""
+"""Guides a model, for any sampler node."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RULE_SLOTS = 4
 
 
 class ApplyGuidance(io.ComfyNode):
-    """Rules on a MODEL, for any sampler node."""
+    """Guides a model, for any sampler node."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -24,7 +24,8 @@ class ApplyGuidance(io.ComfyNode):
             Rule.Input(
                 f"rule_{slot}",
                 optional=slot > 1,
-                tooltip="Rules act one after another, on one evaluation of the model.",
+                tooltip="A rule; several act one after another on the same evaluation of the "
+                "model, so that they cost one.",
             )
             for slot in range(1, RULE_SLOTS + 1)
         ]
@@ -32,10 +33,10 @@ class ApplyGuidance(io.ComfyNode):
             "EGApplyGuidance",
             display_name="Apply Guidance",
             category="guidance/sampling",
-            description="Puts guidance rules on a model. Any sampler node works with the result.",
+            description="Guides a model by rules. The result works with any sampler node.",
             search_aliases=("universal guidance", "guided model", "energy guidance"),
             inputs=[
-                io.Model.Input("model", tooltip="The diffusion model; it is not changed itself."),
+                io.Model.Input("model", tooltip="The diffusion model; it is not changed."),
                 *rules,
                 decoder_input(),
                 io.Vae.Input(

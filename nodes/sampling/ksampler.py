@@ -29,7 +29,7 @@ def energy_rules(energy: Any, window: PercentWindow, backward_steps: int) -> lis
 
 
 class GuidedKSampler(io.ComfyNode):
-    """KSampler with an energy."""
+    """The stock KSampler with an energy, in one node."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -38,8 +38,8 @@ class GuidedKSampler(io.ComfyNode):
             "EGGuidedKSampler",
             display_name="KSampler (Guided)",
             category="guidance/sampling",
-            description="The stock KSampler, steered by an energy. With strength 0 it gives the "
-            "stock KSampler's very bytes.",
+            description="Samples an image that follows an energy: the stock KSampler with "
+            "guidance. With strength 0 its result is bit-identical to the stock KSampler's.",
             search_aliases=("guided sampler", "universal guidance", "energy guidance"),
             inputs=[*cls._stock_inputs(), *cls._guidance_inputs()],
             outputs=[
@@ -58,20 +58,22 @@ class GuidedKSampler(io.ComfyNode):
                 min=0,
                 max=0xFFFFFFFFFFFFFFFF,
                 control_after_generate=True,
-                tooltip="Seed of the noise; the same seed gives the same picture, guidance "
-                "included.",
+                tooltip="Seed of the noise; the same seed gives the same image, with guidance too.",
             ),
             *sampler_inputs(),
-            io.Conditioning.Input("positive", tooltip="What the prompt asks for; it may be empty."),
-            io.Conditioning.Input("negative", tooltip="What the prompt should avoid."),
-            io.Latent.Input("latent_image", tooltip="The latent to start from, masks included."),
+            io.Conditioning.Input("positive", tooltip="The prompt; it may be empty."),
+            io.Conditioning.Input("negative", tooltip="What the image should not show."),
+            io.Latent.Input(
+                "latent_image", tooltip="The latent to start from; its noise mask is kept."
+            ),
             io.Float.Input(
                 "denoise",
                 default=1.0,
                 min=0.0,
                 max=1.0,
                 step=0.01,
-                tooltip="How much of the latent is made anew; below 1 is image to image.",
+                tooltip="How much of the latent changes, 0 to 1: 1 starts from noise alone, lower "
+                "values keep more of the latent (image to image).",
             ),
         ]
 
@@ -81,31 +83,32 @@ class GuidedKSampler(io.ComfyNode):
             Rule.Input(
                 f"rule_{slot}",
                 optional=True,
-                tooltip="A further rule, on top of the energy and with its own strength and "
+                tooltip="A further rule, which acts after the energy with its own strength and "
                 "schedule.",
             )
             for slot in range(1, EXTRA_RULES + 1)
         ]
         return [
-            Energy.Input("energy", tooltip="What the picture should be."),
+            Energy.Input("energy", tooltip="What the image should become."),
             io.Float.Input(
                 "strength",
                 default=0.5,
                 min=0.0,
                 max=100.0,
                 step=0.05,
-                tooltip="How hard to push, in units of the uncertainty left in the picture, so "
-                "that one number suits every energy and model; 0 is exactly the stock KSampler, "
-                "0.5 is a good start, 2 burns. The papers' raw weights run from 6 to 20000: for "
-                "those see Rule: Forward, scale absolute.",
+                tooltip="Size of each step, relative to the estimated uncertainty of the image, so "
+                "that one number suits every energy and model. 0 is the stock KSampler, 0.5 a "
+                "good start; higher follows the energy more, near 2 the image burns. For the raw "
+                "weights of papers use Rule: Forward with scale absolute.",
             ),
             io.Int.Input(
                 "backward_steps",
                 default=0,
                 min=0,
                 max=1000,
-                tooltip="Optimiser steps on the clean estimate after each push through the model; "
-                "each one decodes and runs the energy once. 0 is off; TFG used 4.",
+                tooltip="Optimiser steps on the estimated clean image, after each step through the "
+                "model: more follow the energy closer, and each decodes the image and runs the "
+                "energy once more. 0 is off, 4 is usual.",
             ),
             recurrences_input(),
             *window_inputs(),

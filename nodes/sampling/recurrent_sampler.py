@@ -1,4 +1,4 @@
-"""Self-recurrence around any SAMPLER."""
+"""Repeats the steps of any sampler, with noise added back in between."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ END_TIP = (
 
 
 class RecurrentSampler(io.ComfyNode):
-    """Self-recurrence around any SAMPLER."""
+    """Repeats the steps of any sampler, with noise added back in between."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -32,12 +32,14 @@ class RecurrentSampler(io.ComfyNode):
             "EGRecurrentSampler",
             display_name="Recurrent Sampler (time travel)",
             category="guidance/sampling",
-            description="Takes each step of a sampler several times, putting noise back in "
-            "between, so that guidance and model can agree (self-recurrence in Universal "
-            "Guidance, time travel in FreeDoM).",
+            description="Lets guidance and model agree better: takes each step of a sampler "
+            "several times and adds noise back in between (self-recurrence in Universal Guidance, time "
+            "travel in FreeDoM).",
             search_aliases=("time travel", "self recurrence", "resample"),
             inputs=[
-                io.Sampler.Input("sampler", tooltip="For example from KSamplerSelect."),
+                io.Sampler.Input(
+                    "sampler", tooltip="The sampler to repeat, for example from KSamplerSelect."
+                ),
                 recurrences_input(),
                 *window_inputs(START_TIP, END_TIP),
             ],

@@ -1,4 +1,4 @@
-"""A window of the sampling run, and the curve of the strength inside it."""
+"""Decides when guidance acts during sampling, and how strongly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..inputs.window import window_fault, window_inputs
 
 
 def points_fault(text: str) -> str | None:
-    """What is wrong with the text of points, if anything."""
+    """Why the text of points cannot be used; None if it can."""
     try:
         points_from(text)
     except ValueError as fault:
@@ -19,7 +19,7 @@ def points_fault(text: str) -> str | None:
 
 
 class ScheduleNode(io.ComfyNode):
-    """A window of the sampling run, and the curve of the strength inside it."""
+    """Decides when guidance acts during sampling, and how strongly."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -28,7 +28,7 @@ class ScheduleNode(io.ComfyNode):
             "EGSchedule",
             display_name="Guidance Schedule",
             category="guidance/sampling",
-            description="When guidance acts, and how its strength changes on the way.",
+            description="Decides when guidance acts during sampling, and how its strength changes.",
             search_aliases=("guidance window", "start end percent", "strength curve"),
             inputs=[
                 *window_inputs(),
@@ -36,17 +36,17 @@ class ScheduleNode(io.ComfyNode):
                     "curve",
                     options=list(CURVES),
                     default="constant",
-                    tooltip="How the strength changes inside the window: constant (Universal "
-                    "Guidance, FreeDoM, MPGD), falling to 0 or rising from 0 in a straight line "
-                    "(TFG found a rising one best), or falling like a half cosine.",
+                    tooltip="How the strength changes inside the window: constant, falling to 0 in "
+                    "a straight line (linear_down), rising from 0 (linear_up), or falling like "
+                    "half a cosine.",
                 ),
                 io.String.Input(
                     "points",
                     default="",
                     optional=True,
-                    tooltip="A curve of your own instead: position:strength pairs such as "
-                    "0:0, 0.3:1, 0.7:0.5, joined by straight lines, 0 outside them. Empty: start, "
-                    "end and curve above rule, as in the papers.",
+                    tooltip="A curve of your own: position:strength pairs such as 0:0, 0.3:1, "
+                    "0.7:0.5, joined by straight lines, 0 outside. Empty: start_percent, "
+                    "end_percent and curve decide.",
                 ),
             ],
             outputs=[

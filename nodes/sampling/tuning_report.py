@@ -1,4 +1,4 @@
-"""What a search has found, as JSON and as a plot."""
+"""The result of a search, as JSON and as a plot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NODES = {"strength": "EGRuleForward", "unified": "EGRuleUnified"}
 
 
 def report_of(kind: str, search: Search, ranked: Ranked, file: str) -> dict[str, Any]:
-    """What was found, as JSON has it: energies of the metric, lower is better."""
+    """Return the result as JSON has it; the metric is an energy, lower is better."""
     rows = [
         {**search.settings_of(point), "metric": -score if math.isfinite(score) else None}
         for point, score in ranked
@@ -34,7 +34,7 @@ def report_of(kind: str, search: Search, ranked: Ranked, file: str) -> dict[str,
 
 
 def plot_of(search: Search, ranked: Ranked) -> Any:
-    """The metric against each setting, the best one marked: shape (1, H, W, 3)."""
+    """Return a plot of the metric against each setting, the best one marked: (1, H, W, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
