@@ -21,7 +21,7 @@ class Row:
         kind: what reads the file.
         description: what the network is good for.
         search_aliases: words under which the menu finds the node.
-        architecture: tooltip of the architecture's name.
+        architecture: tooltip of the architecture's name, after "The".
         serves: which nodes take the network.
     """
 
@@ -49,7 +49,7 @@ def loader_node(row: Row, module: str) -> type[io.ComfyNode]:
                 search_aliases=(*row.search_aliases, "guide network"),
                 inputs=[
                     file_input(row.kind),
-                    architecture_input(f"{row.architecture} 'auto' reads it from the file."),
+                    architecture_input(f"The {row.architecture} 'auto' reads it from the file."),
                 ],
                 outputs=[Network.Output(display_name="network", tooltip=f"For {row.serves}.")],
             )

@@ -108,7 +108,7 @@ class GuidedKSampler(io.ComfyNode):
                 max=1000,
                 tooltip="Optimiser steps on the estimated clean image, after each step through the "
                 "model: more follow the energy closer, and each decodes the image and runs the "
-                "energy once more. 0 is off, 4 is usual.",
+                "energy once more. 0 is off; TFG uses 4.",
             ),
             recurrences_input(),
             *window_inputs(),

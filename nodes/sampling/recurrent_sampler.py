@@ -33,8 +33,8 @@ class RecurrentSampler(io.ComfyNode):
             display_name="Recurrent Sampler (time travel)",
             category="guidance/sampling",
             description="Lets guidance and model agree better: takes each step of a sampler "
-            "several times and adds noise back in between (self-recurrence in Universal Guidance, time "
-            "travel in FreeDoM).",
+            "several times and adds noise back in between (self-recurrence in Universal "
+            "Guidance, time travel in FreeDoM).",
             search_aliases=("time travel", "self recurrence", "resample"),
             inputs=[
                 io.Sampler.Input(
