@@ -69,5 +69,5 @@ class ShowAttention(io.ComfyNode):
         images = torch.cat(sheets)
         shown = ui.PreviewImage(images, cls=cls).as_dict()
         if viewer.asked():
-            shown |= viewer.handed(reference, tokens, image)
+            shown |= viewer.saved_maps(reference, tokens, image)
         return io.NodeOutput(images, ui=shown)

@@ -15,7 +15,7 @@ from ..inputs.sockets import Path, schema
 
 def round_trip(path: Any, plan: invert.Plan, vae: Any) -> str:
     """Report how exactly the image of a path is sampled again from its noise, in dB."""
-    again, latent = invert.repainted(plan, path), plan.latent(path)
+    again, latent = invert.resampled(plan, path), plan.latent(path)
     if vae is None:
         error = (again - latent).square().mean() / latent.square().mean()
         return f"round trip: {-10 * float(error.clamp_min(1e-12).log10()):.1f} dB of the latent"

@@ -16,7 +16,7 @@ from .networks import PATCHER
 
 
 class VisionNetwork(nn.Module):
-    """The host's CLIP vision model, asked with a gradient. It has no text encoder.
+    """The host's CLIP vision model, differentiable. It has no text encoder.
 
     The host goes on loading and offloading it by its own patcher.
 
@@ -41,7 +41,7 @@ class VisionNetwork(nn.Module):
         setattr(self, PATCHER, vision.patcher)
 
     def encode_image(self, image: Tensor) -> Tensor:
-        """Unit embeddings (B, D) of pictures (B, 3, H, W) in [0, 1], squeezed to a square."""
+        """Unit embeddings (B, D) of images (B, 3, H, W) in [0, 1], squeezed to a square."""
         return self._embedding(self._seen(image, None))
 
     def blocks(self, image: Tensor) -> list[Tensor]:
@@ -49,7 +49,7 @@ class VisionNetwork(nn.Module):
         return self.outputs(image).blocks
 
     def outputs(self, image: Tensor) -> CLIPOutputs:
-        """Embedding and feature maps of pictures (B, 3, H, W) in [0, 1], in one forward pass."""
+        """Embedding and feature maps of images (B, 3, H, W) in [0, 1], in one forward pass."""
         seen = self._seen(image, "all")
         return CLIPOutputs(self._embedding(seen), _maps(seen[1]))
 

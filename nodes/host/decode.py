@@ -1,4 +1,4 @@
-"""Latent to picture inside the autograd graph: the VAE, TAESD, or linear RGB factors."""
+"""Latent to image inside the autograd graph: the VAE, TAESD, or linear RGB factors."""
 
 from __future__ import annotations
 
@@ -22,22 +22,26 @@ from .networks import managed
 CHOICES = ("auto", "vae", "taesd", "rgb")
 
 
-def settled(thing: Any) -> Any:
-    """Return a shallow copy of an object without inference tensors among its attributes."""
+def _differentiable(thing: Any) -> Any:
+    """A shallow copy of an object without inference tensors among its attributes."""
     twin = copy.copy(thing)
     for name, value in vars(thing).items():
         twin.__dict__[name] = normal(value)
     return twin
 
 
-def flat_picture(image: Tensor) -> Tensor:
-    """Return a decoded picture as (B, 3, H, W); video models give one frame, (B, 3, 1, H, W)."""
+def still_image(image: Tensor) -> Tensor:
+    """Return a decoded image as (B, 3, H, W); video models give one frame, (B, 3, 1, H, W).
+
+    Raises:
+        ValueError: there is more than one frame, or it is no RGB image.
+    """
     if image.ndim == 5 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.ndim != 4 or image.shape[1] != 3:
         raise ValueError(
-            f"expected the decoder to give pictures (B, 3, H, W), got {tuple(image.shape)}: "
-            "energies that look at the picture need a model of still pictures and its VAE"
+            f"expected the decoder to give images (B, 3, H, W), got {tuple(image.shape)}: "
+            "energies that look at the image need a model of still images and its VAE"
         )
     return image
 
@@ -61,36 +65,32 @@ class VaeDecoder:
 
     def graph_bytes(self, shape: torch.Size) -> float:
         """Bytes that the graph of one decoding saves, for latents of this shape."""
-        return (
-            memory.DECODE_GRAPH * shape[0] * self.vae.memory_used_decode(shape, self.vae.vae_dtype)
-        )
+        one = self.vae.memory_used_decode(shape, self.vae.vae_dtype)
+        return memory.DECODE_GRAPH * shape[0] * one
 
     def __call__(self, x0: Tensor) -> Tensor:
-        """Decode x0 (B, C, *S), model latent units, to a picture (B, 3, H, W) in [0, 1]."""
+        """Decode x0 (B, C, *S), model latent units, to an image (B, 3, H, W) in [0, 1]."""
         network = self.vae.first_stage_model
-        latent = (
-            settled(self.latent_format)
-            .process_out(x0.float())
-            .to(self.vae.device, self.vae.vae_dtype)
-        )
+        raw = _differentiable(self.latent_format).process_out(x0.float())
+        latent = raw.to(self.vae.device, self.vae.vae_dtype)
         tight = memory.is_short_of(self.graph_bytes(latent.shape), self.vae.device)
         blocks = [m for m in network.modules() if isinstance(m, (ResnetBlock, AttnBlock))]
         sparing = recomputed(blocks if tight else (), contextlib.nullcontext)
         with sparing, memory.explained("the VAE"):
             image = network.decode(latent).to(x0.device, torch.float32)
-        return flat_picture(self.vae.process_output(image.clone()))
+        return still_image(self.vae.process_output(image.clone()))
 
     def encode(self, image: Tensor) -> Tensor:
-        """Encode a picture (B, 3, H, W) in [0, 1] to x0 (B, C, *S), without sampling."""
+        """Encode an image (B, 3, H, W) in [0, 1] to x0 (B, C, *S), without sampling."""
         pixels = self.vae.process_input(image).to(self.vae.device, self.vae.vae_dtype)
         with memory.explained("the VAE"):
             latent = self.vae.first_stage_model.encode(pixels).to(image.device, torch.float32)
-        return settled(self.latent_format).process_in(latent)
+        return _differentiable(self.latent_format).process_in(latent)
 
 
 @dataclass(frozen=True, eq=False)
 class TaesdDecoder:
-    """The tiny autoencoder of models/vae_approx: nearly the VAE's picture, far less memory."""
+    """The tiny autoencoder of models/vae_approx: nearly the VAE's image, far less memory."""
 
     network: nn.Module
     patcher: Any
@@ -105,11 +105,11 @@ class TaesdDecoder:
         return 40 * 64 * 64 * 4 * shape[0] * shape[-1] * shape[-2]
 
     def __call__(self, x0: Tensor) -> Tensor:
-        """Decode x0 (B, C, H, W), model latent units, to a picture (B, 3, 8H, 8W) in [0, 1]."""
+        """Decode x0 (B, C, H, W), model latent units, to an image (B, 3, 8H, 8W) in [0, 1]."""
         weight = next(self.network.parameters())
         with memory.explained("TAESD"):
             image = self.network.decode(x0.to(weight.device, weight.dtype))
-        return flat_picture(((image.to(x0.device, torch.float32) + 1) / 2).clamp(0, 1))
+        return still_image(((image.to(x0.device, torch.float32) + 1) / 2).clamp(0, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,17 +124,15 @@ class RgbDecoder:
         return 0.0
 
     def __call__(self, x0: Tensor) -> Tensor:
-        """Map x0 (B, C, H, W), model latent units, to a picture (B, 3, H, W) in [0, 1]."""
+        """Map x0 (B, C, H, W), model latent units, to an image (B, 3, H, W) in [0, 1]."""
         reshape = getattr(self.latent_format, "latent_rgb_factors_reshape", None)
         x0 = x0.float() if reshape is None else reshape(x0.float())
         factors = torch.tensor(self.latent_format.latent_rgb_factors, device=x0.device).float()
         bias = getattr(self.latent_format, "latent_rgb_factors_bias", None)
         image = torch.einsum("bc...,cr->br...", x0, factors)
         if bias is not None:
-            image = image + torch.tensor(bias, device=x0.device).float().view(
-                1, 3, *[1] * (image.ndim - 2)
-            )
-        return flat_picture(((image + 1) / 2).clamp(0, 1))
+            image = image + torch.tensor(bias, device=x0.device).view(3, *[1] * (image.ndim - 2))
+        return still_image(((image + 1) / 2).clamp(0, 1))
 
 
 def decoder(
@@ -148,10 +146,10 @@ def decoder(
         latent_format: the model's latent format.
 
     Raises:
-        ValueError: what was chosen is not to be had; the message says what to do.
+        ValueError: what was chosen is not available; the message says what to do.
     """
     if choice not in CHOICES:
-        raise ValueError(f"decoder must be one of {', '.join(CHOICES)}, got {choice!r}")
+        raise ValueError(f"decoder must be one of {', '.join(CHOICES)}, got {choice}")
     if choice == "taesd":
         return _taesd(latent_format)
     if choice == "rgb":

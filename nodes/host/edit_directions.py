@@ -18,7 +18,7 @@ def edited(clip: Any, conditioning: Any, source: str, target: str, strength: flo
     Arguments:
         clip: the host's CLIP.
         conditioning: CONDITIONING of that CLIP.
-        source: sentences or words, one a line.
+        source: sentences or words, one per line.
         target: as many, or more, or fewer.
         strength: 1 is the whole way.
 

@@ -1,4 +1,4 @@
-"""Guide a MODEL: a clone whose sampling, by any sampler and any guider, is steered by rules."""
+"""Guide a MODEL: a clone that any sampler and any guider samples under rules."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Guidance:
 
     @property
     def reader(self) -> Any:
-        """The decoder, where an energy looks at the picture."""
+        """The decoder, where an energy looks at the image."""
         return self.decoder if self.requirements.reads_image or self.projects else None
 
     @property
     def projects(self) -> bool:
-        """Whether a rule looks through the autoencoder."""
+        """Whether a rule projects by the autoencoder."""
         return any(getattr(rule, "projected", False) for rule in self.rules)
 
     @property
@@ -51,7 +51,7 @@ class Guidance:
         return any(getattr(rule, "through_model", True) for rule in self.rules)
 
     def joined(self, later: Guidance) -> Guidance:
-        """This guidance and a later one in one: a stack of rules evaluates the model once."""
+        """Return this guidance and a later one as one: a stack evaluates the model once."""
         return Guidance(
             self.rules + later.rules, later.decoder or self.decoder, self.traces + later.traces
         )
@@ -65,17 +65,17 @@ def apply(
     decoder: str = "auto",
     trace: Callable | None = None,
 ) -> Any:
-    """Return a clone of a MODEL that is steered by rules.
+    """Return a clone of a MODEL that is guided by rules.
 
     Arguments:
         model: the host's ModelPatcher; guided ones may be guided again, their rules join.
         rules: rules, innermost first.
-        vae: the host's VAE, for energies that look at the picture.
+        vae: the host's VAE, for energies that look at the image.
         decoder: "auto", "vae", "taesd" or "rgb".
         trace: receives what the rules did.
 
     Raises:
-        ValueError: an energy needs what is not to be had; said before the first model call.
+        ValueError: a required input is missing; raised before the first model call.
     """
     guided = model.clone()
     reader = choose_decoder(decoder, vae, guided.get_model_object("latent_format"))
@@ -92,7 +92,7 @@ def _check(guidance: Guidance, network: nn.Module) -> None:
     requirements = guidance.requirements
     if requirements.reads_image and guidance.decoder is None:
         raise ValueError(
-            "an energy looks at the picture, but there is no VAE to decode the latent: "
+            "an energy looks at the image, but there is no VAE to decode the latent: "
             "connect a VAE, or choose decoder 'taesd' or 'rgb' in Apply Guidance"
         )
     for rule in guidance.rules:
@@ -100,11 +100,11 @@ def _check(guidance: Guidance, network: nn.Module) -> None:
         if reads and not getattr(rule, "through_model", True):
             raise ValueError(
                 f"{type(rule).__name__} does not go through the model, but its energy reads "
-                "attention or features from inside it: use Rule: Forward or Rule: Latent Update"
+                "attention or features inside it: use Rule: Forward or Rule: Latent Update"
             )
     if guidance.projects and not hasattr(guidance.decoder, "encode"):
         raise ValueError(
-            "projecting needs an autoencoder, and nothing here can encode: connect a VAE and "
+            "the projection needs a decoder that can encode too, got none: connect a VAE and "
             "choose decoder 'vae', or switch the projection off"
         )
     for request in requirements.captures:
@@ -131,7 +131,7 @@ def _attach(guided: Any, guidance: Guidance) -> None:
 
 
 def _outer_sample(guidance: Guidance) -> Callable:
-    """The run begins: make its state, and leave it where the other wrappers find it."""
+    """The run begins: make its state, and put it where the other wrappers find it."""
 
     def wrapper(executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         guider, sigmas = executor.class_obj, kwargs["sigmas"] if "sigmas" in kwargs else args[2]
@@ -166,13 +166,13 @@ def _start_traces(traces: Sequence[Any]) -> None:
 def _refuse_nested(noise: Tensor, latent_shapes: Sequence[Any] | None) -> None:
     if getattr(noise, "is_nested", False) or (latent_shapes is not None and len(latent_shapes) > 1):
         raise ValueError(
-            "guidance works on one latent, got a nested one (audio with video): "
-            "sample it with the model before Apply Guidance"
+            "expected one latent, got a nested one (audio with video): sample it with the model "
+            "before Apply Guidance"
         )
 
 
 def _prepare_sampling(guidance: Guidance) -> Callable:
-    """The host makes room: ask for the backward pass's share too."""
+    """The host frees memory: ask for that of the backward pass too."""
 
     def wrapper(executor: Any, patcher: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
         shape = list(noise_shape)

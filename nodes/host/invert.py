@@ -1,4 +1,4 @@
-"""Inversion by way of the host: its guider, its noise levels, its progress bar and its cancel."""
+"""Inversion with the host's guider, noise levels, progress bar and cancel button."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Plan:
     sigmas: Tensor
 
     def latent(self, path: Path) -> Tensor:
-        """The picture of a path, shape (B, C, *S), units of a LATENT."""
+        """The image of a path, shape (B, C, *S), units of a LATENT."""
         return self.model.model.process_latent_out(path.states[-1])
 
     def run(self, sampler: Any, noise: Tensor, latent: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def inverted(
 
     Arguments:
         plan: model, prompts and noise levels.
-        latent: a picture, shape (B, C, *S), units of a LATENT.
+        latent: an image, shape (B, C, *S), units of a LATENT.
         iterations: model evaluations a step.
         white_noise: regularises the predicted noise, where it is wanted.
 
@@ -109,18 +109,20 @@ def inverted(
         ValueError: the latent is empty, or a nested one.
     """
     if getattr(latent, "is_nested", False):
-        raise ValueError("inversion works on one latent, got a nested one (audio with video)")
+        raise ValueError(
+            "expected one latent, got a nested one (audio with video): connect the images alone"
+        )
     if not torch.count_nonzero(latent):
         raise ValueError(
-            "the latent must hold a picture to invert, it is empty: connect VAE Encode, not an "
+            "expected the latent of an image, got an empty one: connect VAE Encode, not an "
             "Empty Latent Image"
         )
     found: list[Path] = []
 
-    def upwards(denoise: Denoise, sigmas: Tensor, picture: Tensor, report: Callable) -> Tensor:
+    def upwards(denoise: Denoise, sigmas: Tensor, latent: Tensor, report: Callable) -> Tensor:
         path = invert(
             lambda x, sigma: Estimate(denoise(x, sigma), sigma),
-            picture,
+            latent,
             sigmas,
             signal_scale(plan.model.get_model_object("model_sampling")),
             iterations=iterations,
@@ -177,10 +179,10 @@ class Walk(comfy.samplers.Sampler):
 
 
 class PathNoise:
-    """A NOISE that leads a sampler onto a path: with the path's own latent, x is its first state.
+    """A NOISE that puts a sampler at the top of a path, if it starts from the path's latent.
 
     Arguments:
-        path: the way up.
+        path: states of the inversion.
         model: MODEL, whose way of adding noise is reversed.
     """
 
@@ -197,8 +199,8 @@ class PathNoise:
                 f"the inverted noise is for a latent of shape {tuple(top.shape)}, got "
                 f"{tuple(latent['samples'].shape)}: connect the latent that was inverted"
             )
-        unit, picture = _scaled(self.model, self.path, 1.0, 0.0), self.path.states[-1]
-        return (top - _scaled(self.model, self.path, 0.0, picture)) / unit
+        unit, source = _scaled(self.model, self.path, 1.0, 0.0), self.path.states[-1]
+        return (top - _scaled(self.model, self.path, 0.0, source)) / unit
 
 
 def _scaled(model: Any, path: Path, noise: float, latent: float | Tensor) -> Tensor:
@@ -225,8 +227,8 @@ def noisy_latent(model: Any, path: Path, latent: dict[str, Any]) -> Any:
     return {**latent, "samples": model.model.process_latent_out(path.states[0] / share)}
 
 
-def repainted(plan: Plan, path: Path) -> Tensor:
-    """Paint a path's picture again from its top: shape (B, C, *S), units of a LATENT."""
+def resampled(plan: Plan, path: Path) -> Tensor:
+    """Sample a path's image again from its top: shape (B, C, *S), units of a LATENT."""
     latent = plan.latent(path)
     noise = PathNoise(path, plan.model).generate_noise({"samples": latent})
     return plan.run(comfy.samplers.sampler_object("euler"), noise, latent)

@@ -1,4 +1,4 @@
-"""Record a reference: what the model shows inside on the way to a source picture."""
+"""Record a reference: attention and features inside the model while it samples a source image."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _those_in(there: Mapping[str, Any], layers: Layers) -> Layers:
 
 
 def watched(model: Any, wanted: frozenset[Capture]) -> tuple[Any, Callable[[Tensor], Reference]]:
-    """Return a MODEL that keeps what it shows inside, and what makes a reference of it.
+    """Return a MODEL whose attention and features are kept, and what makes a reference of them.
 
     Arguments:
         model: MODEL.

@@ -37,7 +37,7 @@ def is_flow(model_sampling: Any) -> bool:
 
 
 class GuidedRun:
-    """What one run of a guided model needs, made when it begins, forgotten when it ends.
+    """State of one run of a guided model: made when it begins, dropped when it ends.
 
     Arguments:
         guidance: rules, decoder and traces.
@@ -47,7 +47,7 @@ class GuidedRun:
         sampler: the host's SAMPLER.
 
     Raises:
-        ValueError: a rule follows the sampler's step, and this sampler has no such thing.
+        ValueError: a rule moves the latent after a step, and this sampler's steps do not allow it.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class GuidedRun:
         self.evaluation: Evaluation | None = None
         self._alone = False
         self._moves_uncond = steps.noise_from_uncond(sampler)
-        self._lender = Lender()
+        self.lender = Lender()
         with torch.inference_mode(False), torch.no_grad():
             percent_to_sigma = self.model_sampling.percent_to_sigma
             self.rules = with_noise_levels(guidance.rules, lambda p: float(percent_to_sigma(p)))
@@ -67,7 +67,7 @@ class GuidedRun:
             steps.check(self.rules, sampler, share)
             alpha = signal_scale(self.model_sampling)
             run = Run(alpha, normal(sigmas), self._record, seed or 0, share, self._positive_alone)
-            self._reader = RunReader(self.rules, guider.conds.get("positive"))
+            self.readers = RunReader(self.rules, guider.conds.get("positive"))
             self._guided = guided(self.rules, self._denoise, run)
 
     def _record(self, record: Any) -> None:
@@ -111,13 +111,12 @@ class GuidedRun:
         """Weights of guide networks and decoder: lent for a whole step, backward included."""
         reader = self.guidance.reader
         networks = [patcher.model for patcher in reader.patchers] if reader is not None else []
-        return self._lender.loan(*self.guidance.requirements.networks, *networks)
+        return self.lender.loan(*self.guidance.requirements.networks, *networks)
 
     def _denoise(self, x: Tensor, sigma: Tensor) -> Estimate:
         """The core's denoiser: one evaluation with CFG, with a graph where x asks for one."""
         comfy.model_management.throw_exception_if_processing_interrupted()
-        evaluation = Evaluation(self.guider, self._reader, self._lender, positive_alone=self._alone)
-        self.evaluation = evaluation
+        self.evaluation = evaluation = Evaluation(self, positive_alone=self._alone)
         return evaluation.estimate(self._predict(x, sigma), sigma, self.guidance.reader)
 
     def forward(self, executor: Any, x: Tensor, options: dict, args: tuple, kwargs: dict) -> Tensor:
@@ -136,4 +135,4 @@ class GuidedRun:
                 return executor(x, *args, **kwargs)
             # What is read in a block must keep its graph.
             whole = [] if reader is None else list(reader.captured.attention.values())
-            return self._lender.forward(executor, x, args, kwargs, whole)
+            return self.lender.forward(executor, x, args, kwargs, whole)

@@ -198,7 +198,7 @@ class RecurrentSampler(comfy.samplers.KSAMPLER):
 class _Stretches:
     """A sampler function called for one stretch of noise levels after another.
 
-    Every stretch has a seed of its own, or samplers that add noise would add the same each time.
+    Every stretch has its own seed, or samplers that add noise would add the same each time.
     """
 
     def __init__(

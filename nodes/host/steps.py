@@ -18,7 +18,7 @@ def share_of(sampler: Any, sigmas: Tensor, flow: bool) -> Share | None:
     """Return how much of a change of x0 a step carries into the next latent.
 
     None for samplers that remember earlier steps, evaluate between two noise levels or churn, and
-    for noise levels that do not fall all the way: there a change of x0 is not one step's matter.
+    for noise levels that do not only fall: there a change of x0 acts on more than one step.
 
     Arguments:
         sampler: the host's SAMPLER.
@@ -43,10 +43,10 @@ def share_of(sampler: Any, sigmas: Tensor, flow: bool) -> Share | None:
 
 
 def check(rules: Iterable[Any], sampler: Any, share: Share | None) -> None:
-    """Refuse rules that follow the sampler's step where there is no such thing.
+    """Refuse rules that move the latent after a step, where a step is more than one evaluation.
 
     Raises:
-        ValueError: said before the first model call.
+        ValueError: raised before the first model call.
     """
     names = [type(rule).__name__ for rule in rules if getattr(rule, "one_step", False)]
     if names and share is None:

@@ -1,4 +1,4 @@
-"""Try settings in the host: sample under a rule, and let an energy judge what came out."""
+"""Try settings in the host: sample under a rule, and let an energy rate the images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .decode import decoder as choose_decoder
 from .networks import managed
 
 FOLDER = "guidance_tuning"
-# Finished pictures are judged here: a schedule that goes to the end has its say, at 0 none has.
+# Noise level of a finished image: a schedule that goes to the end is active here, at 0 none is.
 FINISHED = 1e-4
 TICKS = 100  # of the progress bar, for each trial
 
@@ -38,12 +38,12 @@ class Trying:
 
     Arguments:
         job: model, unguided, prompts, latent and widgets; the whole batch takes every seed.
-        metric: energy that judges finished pictures.
+        metric: energy that rates finished images.
         vae: the host's VAE, if any.
         decoder: "auto", "vae", "taesd" or "rgb".
 
     Raises:
-        ValueError: the metric cannot judge a finished picture.
+        ValueError: the metric cannot rate a finished image.
     """
 
     job: samplers.Job
@@ -55,23 +55,23 @@ class Trying:
         needed = requirements_of([self.metric])
         if needed.captures:
             raise ValueError(
-                "a metric judges finished pictures, but this energy reads attention or features "
-                "from inside the model: connect an energy of the picture as metric"
+                "a metric rates finished images, but this energy reads attention or features "
+                "inside the model: connect an energy of the image as metric"
             )
         if needed.reads_image and self._reader() is None:
             raise ValueError(
-                "the metric looks at the picture, but there is no VAE to decode the latent: "
+                "the metric looks at the image, but there is no VAE to decode the latent: "
                 "connect a VAE, or choose decoder 'taesd' or 'rgb'"
             )
         if not is_active(self._judge(), FINISHED):
             raise ValueError(
-                "the metric's schedule ends before the picture is finished: connect it unscheduled"
+                "the metric's schedule ends before the image is finished: connect it unscheduled"
             )
 
     def value(
         self, rule: Any, seed: int, recurrences: int, window: PercentWindow, callback: Callable
     ) -> float:
-        """Mean of the metric over the pictures of one seed, negative: higher is better.
+        """Return the mean of the metric over the images of one seed, negative: higher is better.
 
         Not a number where the guidance diverged.
         """
@@ -160,21 +160,18 @@ def workflow_key(prompt: dict[str, Any] | None, node: str | None) -> str:
         prompt: the workflow in API format, None where there is none.
         node: id of the node.
     """
+    nodes = prompt or {}
+    links = {
+        key: {name: link for name, link in part["inputs"].items() if isinstance(link, list)}
+        for key, part in nodes.items()
+    }
+    own = None if node is None else links.get(node)
     above: dict[str, Any] = {}
-    waiting = [] if prompt is None or node is None else _linked(prompt[node])
+    waiting = [own or {}]
     while waiting:
-        key = waiting.pop()
-        if key not in above and key in (prompt or {}):
-            above[key] = {part: prompt[key].get(part) for part in ("class_type", "inputs")}
-            waiting += _linked(prompt[key])
-    links = None if prompt is None or node is None else _links(prompt[node])
-    text = json.dumps([links, above], sort_keys=True, default=str)
+        for key in (str(link[0]) for link in waiting.pop().values()):
+            if key in nodes and key not in above:
+                above[key] = {part: nodes[key].get(part) for part in ("class_type", "inputs")}
+                waiting.append(links[key])
+    text = json.dumps([own, above], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _links(node: dict[str, Any]) -> dict[str, Any]:
-    return {name: link for name, link in node["inputs"].items() if isinstance(link, list)}
-
-
-def _linked(node: dict[str, Any]) -> list[str]:
-    return [str(link[0]) for link in _links(node).values()]

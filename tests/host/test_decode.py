@@ -140,9 +140,9 @@ def test_a_vae_of_another_family_is_refused(vae):
 
 
 def test_videos_are_refused():
-    with pytest.raises(ValueError, match="pictures"):
-        decode.flat_picture(torch.zeros(1, 3, 5, 8, 8))
-    assert decode.flat_picture(torch.zeros(1, 3, 1, 8, 8)).shape == (1, 3, 8, 8)
+    with pytest.raises(ValueError, match="expected the decoder to give images"):
+        decode.still_image(torch.zeros(1, 3, 5, 8, 8))
+    assert decode.still_image(torch.zeros(1, 3, 1, 8, 8)).shape == (1, 3, 8, 8)
 
 
 def test_encoding_is_the_stock_one(vae):

@@ -60,7 +60,7 @@ def test_a_solved_inversion_paints_its_picture_again(kind):
     latent = tiny.sample(model, STEPS, cfg=1.0, denoise=0.5, latent=picture())
     few = inverted(model, 1, latent=latent)
     many = inverted(model, 12, latent=latent)
-    errors = [distance(invert.repainted(*run), latent) for run in (few, many)]
+    errors = [distance(invert.resampled(*run), latent) for run in (few, many)]
     assert errors[1] < 1e-2
     assert errors[1] < 0.5 * errors[0]
 
@@ -83,7 +83,7 @@ def test_the_latent_is_what_a_stock_sampler_without_noise_takes(eps):
             disable_pbar=True,
             seed=0,
         )
-        again = invert.repainted(plan, path)
+        again = invert.resampled(plan, path)
     assert latent["noise_mask"] == 1
     assert distance(again, stock) < 1e-4
 
@@ -107,7 +107,7 @@ def test_flux_is_inverted_and_repainted_from_full_noise():
         euler = comfy.samplers.sampler_object("euler")
         latent = plan.run(euler, noise, start)
         path = invert.inverted(plan, latent, 20)
-        again = invert.repainted(plan, path)
+        again = invert.resampled(plan, path)
     assert float(path.sigmas[0]) == 1
     assert distance(again, latent) < 1e-2
     assert distance(path.states[0], noise) < 0.1

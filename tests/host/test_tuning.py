@@ -146,7 +146,7 @@ class Maps:
 
 def test_what_cannot_be_tuned_is_refused_before_sampling(model, output, sampled):
     bad = {
-        "connect an energy of the picture as metric": {"energy": Maps()},
+        "connect an energy of the image as metric": {"energy": Maps()},
         "there is no VAE": {"energy": probe.Nearness(reads_image=True)},
         "schedule ends before": {"metric": Scheduled(ENERGY, PercentWindow(0.0, 0.5))},
         "name must be 1 to 64": {"name": "../tuning"},

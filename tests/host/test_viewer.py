@@ -37,7 +37,7 @@ def saved(monkeypatch, *arguments) -> tuple[dict, list[torch.Tensor]]:
             kept.extend(images)
 
     monkeypatch.setattr(viewer.ui, "PreviewImage", Kept)
-    return viewer.handed(*arguments)[viewer.KEY][0], kept
+    return viewer.saved_maps(*arguments)[viewer.KEY][0], kept
 
 
 def test_each_level_layer_and_word_has_its_place(monkeypatch):
@@ -60,7 +60,7 @@ def test_each_level_layer_and_word_has_its_place(monkeypatch):
 def test_large_pictures_are_made_small_and_few_are_taken(monkeypatch):
     pictures = torch.rand(9, 32, 1024, 3)
     facts, kept = saved(monkeypatch, reference(1, pictures=9), WORDS, pictures)
-    assert len(facts["maps"]) == len(facts["pictures"]) == viewer.PICTURES
+    assert len(facts["maps"]) == len(facts["pictures"]) == viewer.IMAGES
     assert kept[-1].shape == (16, 512, 3)
 
 

@@ -1,4 +1,4 @@
-"""The host's conds: made fit for autograd, parted into branches, searched for ControlNets."""
+"""The host's conds: made fit for autograd, split into branches, searched for ControlNets."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What talks to the pack's part in the browser."""
+"""The server's side of the pack's browser part: monitor, attention viewer, words."""

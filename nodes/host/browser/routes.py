@@ -1,4 +1,4 @@
-"""What the pack's browser part asks of the server."""
+"""Routes of ComfyUI's server that the pack's browser part calls."""
 
 from __future__ import annotations
 

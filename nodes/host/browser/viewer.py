@@ -1,4 +1,4 @@
-"""Hand attention maps to the browser's viewer, as pictures in the host's temporary folder."""
+"""Hand attention maps to the browser's viewer, as images in the host's temporary folder."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ....guidance_core.attention.references import Reference
 from ....guidance_core.attention.words import Word
 
 KEY = "energy_guidance_attention"
-PIXELS = 4_000_000  # of all maps of one picture
+PIXELS = 4_000_000  # of all maps of one image
 LARGEST, SMALLEST = 64, 8  # pixels of the longer side of one map
 FEW = 8  # noise levels that are worth smaller maps
-PICTURES = 8  # of a batch
-SIDE = 512  # pixels of the longer side of a picture below the maps
+IMAGES = 8  # of a batch
+SIDE = 512  # pixels of the longer side of an image below the maps
 
 
 def asked() -> bool:
-    """Whether a browser waits for what the node that is being executed puts out."""
+    """Whether a browser waits for the output of the node that is being executed."""
     try:
         # Not at the top: the pack can be used without ComfyUI's server.
         from server import PromptServer
@@ -33,18 +33,18 @@ def asked() -> bool:
     return server is not None and server.client_id in server.sockets
 
 
-def handed(
-    reference: Reference, words: tuple[Word, ...], pictures: Tensor | None
+def saved_maps(
+    reference: Reference, words: tuple[Word, ...], images: Tensor | None
 ) -> dict[str, list[Any]]:
     """Save the maps of a reference, and say where: what a node adds to its ui output.
 
-    Each picture of the batch gets one file of all its maps, side by side, row by row: noise levels
+    Each image of the batch gets one file of all its maps, side by side, row by row: noise levels
     from the highest, in each the mean of all layers and then every layer, in each the words.
 
     Arguments:
         reference: holds maps of these words.
         words: whose maps.
-        pictures: shape (B, H, W, 3), values in [0, 1], to lay below; or None.
+        images: shape (B, H, W, 3), values in [0, 1], shown below the maps; or None.
     """
     layers = layer_sizes(reference, words)
     recorded = sorted(reference.recorded, reverse=True)
@@ -52,10 +52,10 @@ def handed(
     chosen = np.linspace(0, len(recorded) - 1, count).round().astype(int)
     sigmas = [recorded[place] for place in chosen]
     levels = [
-        heatmaps_by_layer(reference, words, sigma, (height, width))[:PICTURES] for sigma in sigmas
+        heatmaps_by_layer(reference, words, sigma, (height, width))[:IMAGES] for sigma in sigmas
     ]
     sheets, columns = tiled(torch.stack(levels, 1).flatten(1, 3))
-    below = None if pictures is None else _small(pictures[:PICTURES])
+    below = None if images is None else _small(images[:IMAGES])
     facts = {
         "words": [word.text for word in words],
         "sigmas": sigmas,
@@ -92,13 +92,13 @@ def tiled(maps: Tensor) -> tuple[Tensor, int]:
     return grid.unsqueeze(-1).expand(-1, -1, -1, 3), columns
 
 
-def _small(pictures: Tensor) -> Tensor:
-    """Pictures (B, H, W, 3) with no side longer than SIDE."""
-    factor = SIDE / max(pictures.shape[1:3])
+def _small(images: Tensor) -> Tensor:
+    """Images (B, H, W, 3) with no side longer than SIDE."""
+    factor = SIDE / max(images.shape[1:3])
     if factor >= 1:
-        return pictures
-    size = [max(1, round(factor * side)) for side in pictures.shape[1:3]]
-    channels = pictures.float().movedim(-1, 1)
+        return images
+    size = [max(1, round(factor * side)) for side in images.shape[1:3]]
+    channels = images.float().movedim(-1, 1)
     small = torch.nn.functional.interpolate(channels, size, mode="bilinear", antialias=True)
     return small.movedim(1, -1).clamp(0, 1)
 

@@ -31,7 +31,7 @@ Pieces = list[tuple[str, int]]
 
 @dataclass(frozen=True)
 class Spelt:
-    """A word of a prompt as the text encoder reads it: in which pieces, and how strongly."""
+    """A word of a prompt as the text encoder reads it: its pieces and its weight."""
 
     text: str
     pieces: tuple[str, ...]
@@ -44,7 +44,7 @@ def find_words(clip: Any, prompt: str, words: str) -> tuple[Word, ...]:
     Arguments:
         clip: the host's CLIP.
         prompt: the text as it is encoded.
-        words: words or phrases, one a line or parted by commas; "circle#2" is the second circle.
+        words: words or phrases, one per line or comma-separated; "circle#2" is the second circle.
 
     Raises:
         ValueError: there are no words, a word is not in the prompt, or the text encoder is of a
@@ -53,7 +53,7 @@ def find_words(clip: Any, prompt: str, words: str) -> tuple[Word, ...]:
     phrases = [phrase for part in SEPARATORS.split(words) if (phrase := part.strip())]
     if not phrases:
         raise ValueError(
-            "words must hold at least one word of the prompt, got none: write one a line"
+            "words must hold at least one word of the prompt, got none: write one per line"
         )
     parts = _parts(clip, prompt)
     return tuple(Word(phrase, _positions(parts, phrase)) for phrase in phrases)
@@ -74,7 +74,7 @@ def _positions(parts: list[tuple[Any, Pieces]], phrase: str) -> tuple[int, ...]:
 
 
 def words_of(clip: Any, prompt: str) -> list[Spelt]:
-    """Return every word of a prompt, in order, as the host's CLIP spells it.
+    """Return every word of a prompt, in order, as the host's CLIP splits it.
 
     Raises:
         ValueError: the text encoder is of a kind whose context is not known.
@@ -91,13 +91,13 @@ def words_of(clip: Any, prompt: str) -> list[Spelt]:
 
 
 def _joined(pieces: Pieces) -> tuple[str, list[int]]:
-    """Their text, and for each of its characters the piece that it is from."""
+    """Text of the pieces, and for each of its characters the index of its piece."""
     owner = [index for index, (piece, _) in enumerate(pieces) for _ in piece]
     return "".join(piece for piece, _ in pieces), owner
 
 
 def _runs(text: str, owners: list[int]) -> Iterator[str]:
-    """A text cut where the owner of its characters changes."""
+    """The text, cut where the piece of its characters changes."""
     together = zip(text, owners, strict=True)
     for _, run in itertools.groupby(together, key=lambda pair: pair[1]):
         yield "".join(letter for letter, _ in run)
@@ -110,7 +110,7 @@ def _words(parts: list[tuple[Any, Pieces]]) -> list[str]:
 def _absence(parts: list[tuple[Any, Pieces]], phrase: str) -> str:
     there = ", ".join(dict.fromkeys(_words(parts))) or "nothing"
     return (
-        f"expected words of the prompt, {phrase!r} is not in it: the words there are {there} "
+        f"expected words of the prompt, got '{phrase}', which is not in it: choose among {there} "
         "(a number after # counts occurrences)"
     )
 
@@ -177,7 +177,7 @@ def _parts(clip: Any, prompt: str) -> list[tuple[Any, Pieces]]:
         return [part(model.clip_name)]
     raise ValueError(
         "expected a text encoder whose context is known (one CLIP or T5, SDXL, SD3, Flux), got "
-        f"{type(model).__name__}: use another model, or energies that look at the picture"
+        f"{type(model).__name__}: use another model, or energies that look at the image"
     )
 
 
