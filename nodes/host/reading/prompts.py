@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ....guidance_core.attention.references import references_in
+from ....guidance_core.attention.references import Reference
 from ....guidance_core.captures import Attention, Capture
+from ....guidance_core.requirements import walk
 
 Cond = dict[str, Any]
 
@@ -54,6 +55,6 @@ def check_references(rules: Any, latent: Tensor, prompts: Sequence[Cond] | None)
     Raises:
         ValueError: a reference does not fit; the message says how to record it.
     """
-    for reference in references_in(rules):
+    for reference in (part for part in walk(rules) if isinstance(part, Reference)):
         places = read_prompt(prompts)["cross_attn"].shape[1] if prompts else None
         reference.check(latent, places)
