@@ -7,15 +7,15 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.procedures.inversion import WhiteNoise, psnr
-from ..host import invert
+from ..host import invert, samplers
 from ..host.browser.note import note
 from ..inputs.noise_levels import schedule_inputs
 from ..inputs.sockets import Path, schema
 
 
-def round_trip(path: Any, plan: invert.Plan, vae: Any) -> str:
+def round_trip(path: Any, plan: samplers.Plan, vae: Any) -> str:
     """Report how exactly the image of a path is sampled again from its noise, in dB."""
-    again, latent = invert.resampled(plan, path), plan.latent(path)
+    again, latent = invert.resampled(plan, path), invert.latent_of(plan, path)
     if vae is None:
         error = (again - latent).square().mean() / latent.square().mean()
         return f"round trip: {-10 * float(error.clamp_min(1e-12).log10()):.1f} dB of the latent"
@@ -114,7 +114,8 @@ class Invert(io.ComfyNode):
         vae: Any = None,
     ) -> io.NodeOutput:
         """Invert the image."""
-        plan = invert.plan(model, positive, negative, cfg, steps, scheduler, denoise)
+        widgets = (steps, cfg, "euler", scheduler, denoise)
+        plan = samplers.plan_of(model, positive, negative, *widgets)
         settle = WhiteNoise(white_noise) if white_noise else None
         path = invert.inverted(plan, latent_image["samples"], iterations, settle)
         report = round_trip(path, plan, vae) if measure else "round trip: not measured"

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..host import invert, record, samplers
+from ..host import record, samplers
 from ..host.browser.note import note
 from ..inputs.attention import layers_of
 from ..inputs.noise_levels import schedule_inputs
@@ -121,13 +121,12 @@ class RecordReference(io.ComfyNode):
         watched, reference_of = record.watched(
             model, record.requests(model, tokens, maps, features, layers_of(layers))
         )
+        widgets = (steps, cfg, sampler_name, scheduler, denoise)
+        plan = samplers.plan_of(watched, positive, negative, *widgets)
         if path is not None:
-            latent = record.follow(watched, positive, negative, cfg, path)
+            latent = record.follow(plan, path)
         elif latent_image is not None:
-            negative = invert.negative_of(positive, negative, cfg)
-            widgets = (steps, cfg, sampler_name, scheduler, denoise)
-            job = samplers.Job(watched, positive, negative, latent_image, *widgets)
-            latent = samplers.sample(job, seed)
+            latent = samplers.sample(plan, sampler_name, seed, latent_image)
         else:
             raise ValueError(
                 "a latent_image to be sampled from, or a path from Invert, must be "

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import comfy.model_management
 import comfy.samplers
-import comfy.utils
-import latent_preview
 import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
@@ -19,79 +16,14 @@ from ...guidance_core.procedures.inversion import Path, WhiteNoise, invert
 from ...guidance_core.types import Estimate
 from .autograd.weights import normal
 from .run import signal_scale
-from .samplers import noise_levels
+from .samplers import Plan
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """How a latent is taken up the noise levels, and down again.
-
-    Arguments:
-        model: MODEL, guided or not.
-        positive: CONDITIONING.
-        negative: CONDITIONING.
-        cfg: scale of classifier-free guidance.
-        sigmas: noise levels, shape (N,), falling.
-    """
-
-    model: Any
-    positive: Any
-    negative: Any
-    cfg: float
-    sigmas: Tensor
-
-    def latent(self, path: Path) -> Tensor:
-        """The image of a path, shape (B, C, *S), units of a LATENT."""
-        return self.model.model.process_latent_out(path.states[-1])
-
-    def run(self, sampler: Any, noise: Tensor, latent: Tensor) -> Tensor:
-        """Let the host's guider run a sampler; what it returns is in units of a LATENT."""
-        guider = comfy.samplers.CFGGuider(self.model)
-        guider.set_conds(self.positive, self.negative)
-        guider.set_cfg(self.cfg)
-        return guider.sample(
-            noise,
-            latent,
-            sampler,
-            self.sigmas,
-            callback=latent_preview.prepare_callback(self.model, len(self.sigmas) - 1),
-            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-            seed=0,
-        )
-
-
-def plan(
-    model: Any,
-    positive: Any,
-    negative: Any,
-    cfg: float,
-    steps: int,
-    scheduler: str,
-    denoise: float,
-) -> Plan:
-    """Plan the noise levels that the stock KSampler takes with euler.
-
-    Raises:
-        ValueError: cfg asks for a negative prompt and there is none.
-    """
-    sigmas = noise_levels(model, steps, "euler", scheduler, denoise)
-    negative = negative_of(positive, negative, cfg)
-    return Plan(model, positive, negative, cfg, sigmas.cpu())
-
-
-def negative_of(positive: Any, negative: Any, cfg: float) -> Any:
-    """Return the negative prompt; at cfg 1 any will do, it is not evaluated.
-
-    Raises:
-        ValueError: cfg asks for one and there is none.
-    """
-    if negative is None and cfg != 1:
-        raise ValueError(
-            f"cfg {cfg} needs a negative prompt, none is connected: connect one, or set cfg to 1"
-        )
-    return positive if negative is None else negative
+def latent_of(plan: Plan, path: Path) -> Tensor:
+    """Return the image of a path, shape (B, C, *S), in units of a LATENT."""
+    return plan.model.model.process_latent_out(path.states[-1])
 
 
 def inverted(
@@ -229,6 +161,6 @@ def noisy_latent(model: Any, path: Path, latent: dict[str, Any]) -> Any:
 
 def resampled(plan: Plan, path: Path) -> Tensor:
     """Sample a path's image again from its top: shape (B, C, *S), units of a LATENT."""
-    latent = plan.latent(path)
+    latent = latent_of(plan, path)
     noise = PathNoise(path, plan.model).generate_noise({"samples": latent})
     return plan.run(comfy.samplers.sampler_object("euler"), noise, latent)

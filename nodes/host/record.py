@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ from ...guidance_core.captures import DEFAULT, Attention, Capture, Features, Lay
 from ...guidance_core.procedures.inversion import Path
 from ...guidance_core.rules.recording import Recording
 from . import guide
-from .invert import Denoise, Plan, Walk, negative_of
+from .invert import Denoise, Walk, latent_of
 from .reading.layouts import layout_of
+from .samplers import Plan
 
 
 def requests(
@@ -69,7 +71,7 @@ def watched(model: Any, wanted: frozenset[Capture]) -> tuple[Any, Callable[[Tens
     return recorded, lambda latent: Reference(levels, tuple(latent.shape[-2:]))
 
 
-def follow(model: Any, positive: Any, negative: Any, cfg: float, path: Path) -> dict[str, Any]:
+def follow(plan: Plan, path: Path) -> dict[str, Any]:
     """Evaluate a model at the states of a path; returns the path's image as a LATENT.
 
     This is direct inversion: the source stays on its own path, whatever the model would make of it.
@@ -84,6 +86,6 @@ def follow(model: Any, positive: Any, negative: Any, cfg: float, path: Path) -> 
             report(step, denoise(x, sigma.expand(len(x))), x)
         return path.states[-1].to(latent)
 
-    plan = Plan(model, positive, negative_of(positive, negative, cfg), cfg, path.sigmas)
-    latent = plan.latent(path)
+    latent = latent_of(plan, path)
+    plan = replace(plan, sigmas=path.sigmas)
     return {"samples": plan.run(Walk(along), torch.zeros_like(latent), latent)}

@@ -32,72 +32,92 @@ DOWNSCALED = ("downscale_ratio_spacial", "downscale_ratio_temporal")
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
-    """What the stock KSampler is given, besides the seed.
+class Plan:
+    """What is sampled: a model, its prompts and its noise levels.
 
     Arguments:
         model: MODEL, guided or not.
         positive: CONDITIONING.
         negative: CONDITIONING.
-        latent: LATENT to start from.
-        steps: number of steps.
         cfg: scale of classifier-free guidance.
-        sampler_name: name of a sampler.
-        scheduler: name of a noise schedule.
-        denoise: fraction of the noise schedule to run, in (0, 1].
+        sigmas: noise levels, shape (N,), falling.
     """
 
     model: Any
     positive: Any
     negative: Any
-    latent: dict[str, Any]
-    steps: int
     cfg: float
-    sampler_name: str
-    scheduler: str
-    denoise: float = 1.0
+    sigmas: Tensor
+
+    def run(self, sampler: Any, noise: Tensor, latent: Tensor, **options: Any) -> Tensor:
+        """Let the host run a SAMPLER; latents are (B, C, *S), in units of a LATENT.
+
+        Arguments:
+            sampler: the host's SAMPLER.
+            noise: noise that it starts from.
+            latent: latent that it starts from.
+            options: further arguments of the host's `sample_custom`.
+        """
+        preview = latent_preview.prepare_callback(self.model, len(self.sigmas) - 1)
+        return comfy.sample.sample_custom(
+            *(self.model, noise, self.cfg, sampler, self.sigmas),
+            *(self.positive, self.negative, latent),
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+            **{"callback": preview, "seed": 0, **options},
+        )
+
+
+def plan_of(
+    model: Any,
+    positive: Any,
+    negative: Any | None,
+    steps: int,
+    cfg: float,
+    sampler_name: str,
+    scheduler: str,
+    denoise: float = 1.0,
+) -> Plan:
+    """Return the plan of the stock KSampler with the same widgets.
+
+    Raises:
+        ValueError: there is no negative prompt, and cfg is not 1, where none is evaluated.
+    """
+    if negative is None and cfg != 1:
+        raise ValueError(
+            f"cfg {cfg} needs a negative prompt, got none: connect one, or set cfg to 1"
+        )
+    stock = comfy.samplers.KSampler(
+        model, steps, model.load_device, sampler_name, scheduler, denoise, model.model_options
+    )
+    return Plan(model, positive, positive if negative is None else negative, cfg, stock.sigmas)
 
 
 def sample(
-    job: Job,
+    plan: Plan,
+    sampler_name: str,
     seed: int,
+    latent: dict[str, Any],
     recurrences: int = 1,
     window: PercentWindow = WHOLE,
-    callback: Callable | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Return the LATENT of the stock KSampler, bit-identical to it where recurrences is 1.
 
     Arguments:
-        job: model, prompts, latent and widgets.
+        plan: model, prompts and noise levels.
+        sampler_name: name of a sampler.
         seed: seed of the noise.
+        latent: LATENT to start from.
         recurrences: how often each step inside the window is taken.
         window: where steps recur.
-        callback: told of each step in place of the host's preview and progress bar.
+        options: as in `Plan.run`; a callback takes the place of the host's preview.
     """
-    model, latent = job.model, job.latent
-    samples, noise = _start(model, latent, seed)
-    sigmas = noise_levels(model, job.steps, job.sampler_name, job.scheduler, job.denoise)
-    sampler = comfy.samplers.sampler_object(job.sampler_name)
-    result = comfy.sample.sample_custom(
-        *(model, noise, job.cfg, recurrent_sampler(sampler, recurrences, window), sigmas),
-        *(job.positive, job.negative, samples),
-        noise_mask=latent.get("noise_mask"),
-        callback=callback or latent_preview.prepare_callback(model, len(sigmas) - 1),
-        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-        seed=seed,
-    )
+    start, noise = _start(plan.model, latent, seed)
+    sampler = comfy.samplers.sampler_object(sampler_name)
+    sampler = recurrent_sampler(sampler, recurrences, window)
+    options |= {"noise_mask": latent.get("noise_mask"), "seed": seed}
     kept = {key: value for key, value in latent.items() if key not in DOWNSCALED}
-    return {**kept, "samples": result}
-
-
-def noise_levels(
-    model: Any, steps: int, sampler_name: str, scheduler: str, denoise: float
-) -> Tensor:
-    """Return the noise levels of the stock KSampler, shape (steps + 1,)."""
-    stock = comfy.samplers.KSampler(
-        model, steps, model.load_device, sampler_name, scheduler, denoise, model.model_options
-    )
-    return stock.sigmas
+    return {**kept, "samples": plan.run(sampler, noise, start, **options)}
 
 
 def _start(model: Any, latent: dict[str, Any], seed: int) -> tuple[Tensor, Tensor]:

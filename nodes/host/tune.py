@@ -37,7 +37,9 @@ class Trying:
     """How settings are tried.
 
     Arguments:
-        job: model, unguided, prompts, latent and widgets; the whole batch takes every seed.
+        plan: model, unguided, with prompts and noise levels.
+        sampler_name: name of a sampler.
+        latent: LATENT to start from; its batch is sampled with every seed.
         metric: energy that rates finished images.
         vae: the host's VAE, if any.
         decoder: "auto", "vae", "taesd" or "rgb".
@@ -46,7 +48,9 @@ class Trying:
         ValueError: the metric cannot rate a finished image.
     """
 
-    job: samplers.Job
+    plan: samplers.Plan
+    sampler_name: str
+    latent: dict[str, Any]
     metric: Any
     vae: Any = None
     decoder: str = "auto"
@@ -75,10 +79,10 @@ class Trying:
 
         Not a number where the guidance diverged.
         """
-        guided = guide.apply(self.job.model, [rule], vae=self.vae, decoder=self.decoder)
-        job = replace(self.job, model=guided)
+        guided = guide.apply(self.plan.model, [rule], vae=self.vae, decoder=self.decoder)
+        what = (replace(self.plan, model=guided), self.sampler_name, seed, self.latent)
         try:
-            latent = samplers.sample(job, seed, recurrences, window, callback)
+            latent = samplers.sample(*what, recurrences, window, callback=callback)
         except RuntimeError as error:
             if "not finite" not in str(error):
                 raise
@@ -93,18 +97,18 @@ class Trying:
         comfy.model_management.load_models_gpu(patchers)
         # Outside inference mode: an energy keeps what it computes first, for gradients later on.
         with torch.inference_mode(False), torch.no_grad():
-            x0 = self.job.model.model.process_latent_in(
-                normal(samples).to(self.job.model.load_device)
+            x0 = self.plan.model.model.process_latent_in(
+                normal(samples).to(self.plan.model.load_device)
             )
             sigma = x0.new_full(x0.shape[:1], FINISHED)
             return self._judge()(Estimate(normal(x0), sigma, decode=reader)).float().cpu()
 
     def _reader(self) -> Any:
-        latent_format = self.job.model.get_model_object("latent_format")
+        latent_format = self.plan.model.get_model_object("latent_format")
         return choose_decoder(self.decoder, self.vae, latent_format)
 
     def _judge(self) -> Any:
-        to_sigma = self.job.model.get_model_object("model_sampling").percent_to_sigma
+        to_sigma = self.plan.model.get_model_object("model_sampling").percent_to_sigma
         return with_noise_levels(self.metric, lambda percent: float(to_sigma(percent)))
 
 

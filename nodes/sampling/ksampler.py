@@ -153,6 +153,7 @@ class GuidedKSampler(io.ComfyNode):
         trace = TraceData()
         guided = guide.apply(model, rules, vae=vae, trace=trace)
         widgets = (steps, cfg, sampler_name, scheduler, denoise)
-        job = samplers.Job(guided, positive, negative, latent_image, *widgets)
-        latent = samplers.sample(job, seed, recurrences if strength or extra else 1, window)
+        plan = samplers.plan_of(guided, positive, negative, *widgets)
+        again = recurrences if strength or extra else 1
+        latent = samplers.sample(plan, sampler_name, seed, latent_image, again, window)
         return io.NodeOutput(latent, trace)

@@ -159,8 +159,9 @@ class TuneGuidance(io.ComfyNode):
     ) -> io.NodeOutput:
         """Search, trial by trial."""
         widgets = (steps, cfg, sampler_name, scheduler)
-        job = samplers.Job(model, positive, negative, latent_image, *widgets)
-        trying = tune.Trying(job, energy if metric is None else metric, vae, decoder)
+        plan = samplers.plan_of(model, positive, negative, *widgets)
+        judge = energy if metric is None else metric
+        trying = tune.Trying(plan, sampler_name, latent_image, judge, vae, decoder)
         candidates = candidates_for(search, energy, schedule, max_recurrences, width, rounds)
         names = [coordinate.name for coordinate in candidates.search.coordinates]
         facts = {"search": search, "names": names, "sampling": widgets, "decoder": decoder}

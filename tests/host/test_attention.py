@@ -86,8 +86,8 @@ def painted(parts, *rules_, steps=8, batch=4):
         conds = [clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in texts]
         guided = guide.apply(model, rules_) if rules_ else model
         latent = {"samples": torch.zeros(batch, 4, 16, 16)}
-        job = samplers.Job(guided, *conds, latent, steps, 4.0, "euler", "normal")
-        pictures = vae.decode(samplers.sample(job, 11)["samples"])
+        plan = samplers.plan_of(guided, *conds, steps, 4.0, "euler", "normal")
+        pictures = vae.decode(samplers.sample(plan, "euler", 11, latent)["samples"])
     behind = torch.tensor(BACKGROUND) / 255
     shown = ((pictures - behind).square().sum(-1) > 0.1).double()
     places = (torch.arange(128) + 0.5).double() / 128

@@ -44,7 +44,8 @@ def picture(batch=2, seed=5):
 
 def inverted(model, iterations=1, denoise=0.5, latent=None, **options):
     with torch.inference_mode():
-        plan = invert.plan(model, tiny.cond(1), None, 1.0, STEPS, "normal", denoise)
+        widgets = (STEPS, 1.0, "euler", "normal", denoise)
+        plan = samplers.plan_of(model, tiny.cond(1), None, *widgets)
         path = invert.inverted(plan, picture() if latent is None else latent, iterations, **options)
         return plan, path
 
@@ -101,7 +102,7 @@ def test_a_flow_from_full_noise_has_no_such_latent_and_says_so():
 def test_flux_is_inverted_and_repainted_from_full_noise():
     model, cond = tiny.flux(), tiny.cond(1, 48, pooled_output=torch.ones(1, 32))
     with torch.inference_mode():
-        plan = invert.plan(model, cond, None, 1.0, STEPS, "simple", 1.0)
+        plan = samplers.plan_of(model, cond, None, STEPS, 1.0, "euler", "simple")
         start = tiny.latent(1, channels=16)["samples"] + 1e-3
         noise = comfy.sample.prepare_noise(start, 3)
         euler = comfy.samplers.sampler_object("euler")
@@ -139,7 +140,7 @@ def test_impossible_inversions_are_refused_before_the_model_runs(eps):
     with pytest.raises(ValueError, match="VAE Encode"):
         inverted(eps, latent=torch.zeros(1, 4, 8, 8))
     with pytest.raises(ValueError, match="negative prompt"):
-        invert.plan(eps, tiny.cond(1), None, 3.0, STEPS, "normal", 1.0)
+        samplers.plan_of(eps, tiny.cond(1), None, STEPS, 3.0, "euler", "normal")
 
 
 def test_cancel_stops_an_inversion(eps, monkeypatch):
@@ -174,9 +175,8 @@ def recorded(model, **inputs):
 def test_a_painted_source_is_the_stock_picture_and_its_captures(eps):
     reference, latent = recorded(eps, latent_image=tiny.latent(2))
     with torch.inference_mode():
-        widgets = (3, 1.0, "euler", "normal")
-        job = samplers.Job(eps, tiny.cond(1), tiny.cond(1), tiny.latent(2), *widgets)
-        plain = samplers.sample(job, 1)
+        plan = samplers.plan_of(eps, tiny.cond(1), None, 3, 1.0, "euler", "normal")
+        plain = samplers.sample(plan, "euler", 1, tiny.latent(2))
     assert torch.equal(latent["samples"], plain["samples"])
     assert len(reference.recorded) == 3
     maps = reference.at(1e9, Attention((2, 3)))

@@ -65,8 +65,8 @@ def resample(model, sampler="euler", steps=3, latent=None, denoise=1.0, **option
     latent = tiny.latent(2) if latent is None else latent
     widgets = (steps, 4.0, sampler, "normal", denoise)
     with torch.inference_mode():
-        job = samplers.Job(model, tiny.cond(1), tiny.cond(2), latent, *widgets)
-        return samplers.sample(job, 1, **options)
+        plan = samplers.plan_of(model, tiny.cond(1), tiny.cond(2), *widgets)
+        return samplers.sample(plan, sampler, 1, latent, **options)
 
 
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "euler_ancestral", "uni_pc"])

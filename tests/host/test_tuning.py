@@ -53,9 +53,9 @@ def sampled(monkeypatch):
     """Seeds of the sampling runs, in order."""
     seeds, plain = [], samplers.sample
 
-    def counted(model, seed, *args, **options):
+    def counted(plan, name, seed, *args, **options):
         seeds.append(seed)
-        return plain(model, seed, *args, **options)
+        return plain(plan, name, seed, *args, **options)
 
     monkeypatch.setattr(tune.samplers, "sample", counted)
     return seeds
@@ -76,9 +76,8 @@ def test_it_finds_the_settings_that_meet_the_metric_best(model, output, sampled)
     assert plot.shape[0] == 1
     assert plot.shape[-1] == 3
     # The best rule, sampled again, gives the energy that was reported.
-    widgets = (2, 4.0, "euler", "normal")
-    job = samplers.Job(model, tiny.cond(1), tiny.cond(2), tiny.latent(), *widgets)
-    trying = tune.Trying(job, ENERGY)
+    plan = samplers.plan_of(model, tiny.cond(1), tiny.cond(2), 2, 4.0, "euler", "normal")
+    trying = tune.Trying(plan, "euler", tiny.latent(), ENERGY)
     with torch.inference_mode():
         again = [
             -trying.value(rule, seed, recurrences, DEFAULT_WINDOW, lambda *_: None)
