@@ -18,7 +18,7 @@ from .browser import monitor
 from .decode import decoder as choose_decoder
 from .networks import managed
 from .reading.layouts import layout_of
-from .reading.prompts import check_references
+from .reading.run_reader import check_references
 from .run import KEY, GuidedRun
 
 

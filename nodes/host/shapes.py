@@ -35,25 +35,23 @@ def load(folder: Path = ASSETS) -> tuple[Any, Any, Any]:
     return load_model(folder), load_clip(folder), load_vae(folder)
 
 
-def _config(folder: Path, part: str) -> dict[str, Any]:
-    path = folder / part / "config.json"
-    if not path.is_file():
+def _file(folder: Path, part: str, *names: str) -> Path:
+    found = [path for name in names if (path := folder / part / name).is_file()]
+    if not found:
         raise ValueError(
-            f"expected the embedded model's {part}/config.json in {folder}, it is not there: "
+            f"expected {' or '.join(names)} of the embedded model in {folder / part}, got none: "
             "install the pack again, with its assets"
         )
-    return json.loads(path.read_text(encoding="utf-8"))
+    return found[0]
+
+
+def _config(folder: Path, part: str) -> dict[str, Any]:
+    return json.loads(_file(folder, part, "config.json").read_text(encoding="utf-8"))
 
 
 def _weights(folder: Path, part: str) -> dict[str, Any]:
-    names = ("diffusion_pytorch_model.safetensors", "model.safetensors")
-    path = next((folder / part / name for name in names if (folder / part / name).is_file()), None)
-    if path is None:
-        raise ValueError(
-            f"expected {' or '.join(names)} in {folder / part}, found neither: "
-            "install the pack again, with its assets"
-        )
-    return comfy.utils.load_torch_file(str(path), safe_load=True)
+    file = _file(folder, part, "diffusion_pytorch_model.safetensors", "model.safetensors")
+    return comfy.utils.load_torch_file(str(file), safe_load=True)
 
 
 class ShapesLatent(comfy.latent_formats.LatentFormat):
@@ -133,8 +131,8 @@ def load_model(folder: Path = ASSETS) -> Any:
     model = comfy.model_base.BaseModel(recipe)
     regroup(model.diffusion_model, card["norm_num_groups"])
     model.diffusion_model.load_state_dict({names[key]: value for key, value in weights.items()})
-    model.to(comfy.model_management.unet_offload_device())
     offload = comfy.model_management.unet_offload_device()
+    model.to(offload)
     return comfy.model_patcher.ModelPatcher(model, load_device=device, offload_device=offload)
 
 

@@ -52,21 +52,10 @@ def _linear_backward(module: nn.Module, grad: Tensor, weight: Tensor, shape: tor
 
 
 def _conv_backward(module: _ConvNd, grad: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
-    transposed = isinstance(module, _ConvTransposeNd)
-    like = grad.new_empty(1).expand(shape)
-    return torch.ops.aten.convolution_backward(
-        grad,
-        like,
-        weight,
-        None,
-        module.stride,
-        module.padding,
-        module.dilation,
-        transposed,
-        module.output_padding,
-        module.groups,
-        (True, False, False),
-    )[0]
+    like, transposed = grad.new_empty(1).expand(shape), isinstance(module, _ConvTransposeNd)
+    reach = (module.stride, module.padding, module.dilation)
+    rest = (*reach, transposed, module.output_padding, module.groups, (True, False, False))
+    return torch.ops.aten.convolution_backward(grad, like, weight, None, *rest)[0]
 
 
 class _Fetched(torch.autograd.Function):
@@ -105,18 +94,12 @@ def _norm_forward(module: nn.Module, x: Tensor) -> Tensor:
 
 def _is_fetched(module: nn.Module) -> bool:
     """Whether the host makes the weight of this layer on the fly."""
-    if (
-        not isinstance(module, comfy.ops.CastWeightBiasOp)
-        or getattr(module, "weight", None) is None
-    ):
+    own = isinstance(module, comfy.ops.CastWeightBiasOp)
+    if not own or getattr(module, "weight", None) is None:
         return False
     patched = len(module.weight_function) + len(module.bias_function) > 0
-    return (
-        module.comfy_cast_weights
-        or patched
-        or hasattr(module, "_v")
-        or hasattr(module, "layout_type")
-    )
+    special = hasattr(module, "_v") or hasattr(module, "layout_type")
+    return module.comfy_cast_weights or patched or special
 
 
 def fetched_forward(module: nn.Module) -> Callable[[Tensor], Tensor] | None:

@@ -87,15 +87,7 @@ class Captured:
         mask: Tensor | None = None,
         scale: float | None = None,
     ) -> None:
-        """Keep the maps of a layer.
-
-        Arguments:
-            name: the layer.
-            size: height and width of its maps.
-            q: queries of the prompt's rows, shape (B, heads, height * width, D).
-            k: keys of the same rows, shape (B, heads, T, D).
-            mask: as in `attention_maps`.
-            scale: as in `attention_maps`.
+        """Keep the maps of a layer, of `size` places, from q and k (B, heads, ..., D) of the rows.
 
         Raises:
             ValueError: there are not as many queries as the maps have places.

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
+from ....guidance_core.attention.references import Reference
+from ....guidance_core.captures import Attention, Capture
 from ....guidance_core.compose import any_active
-from ....guidance_core.requirements import requirements_of
+from ....guidance_core.requirements import requirements_of, walk
 from .captured import Captured, Prompt
 from .joint_reader import JointReader
 from .layouts import layout_of
-from .prompts import Cond, check_positions, read_prompt
 from .unet_reader import UNetReader
 
+Cond = dict[str, Any]
 Reader = UNetReader | JointReader
 
 
@@ -35,7 +37,7 @@ class RunReader:
         self.rules = rules
         wanted = requirements_of(rules).captures
         if wanted and prompts:
-            check_positions(wanted, read_prompt(prompts)["cross_attn"].shape[1])
+            _check_positions(wanted, _read_prompt(prompts)["cross_attn"].shape[1])
 
     def at(self, network: nn.Module, prompts: Sequence[Cond] | None, sigma: float) -> Reader | None:
         """Return the reader of an evaluation at a noise level; None where nothing is to be read.
@@ -49,9 +51,9 @@ class RunReader:
         wanted = requirements_of(working).captures
         if not wanted or not prompts:
             return None
-        prompt = read_prompt(prompts, sigma)
+        prompt = _read_prompt(prompts, sigma)
         length = prompt["model_conds"]["c_crossattn"].cond.shape[1]
-        check_positions(wanted, length)
+        _check_positions(wanted, length)
         layout = layout_of(network)
         return layout.reader(Captured(layout, wanted, Prompt(prompt["uuid"], length)))
 
@@ -75,3 +77,41 @@ def _feature_hooks(reader: Reader) -> Iterator[Any]:
 
     for name, module in reader.captured.features.items():
         yield module.register_forward_hook(partial(keep, name))
+
+
+def _read_prompt(conds: Iterable[Cond], sigma: float | None = None) -> Cond:
+    """The first prompt for the whole image, at a noise level or at any."""
+    whole = [cond for cond in conds if cond.get("area") is None]
+    if not whole:
+        raise ValueError(
+            "an energy reads the attention to a prompt for the whole image, but every positive "
+            "prompt has an area: add one without, or give the areas by masks"
+        )
+    if sigma is None:
+        return whole[0]
+    inside = lambda cond: (
+        cond.get("timestep_end", 0.0) <= sigma <= cond.get("timestep_start", float("inf"))
+    )
+    return next(filter(inside, whole), whole[0])
+
+
+def _check_positions(requests: Iterable[Capture], length: int) -> None:
+    """Refuse positions that the prompt's context does not have."""
+    for request in requests:
+        last = max(request.positions, default=0) if isinstance(request, Attention) else 0
+        if last >= length:
+            raise ValueError(
+                f"a word stands at position {last}, the positive prompt has {length}: choose the "
+                "words from the prompt that the sampler gets"
+            )
+
+
+def check_references(rules: Any, latent: Tensor, prompts: Sequence[Cond] | None) -> None:
+    """Refuse references that were recorded at another size, or with a prompt of another length.
+
+    Raises:
+        ValueError: a reference does not fit; the message says how to record it.
+    """
+    for reference in (part for part in walk(rules) if isinstance(part, Reference)):
+        places = _read_prompt(prompts)["cross_attn"].shape[1] if prompts else None
+        reference.check(latent, places)
