@@ -11,6 +11,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+ONE_STEP_ONLY = (
+    "this scale places its step behind that of the sampler, as published, which needs a sampler of "
+    "one evaluation a step and no memory, and noise levels that only fall: use euler, ddim, ddpm "
+    "or euler_ancestral without churn, or scale 'relative', which suits every sampler"
+)
+
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
     """Shape (B,) as (B, 1, ..., 1), in the dtype and on the device of `like` (B, ...)."""
@@ -24,7 +30,12 @@ def full_precision(values: Tensor) -> Tensor:
 
 def posterior_std(sigma: Tensor, alpha: Tensor) -> Tensor:
     """Standard deviation of x0 given x, for latents of unit variance, shape (B,)."""
-    return sigma / (alpha.square() + sigma.square()).sqrt()
+    return sigma / radius(sigma, alpha)
+
+
+def radius(sigma: Tensor, alpha: Tensor) -> Tensor:
+    """Root mean square of x for latents of unit variance, shape (B,)."""
+    return (alpha.square() + sigma.square()).sqrt()
 
 
 def ancestral_noise(sigma: Tensor, next_sigma: Tensor, alpha: Callable[[Tensor], Tensor]) -> Tensor:

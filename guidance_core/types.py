@@ -16,15 +16,9 @@ from torch import Tensor
 from .captures import Capture
 from .noise import seeded_noise
 from .notes import Notes
-from .process import euler_share, full_precision
+from .process import ONE_STEP_ONLY, euler_share, full_precision, radius
 
 T = TypeVar("T")
-
-ONE_STEP_ONLY = (
-    "this scale places its step behind that of the sampler, as published, which needs a sampler of "
-    "one evaluation a step and no memory, and noise levels that only fall: use euler, ddim, ddpm "
-    "or euler_ancestral without churn, or scale 'relative', which suits every sampler"
-)
 
 
 def _same(part: Tensor | None, change: Callable[[Tensor], Tensor]) -> Tensor | None:
@@ -43,8 +37,8 @@ class Estimate:
             (B, ...) per layer.
         cond: x0 of the positive branch alone, like x0.
         uncond: x0 of the negative branch alone, like x0; None where CFG is 1.
-        notes: what energies tell of it besides their value; shared with every estimate that is made
-            of this one.
+        notes: what energies tell of it besides their value; shared with estimates made of it.
+        alpha: signal scale of the evaluation, shape (B,), filled in by `guided`; None is 1.
     """
 
     x0: Tensor
@@ -54,7 +48,13 @@ class Estimate:
     cond: Tensor | None = None
     uncond: Tensor | None = None
     notes: Notes = field(default_factory=Notes)
+    alpha: Tensor | None = None
     _seen: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def radius(self) -> Tensor:
+        """Root mean square of the noisy latent where x0 has unit variance, shape (B,)."""
+        return radius(self.sigma, self.sigma.new_ones(()) if self.alpha is None else self.alpha)
 
     @cached_property
     def image(self) -> Tensor:

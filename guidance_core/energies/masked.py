@@ -60,7 +60,9 @@ class Masked:
         return torch.cat([self._row(estimate, masks, slice(i, i + 1)) for i in rows])
 
     def _row(self, estimate: Estimate, masks: Tensor, row: slice) -> Tensor:
-        part = replace(estimate.mapped(lambda values: values[row]), sigma=estimate.sigma[row])
+        sigma, alpha = estimate.sigma[row], estimate.alpha
+        alpha = alpha if alpha is None else alpha[row]
+        part = replace(estimate.mapped(lambda values: values[row]), sigma=sigma, alpha=alpha)
         return self.energy(_seen(part, estimate.image[row], masks[row]))
 
 

@@ -21,8 +21,9 @@ from ..types import Energy, Estimate
 class Smoothed:
     """-log of the mean of exp(-energy) over draws around x0.
 
-    The draws have a standard deviation of gamma * sigma / sqrt(1 + sigma^2): what is uncertain
-    about x0, for latents of unit variance. Masks go inside: what is outside a mask is a constant.
+    The draws have a standard deviation of gamma * sigma / sqrt(alpha^2 + sigma^2): what is
+    uncertain about x0, for latents of unit variance. Masks go inside: what is outside a mask is a
+    constant.
 
     Arguments:
         energy: an energy of x0 or of the image.
@@ -54,6 +55,6 @@ class Smoothed:
         """Energy of shape (B,)."""
         if self.gamma == 0:
             return self.energy(estimate)
-        spread = self.gamma * estimate.sigma / (1 + estimate.sigma.square()).sqrt()
+        spread = self.gamma * estimate.sigma / estimate.radius
         key = self.seed, float(estimate.sigma[0])
         return smoothed(self.energy, estimate, spread, self.samples, *key)

@@ -15,7 +15,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..gradients import through_model
-from ..process import ancestral_noise, per_sample
+from ..process import ancestral_noise, per_sample, radius
 from ..shaping import fade, norm, root_gradient, unit_rms
 from ..steering import check_rule, strength_at, take_step, unit_step
 from ..types import Denoiser, Energy, Estimate, Run, Schedule
@@ -83,10 +83,5 @@ class Posterior:
         if self.scale == "spherical":
             size = ancestral_noise(sigma, following, run.alpha)
             return unit_rms(grad) * per_sample(size / run.carried(level), grad)
-        size = _radius(sigma, run) * _radius(following, run)
+        size = radius(sigma, run.alpha(sigma)) * radius(following, run.alpha(following))
         return grad * per_sample(size / run.carried(level), grad)
-
-
-def _radius(sigma: Tensor, run: Run) -> Tensor:
-    """Root mean square of x for latents of unit variance."""
-    return (run.alpha(sigma).square() + sigma.square()).sqrt()

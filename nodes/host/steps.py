@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...guidance_core.process import euler_share
-from ...guidance_core.types import ONE_STEP_ONLY
+from ...guidance_core.process import ONE_STEP_ONLY, euler_share
 
 Share = Callable[[float, float], float]
 

@@ -9,15 +9,18 @@ import pytest
 import torch
 
 from guidance_core.captures import Attention
+from guidance_core.compose import guided
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.noise import seeded_noise
 from guidance_core.requirements import is_active, requirements_of
-from guidance_core.schedules import Window
-from guidance_core.types import Estimate
+from guidance_core.rules.forward import Forward
+from guidance_core.schedules import Constant, Window
+from guidance_core.types import Estimate, Run
 from tests.core.toys import DOUBLE, assert_close, decode, latent, levels, toward
+from tests.ground_truth import flow
 
 SLOPE = torch.tensor([0.7, -0.4, 0.2, 0.1], dtype=DOUBLE)
 
@@ -110,3 +113,26 @@ class Maps:
 def test_bad_arguments_are_refused_at_once(options, words):
     with pytest.raises(ValueError, match=words):
         Smoothed(**{"energy": toward(), **options})
+
+
+def clean(x0):
+    """A model that estimates x0 whatever it sees, with a graph."""
+    return lambda x, sigma: Estimate(x0 + 0 * x, sigma, decode)
+
+
+@pytest.mark.parametrize("sigma", [0.4, 0.7])
+def test_is_as_wide_as_the_posterior_of_a_flow(sigma):
+    """As above, with the s of x = (1 - sigma) x0 + sigma n."""
+    records, smooth = [], Smoothed(first_pixel, gamma=1.0, samples=3000)
+    run = Run(alpha=flow, sigmas=torch.tensor([sigma, 0.0], dtype=DOUBLE), record=records.append)
+    guided([Forward(smooth, Constant())], clean(latent()), run)(latent(seed=1), levels(sigma))
+    square = sigma**2 / ((1 - sigma) ** 2 + sigma**2)
+    exact = first_pixel(at(sigma)) - 0.5 * square * SLOPE.square().sum()
+    torch.testing.assert_close(records[0].energy, exact, rtol=0, atol=0.03)
+
+
+def test_masks_of_samples_keep_the_signal_scale():
+    """A mask for each sample evaluates row by row."""
+    smooth, mask = Smoothed(Image(), 1.0, 4), torch.ones(2, 20, 24)
+    estimate = replace(at(0.8), alpha=flow(levels(0.8)))
+    assert_close(Masked(smooth, mask)(estimate), Masked(smooth, mask[0])(estimate))
