@@ -66,7 +66,9 @@ class _Fetched(torch.autograd.Function):
         ctx: Any, x: Tensor, module: nn.Module, forward: Callable, backward: Callable
     ) -> Tensor:
         ctx.module, ctx.backward_of, ctx.shape, ctx.dtype = module, backward, x.shape, x.dtype
-        return forward(x.detach())
+        # Flux adds to it in place, which autograd forbids for a view that was made in here: a
+        # linear layer gives one of its matrix product. Nobody else holds that.
+        return forward(x.detach()).data
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -121,8 +123,9 @@ def _through(module: nn.Module, backward: Callable) -> Callable[..., Tensor]:
     forward = module.forward
 
     def run(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if args or kwargs or not (torch.is_grad_enabled() and x.requires_grad):
+        if args or kwargs:
             return forward(x, *args, **kwargs)
+        # Where x is not differentiated, as in the embedding of the time, no weight is saved either.
         return _Fetched.apply(x, module, forward, backward)
 
     return run
