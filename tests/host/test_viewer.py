@@ -28,7 +28,7 @@ def reference(levels: int = 3, pictures: int = 2) -> Reference:
 
 
 def saved(monkeypatch, *arguments) -> tuple[dict, list[torch.Tensor]]:
-    """What is handed over, and the pictures that it names."""
+    """What the browser gets, and the images that it names."""
     kept: list[torch.Tensor] = []
 
     class Kept:
@@ -88,7 +88,7 @@ def test_nothing_is_computed_where_no_browser_waits(monkeypatch):
     def fail(*_):
         raise AssertionError("computed for nobody")
 
-    monkeypatch.setattr(viewer, "handed", fail)
+    monkeypatch.setattr(viewer, "saved_maps", fail)
     shown = ShowAttention.execute(reference(), WORDS, 2).ui
     assert viewer.KEY not in shown
     assert len(shown["images"]) == 2

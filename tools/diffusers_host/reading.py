@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from guidance_core.attention.maps import attention_maps, heads_of
 from guidance_core.captures import Capture, Features, chosen_layers
 
-# What "default" means in nodes/host/reading/layouts.py: for Stable Diffusion 1, for Shapes.
+# What "default" means in nodes/host/reading/layouts/unet.py: for Stable Diffusion 1, for Shapes.
 DEFAULTS = (
     ("input.7.0", "input.8.0", "output.3.0", "output.4.0", "output.5.0"),
     ("output.2.0",),
