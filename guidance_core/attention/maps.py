@@ -106,12 +106,13 @@ def maps_recorded(
     return word_maps(recorded, request, words)
 
 
-def text_shares(estimate: Estimate, layers: Layers) -> Tensor:
+def text_shares(estimate: Estimate, words: tuple[Word, ...], layers: Layers) -> Tensor:
     """Attention to every place of the context as a share of the text, mean of layers: (B, T, h, w).
 
-    See `across_text`.
+    The words tell whether the context begins with a start token. See `across_text`.
     """
-    return across_text(layer_mean(estimate.capture(Attention((), layers))))
+    maps = layer_mean(estimate.capture(Attention((), layers)))
+    return across_text(maps, start_token=all(word.start_token for word in words))
 
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
@@ -157,17 +158,19 @@ def _centres(count: int, like: Tensor) -> Tensor:
     return (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count
 
 
-def across_text(maps: Tensor) -> Tensor:
+def across_text(maps: Tensor, *, start_token: bool = True) -> Tensor:
     """Attention to every place of a context (B, T, h, w), sharpened and made a share of the text.
 
-    A softmax of 100 times the attention over the places between the first and the last, each map
-    then blurred a little; the first and the last, which draw most of the attention, become 0.
+    A softmax of 100 times the attention over the places of the text, each map then blurred a
+    little. The start token, if there is one, and the last place (an end token or padding), which
+    draw most of the attention, are left out and become 0.
 
     References:
         Attend-and-Excite, Chefer et al. 2023, arXiv:2301.13826, section 3 and its code.
     """
     from kornia.filters import gaussian_blur2d  # heavy: only where shares of the text are asked
 
-    shares = (100 * full_precision(maps[:, 1:-1])).softmax(1)
+    first = int(start_token)
+    shares = (100 * full_precision(maps[:, first:-1])).softmax(1)
     blurred = gaussian_blur2d(shares, (3, 3), (0.5, 0.5), separable=False)
-    return F.pad(blurred, (0, 0, 0, 0, 1, 1))
+    return F.pad(blurred, (0, 0, 0, 0, first, 1))

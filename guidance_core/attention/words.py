@@ -13,8 +13,9 @@ class Word:
 
     Arguments:
         text: as written in the prompt.
-        positions: its tokens' places in the context, rising, at least one; 0 is the start token of
-            CLIP.
+        positions: its tokens' places in the context, rising, at least one.
+        start_token: whether the context begins with a start token, as CLIP's does and T5's does
+            not, where the first word stands at 0.
 
     Raises:
         ValueError: no positions, or a negative one.
@@ -22,6 +23,7 @@ class Word:
 
     text: str
     positions: tuple[int, ...]
+    start_token: bool = True
 
     def __post_init__(self) -> None:
         if not self.positions or min(self.positions) < 0:

@@ -76,7 +76,7 @@ class Box:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         if self.loss == "boxdiff":
-            shares = text_shares(estimate, self.layers)
+            shares = text_shares(estimate, self.words, self.layers)
             maps = [shares[:, list(word.positions)].mean(1) for word in self.words]
             return torch.stack([_boxdiff(part, self.covered(part)) for part in maps]).mean(0)
         layers = maps_in(estimate, self.words, self.layers)

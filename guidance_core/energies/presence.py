@@ -24,7 +24,7 @@ class Presence:
     text, averaged over layers.
 
     Arguments:
-        words: words of the positive prompt, at least one; not the first or last place of it.
+        words: words of the positive prompt, at least one; not its start token or last place.
         layers: layers of attention to read.
 
     Raises:
@@ -44,6 +44,6 @@ class Presence:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        shares = text_shares(estimate, self.layers)
+        shares = text_shares(estimate, self.words, self.layers)
         peaks = shares[:, list(positions_of(self.words))].amax((-2, -1))
         return 1 - peaks.amin(1)

@@ -162,6 +162,25 @@ def test_presence_is_about_the_worst_word():
     assert (shares[:, [0, -1]] == 0).all()
 
 
+@pytest.mark.parametrize(
+    "energy", [Presence, lambda words: Box(words, (0, 0, 0.5, 0.5), "boxdiff")]
+)
+def test_the_first_word_of_a_prompt_without_a_start_token_is_seen(energy):
+    """Slope and value of the first place, which for T5 is a word, are those of a later one."""
+    first = torch.cat([square(1, 1), square(5, 5), 0 * square(1, 1)], 1).requires_grad_()
+    later = torch.cat([square(5, 5), square(1, 1), 0 * square(1, 1)], 1).requires_grad_()
+    values = [
+        energy((Word("cat", (place,), start_token=False),))(shown(there, Attention()))
+        for place, there in ((0, first), (1, later))
+    ]
+    slopes = [
+        torch.autograd.grad(v.sum(), m)[0] for v, m in zip(values, (first, later), strict=True)
+    ]
+    assert_close(*values)
+    assert_close(slopes[0], slopes[1][:, [1, 0, 2]])
+    assert slopes[0].abs().sum() > 0
+
+
 def test_a_share_of_the_text_is_blurred_with_the_published_kernel():
     kornia = pytest.importorskip("kornia")
     context = seeded(2, 5, 6, 7).sigmoid()

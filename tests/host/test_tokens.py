@@ -154,6 +154,13 @@ def test_flux_attends_to_t5_alone(flux):
     assert "".join(spelt[ids[place][0]] for place in found) == "▁circle"
 
 
+def test_words_know_whether_their_context_begins_with_a_start_token(sd1, sdxl, flux, sd3_tokenizer):
+    clips = sd1, sdxl, sd3(sd3_tokenizer), flux, sd3(sd3_tokenizer, clip_l=False, clip_g=False)
+    found = [find_words(clip, "red circle", "red")[0] for clip in clips]
+    assert [word.start_token for word in found] == [True, True, True, False, False]
+    assert [word.positions[0] for word in found] == [1, 1, 1, 0, 0]
+
+
 @pytest.mark.parametrize("prompt", ["A (red:1.3) trirhombus (round)", "a red trirhombus."])
 def test_t5_finds_words_of_several_pieces_and_with_weights(flux, prompt):
     red, several = positions(flux, prompt, "red, trirhombus")

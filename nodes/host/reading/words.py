@@ -56,7 +56,8 @@ def find_words(clip: Any, prompt: str, words: str) -> tuple[Word, ...]:
             "words must hold at least one word of the prompt, got none: write one per line"
         )
     parts = _parts(clip, prompt)
-    return tuple(Word(phrase, _positions(parts, phrase)) for phrase in phrases)
+    start_token = parts[0][0].start_token is not None
+    return tuple(Word(phrase, _positions(parts, phrase), start_token) for phrase in phrases)
 
 
 def _positions(parts: list[tuple[Any, Pieces]], phrase: str) -> tuple[int, ...]:
