@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from .process import per_sample, posterior_std
-from .types import Estimate
+from .requirements import rebuilt
+from .types import Energy, Estimate
 
 
 def rms(values: Tensor) -> Tensor:
@@ -57,6 +58,11 @@ def unit_size(scale: str, estimate: Estimate, alpha: Tensor, rule: str) -> Tenso
             "raise CFG above 1 or use scale 'relative'"
         )
     return size
+
+
+def as_squared_norm(energy: Energy) -> Energy:
+    """The same asked as the square of a published norm, where the energy, or one inside, has it."""
+    return rebuilt(energy, lambda part: getattr(part, "squared_norm", part))
 
 
 def root_gradient(grad: Tensor, energy: Tensor) -> Tensor:

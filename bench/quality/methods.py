@@ -63,11 +63,11 @@ def _published(preset: str, **label: float) -> Callable[[Energy, Task], list[Rul
     sizes = {"rho": 0.0, "mu": 0.0, "iterations": 1, **label}
 
     def rules(energy: Energy, task: Task) -> list[Rule]:
-        if task.norm is None:
+        if not task.restores:
             return [Unified(energy, Constant(), "absolute", **sizes)]
         own = PRESETS[preset].settings("absolute")
         own["samples"] = min(own["samples"], DRAWS)
-        return [Unified(energy, Constant(task.norm), **own)]
+        return [Unified(energy, Constant(), **own)]
 
     return rules
 
@@ -75,12 +75,13 @@ def _published(preset: str, **label: float) -> Callable[[Energy, Task], list[Rul
 def _universal(energy: Energy, task: Task) -> list[Rule]:
     """Forward guidance as released; its backward steps are those of its inverse problems."""
     forward = Forward(energy, Constant(5.0), "absolute")
-    return [forward, Backward(energy, Constant(), "absolute", steps=4)] if task.norm else [forward]
+    backward = Backward(energy, Constant(), "absolute", steps=4)
+    return [forward, backward] if task.restores else [forward]
 
 
 def _tfg(energy: Energy, task: Task) -> list[Rule]:
     """TFG's own numbers for the task."""
-    if task.norm is None:
+    if not task.restores:
         return [Unified(energy, Constant(), **PRESETS["TFG label"].settings("absolute"))]
     name = "TFG super-resolution" if "resolution" in task.name else "TFG deblur"
     return _published(name)(energy, task)

@@ -41,8 +41,6 @@ class Task:
             a scene is to be restored from a measurement of it.
         build: its energy, on a device, for true images (B, 3, 128, 128) that only measurements
             use, and a confidence that only labels use (1 is the published energy).
-        norm: factor that makes the root of the energy the norm of a residual of images in
-            [-1, 1], the unit of published step sizes; None for other energies.
         prompt: the prompt.
         place: x and y asked for the object's centre, in [0, 1]; None for any.
         start: first images, from measurements of true ones alone; None elsewhere.
@@ -55,7 +53,6 @@ class Task:
     name: str
     asks: str
     build: Build
-    norm: float | None = None
     prompt: str = ""
     place: tuple[float, float] | None = None
     start: Callable[[Tensor], Tensor] | None = None
@@ -119,10 +116,8 @@ def _at(place: tuple[float, float]) -> Build:
     return lambda device, truth, confidence: Position(words, place)
 
 
-def _restored(
-    name: str, operator: Operator, side: int, denoise: float = 0.5, most: int = 10
-) -> Task:
-    """Restoring from a measurement, `side` pixels wide, with noise of its own for each image."""
+def _restored(name: str, operator: Operator, denoise: float = 0.5, most: int = 10) -> Task:
+    """Restoring from a measurement with noise of its own for each image."""
 
     def measured(truth: Tensor) -> Tensor:
         seen = operator(truth)
@@ -139,9 +134,8 @@ def _restored(
         colour = (shown * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
         return torch.lerp(colour, shown, known)
 
-    norm = 2 * math.sqrt(3) * side
     steps = {"denoise": denoise, "most": most}
-    return Task(name, "", build, norm, start=start, **steps, hides=isinstance(operator, Hide))
+    return Task(name, "", build, start=start, **steps, hides=isinstance(operator, Hide))
 
 
 def _half() -> Tensor:
@@ -158,9 +152,9 @@ TASKS = (
     Task("shape label", "circle", _labels("circle"), networks=CLASSIFIER),
     Task("two labels", "red circle", _labels("red", "circle"), networks=CLASSIFIER),
     Task("CLIP text", "a big blue square", _text("a big blue square"), networks=CLIP),
-    _restored("super-resolution x4", Shrink(4, "bicubic"), SIDE // 4),
-    _restored("deblurring", GaussianBlur(3.0), SIDE),
-    _restored("inpainting", Hide(_half()), SIDE, denoise=0.4, most=20),
+    _restored("super-resolution x4", Shrink(4, "bicubic")),
+    _restored("deblurring", GaussianBlur(3.0)),
+    _restored("inpainting", Hide(_half()), denoise=0.4, most=20),
     Task(
         "position",
         "a big red circle",

@@ -2,8 +2,11 @@
 
 References:
     Diffusion Posterior Sampling, Chung et al. 2023, arXiv:2209.14687, eq. (16).
-    Deviates: the mean of the squared residual, not its norm; and residuals below the noise count as
-    none (the discrepancy principle), so that noise is not reproduced.
+    Morozov 1966, On the solution of functional equations by the method of regularization: the
+    discrepancy principle.
+    Deviates: the mean of the squared residual, not its norm, which is `squared_norm`'s root; and
+    residuals below the noise count as none (the discrepancy principle), so that noise is not
+    reproduced.
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ..image.batches import expand_batch
 from ..image.degradations import Compose, Operator
-from ..image.masks import mask_product, masked_mean
+from ..image.masks import mask_at, mask_product, masked_mean
 from ..process import full_precision
 from ..types import Estimate
 
@@ -71,6 +75,52 @@ class Measurement:
     def within(self, mask: Tensor) -> Measurement:
         """The same measurement, of a part of the image."""
         return replace(self, mask=mask_product(mask, self.mask))
+
+    @property
+    def squared_norm(self) -> ResidualNorm:
+        """The same, as the square of what DPS and TFG follow."""
+        return ResidualNorm(self)
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualNorm:
+    """Square of the norm of a measurement's residual, in images of the published range [-1, 1].
+
+    energy = 4 max(|A image - measured| - sqrt(N) noise, 0)^2 over N measured values: the squared
+    distance from all images that the noise allows. The root of it is as steep as the norm itself,
+    however near the noise is; the root of `Measurement` is not, whose gradient
+    A^T r / (N sqrt(mean - noise^2)) has no bound there.
+
+    Arguments:
+        measurement: what was measured, in [0, 1].
+    """
+
+    measurement: Measurement
+    reads_image: ClassVar[bool] = True
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        image, noise = full_precision(estimate.image), self.measurement.noise
+        residual = self.measurement.residual(image)
+        count = _weight(residual, self.measurement.mask)
+        total = masked_mean(residual.square(), self.measurement.mask) * count
+        if noise == 0:
+            return 4 * total
+        least = noise * count.sqrt()
+        beyond = total > least.square()
+        safe = torch.where(beyond, total, torch.ones_like(total))  # no root of 0 in the graph
+        return 4 * torch.where(beyond, safe.sqrt() - least, 0.0).square()
+
+    def within(self, mask: Tensor) -> ResidualNorm:
+        """The same, of a part of the image."""
+        return ResidualNorm(self.measurement.within(mask))
+
+
+def _weight(values: Tensor, mask: Tensor | None) -> Tensor:
+    """How many of the values (B, c, h, w) count, shape (B,)."""
+    if mask is None:
+        return values.new_full(values.shape[:1], values[0].numel())
+    return values.shape[1] * mask_at(mask, values).flatten(1).sum(1)
 
 
 def _size(values: Tensor) -> str:

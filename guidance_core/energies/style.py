@@ -51,11 +51,20 @@ class Style:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        grams = self._grams(blocks_of(self.network, estimate))
-        pairs = [
+        pairs = self.pairs(blocks_of(self.network, estimate))
+        return torch.stack([_apart(gram, far) for gram, far in pairs]).mean(0)
+
+    @property
+    def squared_norm(self) -> GramNorm:
+        """The same, as the square of what FreeDoM, MPGD and TFG follow."""
+        return GramNorm(self)
+
+    def pairs(self, blocks: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Gram matrices (B, D, D) of the image and of the reference, for each layer."""
+        grams = self._grams(blocks)
+        return [
             (gram, expand_batch(far, gram)) for gram, far in zip(grams, self._target, strict=True)
         ]
-        return torch.stack([_apart(gram, far) for gram, far in pairs]).mean(0)
 
     @cached_property
     def _target(self) -> list[Tensor]:
@@ -72,6 +81,32 @@ class Style:
             )
         flat = [full_precision(blocks[layer]).flatten(2) for layer in self.layers]
         return [features @ features.mT / features.shape[2] for features in flat]
+
+
+@dataclass(frozen=True, eq=False)
+class GramNorm:
+    """Squared Frobenius norm of the difference of Gram matrices summed over places, over layers.
+
+    What is published (TFG takes a hundredth of the norm); `Style` knows no units.
+
+    Arguments:
+        style: network, reference and layers.
+    """
+
+    style: Style
+    reads_image: ClassVar[bool] = True
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        blocks = blocks_of(self.style.network, estimate)
+        places = [blocks[layer][0, 0].numel() for layer in self.style.layers]
+        differences = [gram - far for gram, far in self.style.pairs(blocks)]
+        return torch.stack(
+            [
+                (count * difference).square().flatten(1).sum(1)
+                for count, difference in zip(places, differences, strict=True)
+            ]
+        ).sum(0)
 
 
 def _apart(gram: Tensor, target: Tensor) -> Tensor:

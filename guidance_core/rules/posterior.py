@@ -10,13 +10,14 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from torch import Tensor
 
 from ..gradients import through_model
 from ..process import ancestral_noise, per_sample, radius
-from ..shaping import fade, norm, root_gradient, unit_rms
+from ..shaping import as_squared_norm, fade, norm, root_gradient, unit_rms
 from ..steering import check_rule, strength_at, take_step, unit_step
 from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
@@ -34,7 +35,8 @@ class Posterior:
     relative: RMS(delta) = strength * posterior standard deviation of x0.
     cfg: RMS(delta) = strength * RMS(x0 - uncond). FreeDoM's 0.2 in 100 steps is about 6 here.
     absolute: x_next -= strength * r * r_next * gradient, with r^2 = alpha^2 + sigma^2: the paper's
-        z_next -= strength * dE/dz for latents z = x / r of unit variance.
+        z_next -= strength * dE/dz for latents z = x / r of unit variance. With `root` E is the
+        published norm where the energy knows it, and so is its square, which is recorded.
     spherical: RMS(change of x_next) = strength * standard deviation of an ancestral step's noise.
 
     Arguments:
@@ -69,11 +71,20 @@ class Posterior:
         strength = strength_at(self, sigma)
         if strength == 0:
             return denoise(x, sigma)
-        estimate, energy, grad = through_model(self.energy, denoise, x, sigma, rule="Posterior")
-        slope = root_gradient(grad, energy) if self.root and self.scale == "absolute" else grad
+        estimate, energy, grad = through_model(self._followed, denoise, x, sigma, rule="Posterior")
+        slope = root_gradient(grad, energy) if self._rooted else grad
         size = strength * fade(energy, self.stop).to(sigma)
         delta = -self._scaled(slope, estimate, run) * per_sample(size, grad)
         return take_step(self, estimate, delta, energy, norm(grad), run)
+
+    @property
+    def _rooted(self) -> bool:
+        return self.root and self.scale == "absolute"
+
+    @cached_property
+    def _followed(self) -> Energy:
+        """The energy, in the units of its published norm where the root of it is taken."""
+        return as_squared_norm(self.energy) if self._rooted else self.energy
 
     def _scaled(self, grad: Tensor, estimate: Estimate, run: Run) -> Tensor:
         if not self.one_step:

@@ -9,6 +9,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch import Tensor
 from ..gradients import at_estimate, smoothed, through_model
 from ..process import per_sample, posterior_std
 from ..requirements import requirements_of
-from ..shaping import clip_rms, fade, norm, rms, root_gradient, unit_rms, unit_size
+from ..shaping import as_squared_norm, clip_rms, fade, norm, rms, root_gradient, unit_rms, unit_size
 from ..steering import check_choice, check_rule, strength_at, take_step
 from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
@@ -50,7 +51,8 @@ class Unified:
         iterations: steps of mean guidance, >= 1 (TFG: 4).
         course: constant, or how rho and mu follow the steps' signal ratio: increase (TFG) or
             decrease, with mean 1 over the run.
-        root: in the absolute scale, log f is minus the root of the energy: a residual's norm.
+        root: in the absolute scale, log f is minus the root of the energy: a residual's norm, the
+            published one where the energy knows it; its square is then what is recorded.
         stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
 
     Raises:
@@ -133,12 +135,12 @@ class Unified:
     def _smooth(self, run: Run, sigma: Tensor) -> Energy:
         """The energy, smoothed where gamma is not 0."""
         if self.gamma == 0:
-            return self.energy
+            return self._followed
         spread = self.gamma * posterior_std(sigma, run.alpha(sigma))
         key = run.seed, float(sigma[0])
 
         def smooth(estimate: Estimate) -> Tensor:
-            return smoothed(self.energy, estimate, spread, self.samples, *key)
+            return smoothed(self._followed, estimate, spread, self.samples, *key)
 
         smooth.__name__ = f"smoothed {type(self.energy).__name__}"
         return smooth
@@ -147,7 +149,16 @@ class Unified:
         """Gradient as the scale takes it: of unit RMS, of the root of the energy, or as it is."""
         if self.scale != "absolute":
             return unit_rms(grad)
-        return root_gradient(grad, value) if self.root else grad
+        return root_gradient(grad, value) if self._rooted else grad
+
+    @property
+    def _rooted(self) -> bool:
+        return self.root and self.scale == "absolute"
+
+    @cached_property
+    def _followed(self) -> Energy:
+        """The energy, in the units of its published norm where the root of it is taken."""
+        return as_squared_norm(self.energy) if self._rooted else self.energy
 
     def _units(self, estimate: Estimate, run: Run) -> tuple[Tensor, Tensor, Tensor]:
         """Factors (B,): of rho, of mu, and of the change of x0 that mean guidance finds."""

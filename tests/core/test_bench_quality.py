@@ -176,7 +176,7 @@ def test_methods_at_the_estimate_refuse_attention_and_the_others_take_it():
 
 def test_every_method_spends_the_budget_and_no_more():
     energy = lambda estimate: estimate.x0.flatten(1).sum(1)
-    kinds = {(task.norm is None, task.hides): task for task in TASKS}
+    kinds = {(not task.restores, task.hides): task for task in TASKS}
     for method in METHODS:
         for task in kinds.values():
             rules = method.rules(energy, task)

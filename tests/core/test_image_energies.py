@@ -65,6 +65,18 @@ def test_style_does_not_know_how_large_its_reference_is():
     assert_close(Style(Plain(), tiled, (0, 1))(shown(image)), torch.zeros(1, dtype=DOUBLE))
 
 
+def test_the_published_norm_of_a_style_is_frobenius_over_sums_of_places():
+    """FreeDoM: |G - G*| of G = f f^T over all tokens f, not over their number; TFG's over 100."""
+    image, there = seeded(2, 3, 8, 8, seed=1).sigmoid(), seeded(1, 3, 8, 8, seed=2).sigmoid()
+    gram = lambda values: torch.einsum("bchw,bdhw->bcd", values, values)
+    parts = [
+        (gram(mine) - gram(other)).flatten(1).norm(dim=1)
+        for mine, other in zip(Plain().blocks(image), Plain().blocks(there), strict=True)
+    ]
+    norm = Style(Plain(), there, (1,)).squared_norm(shown(image)).sqrt()
+    assert_close(norm, parts[1])
+
+
 def test_a_network_beside_a_distance_of_pixels_is_not_asked():
     image, there = pixels(2, 4, 6), pixels(1, 4, 6, seed=2)
     energy = ReferenceImage(there, "l2", Plain())(shown(image))

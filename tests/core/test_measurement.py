@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
+from guidance_core.compose import guided
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.measurement import Measurement
 from guidance_core.gradients import at_estimate
@@ -18,7 +21,10 @@ from guidance_core.image.degradations import (
     Shrink,
     adjoint,
 )
-from guidance_core.types import Estimate
+from guidance_core.rules.posterior import Posterior
+from guidance_core.schedules import Constant
+from guidance_core.shaping import as_squared_norm
+from guidance_core.types import Estimate, Run
 from tests.core.toys import DOUBLE, assert_close, levels, seeded
 
 MISSING = torch.zeros(16, 24, dtype=DOUBLE)
@@ -108,6 +114,76 @@ def test_noise_below_its_level_says_nothing():
     value, slope = at_estimate(energy, shown(noisy + 0.09))
     assert torch.equal(value, torch.zeros_like(value))
     assert torch.equal(slope, torch.zeros_like(slope))
+
+
+def followed(energy, image: Tensor) -> Tensor:
+    """What Posterior moves the latent by: a model and a decoder that do nothing, r = r_next = 1."""
+    still = lambda x, sigma: Estimate(x + 0, sigma, lambda x0: x0)
+    run = Run(torch.ones_like, torch.tensor([1.0, 0.0], dtype=DOUBLE), share=lambda s, n: 1.0)
+    rule = Posterior(energy, Constant(), "absolute")
+    moved = guided([rule], still, run)(image, levels(1.0, len(image))).x0 - image
+    return moved / math.sqrt(2)
+
+
+def beyond(operator, excess: float) -> tuple[Tensor, Measurement]:
+    """An image whose residual is larger than the noise by a fraction, and the measurement."""
+    image, noise = picture(1, seed=1), 0.1
+    residual = operator(image) - operator(picture(1))
+    size = residual.square().mean().sqrt()
+    measured = operator(image) - residual * (noise * (1 + excess) / size)
+    return image, Measurement(measured, operator, noise)
+
+
+@EACH
+@pytest.mark.parametrize("excess", [1e-6, 1e-3, 1.0])
+def test_the_root_of_a_measurement_is_never_steeper_than_its_norm(operator, excess):
+    """Near the noise too: the published step 2 A^T r / |r| of a residual over [-1, 1]."""
+    image, energy = beyond(operator, excess)
+    residual = energy.residual(image)
+    published = 2 * adjoint(operator, residual, image) / residual.square().sum().sqrt()
+    assert_close(followed(energy, image), -published)
+    inside, met = beyond(operator, -excess / 2)
+    assert torch.equal(followed(met, inside), torch.zeros_like(inside))
+
+
+@EACH
+@pytest.mark.parametrize("excess", [1e-4, 0.5])
+def test_the_root_near_the_noise_is_that_of_finite_differences(operator, excess):
+    image, energy = beyond(operator, excess)
+    way = seeded(*image.shape, seed=6)
+    way = way / way.square().sum().sqrt()
+    height = lambda x: energy.squared_norm(shown(x)).sqrt()
+    step = 1e-6
+    slope = (height(image + step * way) - height(image - step * way)) / (2 * step)
+    assert_close_to(-(followed(energy, image) * way).sum(), slope[0])
+
+
+def assert_close_to(actual: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-7)
+
+
+@EACH
+def test_the_published_norm_is_over_all_that_was_measured_in_images_from_minus_one(operator):
+    """DPS: |y - A x| with x, y in [-1, 1]; A of a constant is what it is, so 2 A x - 1 of it."""
+    wide = lambda image: 2 * image - 1
+    energy = Measurement(operator(picture()), operator)
+    apart = operator(wide(picture(seed=1))) - operator(wide(picture()))
+    assert_close(energy.squared_norm(shown(picture(seed=1))), apart.square().flatten(1).sum(1))
+
+
+def test_the_published_norm_counts_what_a_mask_leaves():
+    seen = 1 - MISSING
+    energy = Measurement(picture(1), noise=0.1, mask=seen)
+    part = (picture(seed=1) - picture(1))[..., :12].flatten(1)
+    norm = (part.norm(dim=1) - 0.1 * math.sqrt(part.shape[1])).clamp_min(0)
+    assert_close(energy.squared_norm(shown(picture(seed=1))), 4 * norm.square())
+    half = torch.zeros(16, 24, dtype=DOUBLE)
+    half[:8] = 1.0
+    once = energy.within(half).squared_norm(shown(picture(seed=1)))
+    assert_close(
+        Masked(energy, half)(shown(picture(seed=1))), energy.within(half)(shown(picture(seed=1)))
+    )
+    assert_close(as_squared_norm(Masked(energy, half))(shown(picture(seed=1))), once)
 
 
 def test_a_mask_weights_what_was_measured():
