@@ -70,6 +70,10 @@ class GuidedRun:
             self.readers = RunReader(self.rules, guider.conds.get("positive"))
             self._guided = guided(self.rules, self._denoise, run)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> GuidedRun:
+        """The run itself: packs copy the host's options, which hold it, during sampling."""
+        return self
+
     def _record(self, record: Any) -> None:
         for trace in self.guidance.traces:
             trace(record)
