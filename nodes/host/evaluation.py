@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,17 +13,40 @@ from torch import Tensor
 from ...guidance_core.types import Estimate
 from .autograd.conds import controls_of, networks_of, normal_conds, only
 from .autograd.graph import OVERRIDE, carries_graph, differentiable_attention
+from .branches import first_of_each, negative_among, with_borrowed_slopes
 from .reading.run_reader import Reader
 
 # The host adds ControlNet's output to skip connections in place: they must not be what the next
 # block has saved for its backward pass.
 AFTER_SKIP = "input_block_patch_after_skip"
+# Functions of packs that the host calls with the branches of CFG, and with its result.
+BEFORE_CFG, AFTER_CFG = "sampler_pre_cfg_function", "sampler_post_cfg_function"
+
+
+@dataclass(frozen=True, eq=False)
+class _Branches:
+    """Branches evaluated by one call of the host.
+
+    Arguments:
+        outputs: x0 of each branch.
+        pair: the first positive and the first negative of them.
+        reader: what has read the positive prompt, if anything.
+        stock: whether the host's options came as they were given, and not changed by a pack.
+    """
+
+    outputs: list[Tensor]
+    pair: tuple[Tensor | None, Tensor | None]
+    reader: Reader | None
+    stock: bool
 
 
 class Evaluation:
     """Evaluates the branches of CFG, and makes an estimate of what they gave.
 
     The host calls `branches` back, once, or once per piece where a context window cuts the latent.
+    Packs call it too, for branches of their own: before CFG, inside it or after it. What CFG is
+    given tells which are those of the guider; the others keep their derivative, and nothing more is
+    taken from them.
 
     Arguments:
         run: the guided run.
@@ -32,24 +56,65 @@ class Evaluation:
 
     def __init__(self, run: Any, *, positive_alone: bool) -> None:
         self.run, self.positive_alone = run, positive_alone
+        # Of the branches that are evaluated now.
         self.reader: Reader | None = None
-        self._pieces: list[tuple[Tensor | None, Tensor | None]] = []
+        self._calls: list[_Branches] = []
+        self._pair: tuple[Tensor | None, Tensor | None] | None = None
+        self._uncond_of_cfg: Tensor | None = None
+
+    def options(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the host's model options, with CFG telling what it is given and has used.
+
+        The functions stand first in their lists, before those of other packs.
+        """
+
+        def before_cfg(args: dict[str, Any]) -> list[Tensor]:
+            return self._given(args["conds_out"], args["conds"])
+
+        def after_cfg(args: dict[str, Any]) -> Tensor:
+            denoised: Tensor = args["denoised"]
+            self._uncond_of_cfg = None if args["uncond"] is None else args["uncond_denoised"]
+            if self._pair is None:
+                self._pair = args["cond_denoised"], self._uncond_of_cfg
+            return denoised
+
+        self._options = {
+            **options,
+            BEFORE_CFG: [before_cfg, *options.get(BEFORE_CFG, ())],
+            AFTER_CFG: [after_cfg, *options.get(AFTER_CFG, ())],
+        }
+        return self._options
+
+    def _given(self, outputs: list[Tensor], conds: list[Any]) -> list[Tensor]:
+        """What CFG is given (x0 of each branch), every negative one with a slope."""
+        negative = negative_among(conds, self.run.guider)
+        outputs = with_borrowed_slopes(outputs, conds, negative)
+        if self._pair is None:
+            self._pair = first_of_each(outputs, conds, negative)
+        return outputs
 
     def branches(
         self, executor: Any, model: Any, conds: list, x: Tensor, sigma: Tensor, options: dict
     ) -> list[Tensor]:
         """Return x0 of each branch; only the positive ones carry a graph."""
-        negative = _negative_among(conds, self.run.guider)
+        negative = negative_among(conds, self.run.guider)
         evaluate = partial(executor, model)
-        positive = [cond for cond, flag in zip(conds, negative, strict=True) if cond and not flag]
-        self.reader = self.run.readers.at(
-            model.diffusion_model, next(iter(positive), None), float(sigma[0])
-        )
+        if self._pair is None:
+            positive = [
+                cond for cond, flag in zip(conds, negative, strict=True) if cond and not flag
+            ]
+            self.reader = self.run.readers.at(
+                model.diffusion_model, next(iter(positive), None), float(sigma[0])
+            )
+        else:
+            self.reader = None
         if carries_graph(x):
             outputs = self._differentiable(evaluate, conds, negative, x, sigma, options)
         else:
             outputs = evaluate(conds, x, sigma, self._readable(options))
-        self._pieces.append(_first_of_each(outputs, conds, negative))
+        if self._pair is None:
+            pair = first_of_each(outputs, conds, negative)
+            self._calls.append(_Branches(outputs, pair, self.reader, options is self._options))
         return outputs
 
     def _differentiable(
@@ -62,7 +127,8 @@ class Evaluation:
         options: dict,
     ) -> list[Tensor]:
         """Evaluate the negative branches first and without a graph, then the positive ones."""
-        alone = self.positive_alone and not all(negative)
+        there = [cond is not None and not flag for cond, flag in zip(conds, negative, strict=True)]
+        alone = self.positive_alone and any(there)
         others = [None] * len(conds)
         if any(negative) and not alone:
             with torch.no_grad():
@@ -73,9 +139,9 @@ class Evaluation:
         with self.run.lender.loan(*networks_of(controls))():
             kept = evaluate(positive, x, sigma, options)
         if alone:
-            others = [kept[negative.index(False)].detach()] * len(conds)
+            others = [kept[there.index(True)].detach()] * len(conds)
         outputs = [others[i] if flag else kept[i] for i, flag in enumerate(negative)]
-        return _with_borrowed_slopes(outputs, negative)
+        return with_borrowed_slopes(outputs, conds, negative)
 
     def _readable(self, options: dict[str, Any]) -> dict[str, Any]:
         """The host's model options, with attention that can be read."""
@@ -84,56 +150,36 @@ class Evaluation:
         transformer = self.reader.options(options.get("transformer_options", {}))
         return {**options, "transformer_options": transformer}
 
-    @property
-    def _pair(self) -> tuple[Tensor | None, Tensor | None]:
-        """x0 of the positive and the negative branch; None where pieces were evaluated apart."""
-        return self._pieces[0] if len(self._pieces) == 1 else (None, None)
-
     def estimate(self, x0: Tensor, sigma: Tensor, decode: Any) -> Estimate:
         """Return what this evaluation says, given x0 after CFG (B, C, *S)."""
         self._x0 = x0.detach()
-        captures = {} if self.reader is None else self.reader.captured.values
+        if self._pair is None:
+            self._pair = self._only_pair()
+        reader = self._reader_of(self._pair[0])
+        captures = {} if reader is None else reader.captured.values
         return Estimate(x0, sigma, decode, captures, *self._pair)
+
+    def _only_pair(self) -> tuple[Tensor | None, Tensor | None]:
+        """Branches of a guider that uses none of the host's CFG; none where they are in pieces."""
+        calls = [call for call in self._calls if call.stock] or self._calls
+        return calls[0].pair if len(calls) == 1 else (None, None)
+
+    def _reader_of(self, positive: Tensor | None) -> Reader | None:
+        """What has read the branch that CFG was given, or that the guider's own call evaluated."""
+        calls = [call for call in self._calls if call.reader is not None]
+        whole = [call for call in calls if any(x0 is positive for x0 in call.outputs)]
+        calls = whole or [call for call in calls if call.stock] or calls
+        return calls[-1].reader if calls else None
 
     def move_uncond(self, x0: Tensor) -> None:
         """Let the unconditional estimate follow the guidance to x0 (B, C, *S).
 
         CFG++ samplers take the noise of the next latent from there. Left alone, a step of a rule
         would enter the next latent whole, several times as strong as in any other sampler. They
-        keep the tensor that the branch gave, so it is moved in place.
+        keep the tensor that CFG used, so it is moved in place.
         """
-        uncond = self._pair[1]
-        if uncond is not None:
-            uncond.detach().add_(x0 - self._x0)
-
-
-def _negative_among(conds: Sequence[Any], guider: Any) -> list[bool]:
-    """Which branches are negative; the last of two where the guider does not tell."""
-    known = [cond for name, cond in guider.conds.items() if "negative" in name]
-    flags = [any(cond is one for one in known) for cond in conds]
-    return flags if any(flags) or len(conds) != 2 else [False, conds[1] is not None]
-
-
-def _first_of_each(
-    outputs: list[Tensor], conds: list[Any], negative: list[bool]
-) -> tuple[Tensor | None, Tensor | None]:
-    """x0 of the first positive and the first negative branch; None where none is."""
-    there = [i for i, cond in enumerate(conds) if cond is not None]
-    positive = next((outputs[i] for i in there if not negative[i]), None)
-    return positive, next((outputs[i] for i in there if negative[i]), None)
-
-
-def _with_borrowed_slopes(outputs: list[Tensor], negative: list[bool]) -> list[Tensor]:
-    """Give negative branches the derivative of the first positive one, not its value.
-
-    The derivative of CFG's result is then that of the positive branch, whatever its scale. With
-    constants in their place it would be cfg times that.
-    """
-    source = next((x0 for x0, flag in zip(outputs, negative, strict=True) if not flag), None)
-    if source is None:
-        return outputs
-    slope = source - source.detach()
-    return [x0 + slope if flag else x0 for x0, flag in zip(outputs, negative, strict=True)]
+        if self._uncond_of_cfg is not None:
+            self._uncond_of_cfg.detach().add_(x0 - self._x0)
 
 
 def _graph_options(options: dict[str, Any], *, controlled: bool) -> dict[str, Any]:

@@ -96,7 +96,9 @@ class GuidedRun:
     ) -> Tensor:
         """Return x0 after CFG and guidance, for x (B, C, *S) and sigma (B,)."""
         options = {key: value for key, value in model_options.items() if key != "multigpu_clones"}
-        self._predict = lambda x, sigma: executor(x, sigma, options, seed)
+        self._predict = lambda x, sigma, evaluation: executor(
+            x, sigma, evaluation.options(options), seed
+        )
         try:
             with (
                 torch.inference_mode(False),
@@ -121,7 +123,7 @@ class GuidedRun:
         """The core's denoiser: one evaluation with CFG, with a graph where x asks for one."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         self.evaluation = evaluation = Evaluation(self, positive_alone=self._alone)
-        return evaluation.estimate(self._predict(x, sigma), sigma, self.guidance.reader)
+        return evaluation.estimate(self._predict(x, sigma, evaluation), sigma, self.guidance.reader)
 
     def forward(self, executor: Any, x: Tensor, options: dict, args: tuple, kwargs: dict) -> Tensor:
         """Run the network at x: read from it, and with a graph where x asks for one.
