@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 
-def seeded_noise(like: Tensor, *key: int | float) -> Tensor:
+def seeded_noise(like: Tensor, *key: int | float, numbers: Sequence[int] | None = None) -> Tensor:
     """Standard normal noise of the shape, dtype and device of `like` (B, ...).
 
-    Row i depends on the key and i alone, not on the batch's size or earlier calls.
+    Row i depends on the key and its number alone, not on the batch's size or earlier calls.
+
+    Arguments:
+        like: any tensor.
+        key: what the noise is for.
+        numbers: number of each row; its place in the batch if None.
     """
-    rows = [_normal(like.shape[1:], *key, i) for i in range(like.shape[0])]
-    return torch.stack(rows).to(like)
+    numbers = range(like.shape[0]) if numbers is None else numbers
+    return torch.stack([_normal(like.shape[1:], *key, number) for number in numbers]).to(like)
 
 
 def mixed_seed(*key: int | float) -> int:

@@ -188,6 +188,8 @@ class Run:
             latent: samplers that remember or look ahead, noise levels that rise.
         positive_alone: inside of it a host that can leaves out the negative branch, for energies
             that read captures only; x0 is then that of the positive branch.
+        numbers: number of each sample in the batch that it was first drawn in, by which its noise
+            is told; its place if None.
     """
 
     alpha: Callable[[Tensor], Tensor]
@@ -196,6 +198,7 @@ class Run:
     seed: int = 0
     share: Callable[[float, float], float] | None = euler_share
     positive_alone: Callable[[], AbstractContextManager[None]] = nullcontext
+    numbers: tuple[int, ...] | None = None
 
     def next_sigma(self, sigma: float) -> float:
         """The next lower noise level of the run, 0 if there is none.
@@ -217,4 +220,4 @@ class Run:
 
     def noise(self, like: Tensor, *key: int | float) -> Tensor:
         """Standard normal noise of this run: `seeded_noise` with the run's seed before the key."""
-        return seeded_noise(like, self.seed, *key)
+        return seeded_noise(like, self.seed, *key, numbers=self.numbers)

@@ -140,7 +140,7 @@ def _outer_sample(guidance: Guidance) -> Callable:
         _refuse_nested(noise, kwargs.get("latent_shapes"))
         _start_traces(guidance.traces)
         check_references(guidance.rules, noise, guider.conds.get("positive"))
-        run = GuidedRun(guidance, guider, sigmas, seed, sampler)
+        run = GuidedRun(guidance, guider, sigmas, seed, sampler, noise)
         options = guider.model_options.setdefault("transformer_options", {})
         options[KEY] = run
         try:

@@ -18,6 +18,7 @@ from .autograd import memory
 from .autograd.graph import carries_graph
 from .autograd.lender import Lender
 from .autograd.weights import Loan, normal
+from .batch_numbers import batch_numbers
 from .evaluation import Evaluation
 from .reading.run_reader import RunReader, reading
 
@@ -45,13 +46,20 @@ class GuidedRun:
         sigmas: noise levels of the run, shape (N,).
         seed: seed of the run.
         sampler: the host's SAMPLER.
+        noise: noise that sampling starts from, shape (B, C, *S).
 
     Raises:
         ValueError: a rule moves the latent after a step, and this sampler's steps do not allow it.
     """
 
     def __init__(
-        self, guidance: Any, guider: Any, sigmas: Tensor, seed: int | None, sampler: Any
+        self,
+        guidance: Any,
+        guider: Any,
+        sigmas: Tensor,
+        seed: int | None,
+        sampler: Any,
+        noise: Tensor,
     ) -> None:
         self.guidance, self.guider = guidance, guider
         self.model_sampling = guider.model_patcher.get_model_object("model_sampling")
@@ -66,7 +74,10 @@ class GuidedRun:
             share = steps.share_of(sampler, sigmas, is_flow(self.model_sampling))
             steps.check(self.rules, sampler, share)
             alpha = signal_scale(self.model_sampling)
-            run = Run(alpha, normal(sigmas), self._record, seed or 0, share, self._positive_alone)
+            run = Run(
+                *(alpha, normal(sigmas), self._record, seed or 0, share, self._positive_alone),
+                batch_numbers(noise, seed),
+            )
             self.readers = RunReader(self.rules, guider.conds.get("positive"))
             self._guided = guided(self.rules, self._denoise, run)
 

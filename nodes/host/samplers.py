@@ -20,6 +20,7 @@ from ...guidance_core.noise import mixed_seed
 from ...guidance_core.procedures.recurrence import recurrent
 from ...guidance_core.schedules import PercentWindow
 from ...guidance_core.types import Run
+from .batch_numbers import batch_numbers
 from .run import signal_scale
 
 # In a run of one step UniPC does not move at all; its first order would be Euler's.
@@ -163,7 +164,8 @@ class RecurrentSampler(comfy.samplers.KSAMPLER):
     def __init__(self, plain: Any, recurrences: int, window: PercentWindow) -> None:
         super().__init__(plain.sampler_function, plain.extra_options, plain.inpaint_options)
         self.recurrences, self.window = recurrences, window
-        self.sampler_function = self._wrapped(plain.sampler_function)
+        self.sampler_function = self._wrapped(plain.sampler_function, None)
+        self._plain = plain.sampler_function
 
     def sample(
         self,
@@ -171,6 +173,7 @@ class RecurrentSampler(comfy.samplers.KSAMPLER):
         sigmas: Tensor,
         extra_args: dict,
         callback: Any,
+        noise: Tensor,
         *rest: Any,
         **kw: Any,
     ) -> Tensor:
@@ -179,7 +182,9 @@ class RecurrentSampler(comfy.samplers.KSAMPLER):
         report = None
         if callback is not None:
             report = lambda step, x0, x, _: callback(min(step, total - 1), x0, x, total)
-        return super().sample(model_wrap, sigmas, extra_args, report, *rest, **kw)
+        wrapped = self._wrapped(self._plain, batch_numbers(noise, extra_args.get("seed")))
+        host = comfy.samplers.KSAMPLER(wrapped, self.extra_options, self.inpaint_options)
+        return host.sample(model_wrap, sigmas, extra_args, report, noise, *rest, **kw)
 
     def _inside(self, model_sampling: Any) -> Callable[[float], bool]:
         window = self.window.on(lambda percent: float(model_sampling.percent_to_sigma(percent)))
@@ -189,7 +194,7 @@ class RecurrentSampler(comfy.samplers.KSAMPLER):
         inside = self._inside(model_sampling)
         return sum(self.recurrences if inside(sigma) else 1 for sigma in sigmas[:-1].tolist())
 
-    def _wrapped(self, plain: Callable) -> Callable:
+    def _wrapped(self, plain: Callable, numbers: tuple[int, ...] | None) -> Callable:
         """Wrap a sampler function; the host wants it to have a name."""
 
         @functools.wraps(plain)
@@ -204,7 +209,7 @@ class RecurrentSampler(comfy.samplers.KSAMPLER):
         ) -> Tensor:
             model_sampling = model.inner_model.inner_model.model_sampling
             seed = extra_args.get("seed") or 0
-            run = Run(signal_scale(model_sampling), sigmas, seed=seed)
+            run = Run(signal_scale(model_sampling), sigmas, seed=seed, numbers=numbers)
             stretches = _Stretches(plain, extra_args, callback, seed)
             draw = lambda like, step, repeat: run.noise(like, step, repeat)
             inside = self._inside(model_sampling)
