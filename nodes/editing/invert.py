@@ -78,7 +78,8 @@ class Invert(io.ComfyNode):
                 io.Latent.Output(
                     tooltip="The inverted latent, for KSampler (Advanced) with add_noise "
                     "disabled, sampler euler and the same steps and scheduler. Flow models "
-                    "need the noise output instead."
+                    "need the noise output instead, and so does a noise mask, which this output "
+                    "leaves out."
                 ),
                 Path.Output(
                     display_name="path",

@@ -148,7 +148,8 @@ def noisy_latent(model: Any, path: Path, latent: dict[str, Any]) -> Any:
     """The top of a path as a LATENT for a sampler that adds no noise.
 
     Flow models multiply such a latent with 0 at their first noise level: then the output is
-    blocked, and a node that reads it says so.
+    blocked, and a node that reads it says so. A noise mask is left out: a sampler puts back what it
+    started from outside of it, and that is noise here.
     """
     share = _scaled(model, path, 0.0, 1.0)
     if not share.all():
@@ -156,7 +157,8 @@ def noisy_latent(model: Any, path: Path, latent: dict[str, Any]) -> Any:
             "a flow model forgets the latent it starts from at full noise: connect the noise "
             "output of Invert and SamplerCustomAdvanced, or set denoise below 1"
         )
-    return {**latent, "samples": model.model.process_latent_out(path.states[0] / share)}
+    kept = {key: value for key, value in latent.items() if key != "noise_mask"}
+    return {**kept, "samples": model.model.process_latent_out(path.states[0] / share)}
 
 
 def resampled(plan: Plan, path: Path) -> Tensor:
