@@ -6,6 +6,7 @@ sigma and alpha have shape (B,), everything else (B, C, *S).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -15,6 +16,12 @@ ONE_STEP_ONLY = (
     "this scale places its step behind that of the sampler, as published, which needs a sampler of "
     "one evaluation a step and no memory, and noise levels that only fall: use euler, ddim, ddpm "
     "or euler_ancestral without churn, or scale 'relative', which suits every sampler"
+)
+
+EULER_ONLY = (
+    "scale 'spherical' puts the gradient in the place of the noise of a step, which needs a "
+    "sampler that adds none itself: use euler or ddim without churn, or scale 'relative', which "
+    "suits every sampler"
 )
 
 
@@ -38,19 +45,27 @@ def radius(sigma: Tensor, alpha: Tensor) -> Tensor:
     return (alpha.square() + sigma.square()).sqrt()
 
 
-def ancestral_noise(sigma: Tensor, next_sigma: Tensor, alpha: Callable[[Tensor], Tensor]) -> Tensor:
-    """Standard deviation of the noise that an ancestral step (DDPM, eta 1) adds, shape (B,).
+def ancestral_noise(
+    sigma: Tensor, next_sigma: Tensor, alpha: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Noise after an ancestral step (DDPM, eta 1): what stays of the old, what is new, each (B,).
 
-    With s = sigma / alpha: alpha_next * s_next * sqrt(1 - s_next^2 / s^2), written without a
-    division by an alpha of 0.
+    Standard deviations sigma_down and sigma_up of x_next = alpha_next x0 + sigma_down n +
+    sigma_up n', with squares that sum up to sigma_next^2. With s = sigma / alpha, sigma_up is
+    alpha_next * s_next * sqrt(1 - s_next^2 / s^2), written without a division by an alpha of 0.
     """
     ratio = alpha(sigma) * next_sigma / (alpha(next_sigma) * sigma)
-    return next_sigma * (1 - ratio.square()).clamp_min(0).sqrt()
+    return next_sigma * ratio, next_sigma * (1 - ratio.square()).clamp_min(0).sqrt()
 
 
 def euler_share(sigma: float, next_sigma: float) -> float:
     """Share of a change of x0 that an Euler step carries into the next latent, in (0, 1]."""
     return 1 - next_sigma / sigma
+
+
+def is_euler_share(share: float, sigma: float, next_sigma: float) -> bool:
+    """Whether a step is Euler's, x_next = x0 + sigma_next / sigma (x - x0), without new noise."""
+    return math.isclose(share, euler_share(sigma, next_sigma), rel_tol=1e-9)
 
 
 def x0_from_eps(eps: Tensor, x: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
 References:
     Diffusion Posterior Sampling, Chung et al. 2023, arXiv:2209.14687, algorithm 1.
     FreeDoM, Yu et al. 2023, arXiv:2303.09833, algorithm 1; its time travel is `recurrence`.
-    DSG, Yang et al. 2024, arXiv:2402.03201, algorithm 1. Deviates: a rule never sees the sampler's
-    noise, so the spherical step is added to it instead of taking its place.
+    DSG, Yang et al. 2024, arXiv:2402.03201, algorithm 1: needs a sampler without noise of its own,
+    whose step it turns into DDPM's, since a rule never sees the sampler's noise.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ..gradients import through_model
-from ..process import ancestral_noise, per_sample, radius
-from ..shaping import as_squared_norm, fade, norm, root_gradient, unit_rms
+from ..process import EULER_ONLY, ancestral_noise, eps_from_x0, is_euler_share, per_sample, radius
+from ..shaping import as_squared_norm, fade, norm, rms, root_gradient, unit_rms
 from ..steering import check_rule, strength_at, take_step, unit_step
 from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
@@ -37,7 +38,10 @@ class Posterior:
     absolute: x_next -= strength * r * r_next * gradient, with r^2 = alpha^2 + sigma^2: the paper's
         z_next -= strength * dE/dz for latents z = x / r of unit variance. With `root` E is the
         published norm where the energy knows it, and so is its square, which is recorded.
-    spherical: RMS(change of x_next) = strength * standard deviation of an ancestral step's noise.
+    spherical: x_next lies on the sphere of an ancestral step's noise, of RMS sigma_up about its
+        mean, from its own noise at strength 0 to straight down the gradient at 1:
+        x_next = mean + sigma_up * unit((1 - strength) n - strength * unit(gradient)). Where the
+        strength or the gradient is 0 the sampler's step is left as it is.
 
     Arguments:
         energy: what is asked.
@@ -62,6 +66,11 @@ class Posterior:
         check_rule(self, SCALES)
 
     @property
+    def replaces_noise(self) -> bool:
+        """Whether the step takes the place of the noise of the sampler's."""
+        return self.scale == "spherical"
+
+    @property
     def one_step(self) -> bool:
         """Whether the step is placed behind the sampler's step."""
         return self.scale in ("absolute", "spherical")
@@ -74,7 +83,10 @@ class Posterior:
         estimate, energy, grad = through_model(self._followed, denoise, x, sigma, rule="Posterior")
         slope = root_gradient(grad, energy) if self._rooted else grad
         size = strength * fade(energy, self.stop).to(sigma)
-        delta = -self._scaled(slope, estimate, run) * per_sample(size, grad)
+        if self.replaces_noise:
+            delta = self._on_sphere(x, slope, size, estimate, run)
+        else:
+            delta = -self._scaled(slope, estimate, run) * per_sample(size, grad)
         return take_step(self, estimate, delta, energy, norm(grad), run)
 
     @property
@@ -91,8 +103,27 @@ class Posterior:
             return unit_step(self, grad, estimate, run)
         sigma, level = estimate.sigma, float(estimate.sigma[0])
         following = sigma.new_full(sigma.shape, run.next_sigma(level))
-        if self.scale == "spherical":
-            size = ancestral_noise(sigma, following, run.alpha)
-            return unit_rms(grad) * per_sample(size / run.carried(level), grad)
         size = radius(sigma, run.alpha(sigma)) * radius(following, run.alpha(following))
         return grad * per_sample(size / run.carried(level), grad)
+
+    def _on_sphere(
+        self, x: Tensor, grad: Tensor, size: Tensor, estimate: Estimate, run: Run
+    ) -> Tensor:
+        """Change of x0 that takes Euler's step to the sphere of an ancestral step's noise.
+
+        Euler makes alpha_next x0 + sigma_next n of x = alpha x0 + sigma n; the ancestral step has
+        sigma_down n and its new noise in place of sigma_next n.
+        """
+        sigma, level = estimate.sigma, float(estimate.sigma[0])
+        share, lower = run.carried(level), run.next_sigma(level)
+        if not is_euler_share(share, level, lower):
+            raise RuntimeError(EULER_ONLY)
+        following = sigma.new_full(sigma.shape, lower)
+        down, up = ancestral_noise(sigma, following, run.alpha)
+        old = eps_from_x0(estimate.x0, x, sigma, run.alpha(sigma))
+        # A sample that is done, or without a slope, keeps the sampler's own step.
+        pull = size * (rms(grad) > 0)
+        noise, way = run.noise(x, level), per_sample(pull, grad)
+        new = unit_rms((1 - way) * noise - way * unit_rms(grad))
+        moved = per_sample(down - following, x) * old + per_sample(up, x) * new
+        return torch.where(way > 0, moved / share, torch.zeros_like(x))

@@ -72,7 +72,7 @@ class GuidedRun:
             percent_to_sigma = self.model_sampling.percent_to_sigma
             self.rules = with_noise_levels(guidance.rules, lambda p: float(percent_to_sigma(p)))
             share = steps.share_of(sampler, sigmas, is_flow(self.model_sampling))
-            steps.check(self.rules, sampler, share)
+            steps.check(self.rules, sampler, share, sigmas)
             alpha = signal_scale(self.model_sampling)
             run = Run(
                 *(alpha, normal(sigmas), self._record, seed or 0, share, self._positive_alone),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from ...guidance_core.process import ONE_STEP_ONLY, euler_share
+from ...guidance_core.process import EULER_ONLY, ONE_STEP_ONLY, euler_share, is_euler_share
 
 Share = Callable[[float, float], float]
 
@@ -41,8 +42,10 @@ def share_of(sampler: Any, sigmas: Tensor, flow: bool) -> Share | None:
     return known.get(name_of(sampler))
 
 
-def check(rules: Iterable[Any], sampler: Any, share: Share | None) -> None:
+def check(rules: Sequence[Any], sampler: Any, share: Share | None, sigmas: Tensor) -> None:
     """Refuse rules that move the latent after a step, where a step is more than one evaluation.
+
+    Those that put their own noise into a step need Euler's, which has none.
 
     Raises:
         ValueError: raised before the first model call.
@@ -50,6 +53,15 @@ def check(rules: Iterable[Any], sampler: Any, share: Share | None) -> None:
     names = [type(rule).__name__ for rule in rules if getattr(rule, "one_step", False)]
     if names and share is None:
         raise ValueError(f"{' and '.join(names)} with sampler {name_of(sampler)}: {ONE_STEP_ONLY}")
+    noisy = [type(rule).__name__ for rule in rules if getattr(rule, "replaces_noise", False)]
+    if noisy and not _is_euler(sampler, share, sigmas):
+        raise ValueError(f"{' and '.join(noisy)} with sampler {name_of(sampler)}: {EULER_ONLY}")
+
+
+def _is_euler(sampler: Any, share: Share | None, sigmas: Tensor) -> bool:
+    if share is None or noise_from_uncond(sampler):
+        return False
+    return all(is_euler_share(share(*step), *step) for step in itertools.pairwise(sigmas.tolist()))
 
 
 def noise_from_uncond(sampler: Any) -> bool:

@@ -28,14 +28,15 @@ class RulePosterior(io.ComfyNode):
             inputs=[
                 *shared_inputs(
                     "Size of each step: higher follows the energy more, 0 is exactly no "
-                    "guidance. relative: start with 0.5. spherical: start with 1. absolute: "
-                    "depends on the energy, see the help page.",
+                    "guidance. relative: start with 0.5. spherical: 0 to 1, start with 0.1. "
+                    "absolute: depends on the energy, see the help page.",
                     ["relative", "cfg", "absolute", "spherical"],
                     "What strength 1 means. relative: a step as large as the estimated "
                     "uncertainty of the clean estimate; the same as Rule: Forward. cfg: a "
                     "step as large as that of classifier-free guidance (needs CFG above 1). "
-                    "absolute: the gradient as published. spherical: a step as long as the "
-                    "noise of an ancestral step. The last two need " + ONE_STEP_TIP,
+                    "spherical: the gradient takes the place of the noise of an ancestral "
+                    "step, wholly at 1 (DSG); needs euler or ddim. absolute: the gradient as "
+                    "published; needs " + ONE_STEP_TIP,
                 ),
                 advanced(
                     io.Boolean.Input(

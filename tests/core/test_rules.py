@@ -55,7 +55,7 @@ CASES = {
     "posterior relative": Posterior(toward(), half()),
     "posterior absolute": Posterior(toward(), half(), "absolute"),
     "posterior cfg": Posterior(toward(), half(), "cfg"),
-    "posterior spherical": Posterior(toward(), half(), "spherical"),
+    "posterior spherical": Posterior(toward(), Constant(1), "spherical"),
     "unified relative": Unified(toward(), half()),
     "unified absolute": Unified(toward(), Constant(0.05), "absolute", mu=0.2, course="increase"),
     "unified cfg": Unified(toward(), half(), "cfg"),
@@ -96,7 +96,10 @@ def test_strength_zero_is_no_guidance_bit_for_bit(rule, schedule):
     assert torch.equal(steered(quiet), plain())
 
 
-@EACH
+DOWNWARDS = {name: rule for name, rule in CASES.items() if name != "posterior spherical"}
+
+
+@pytest.mark.parametrize("rule", DOWNWARDS.values(), ids=DOWNWARDS.keys())
 def test_moves_x0_down_its_energy(rule):
     estimate = guided([rule], Model(), run_with())(latent(), levels(SIGMA))
     before = toward()(Model()(latent(), levels(SIGMA)))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from guidance_core.captures import Attention
 from guidance_core.compose import guided
-from guidance_core.process import ancestral_noise, euler_share, posterior_std
+from guidance_core.process import euler_share, posterior_std
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.manifold import Manifold
@@ -79,18 +79,44 @@ def test_absolute_posterior_moves_the_next_latent_of_unit_variance(alpha, root):
     assert_close(moved, scaled(-0.3 * slope, radius(alpha, SIGMA)))
 
 
+def ddpm(x: Tensor, x0: Tensor, alpha) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of DDPM's step, by z = x / r and abar, back in x."""
+    abar, abar_next = ((alpha(levels(s)) / radius(alpha, s)).square()[0] for s in (SIGMA, NEXT))
+    beta = 1 - abar / abar_next
+    z = x / radius(alpha, SIGMA)[0]
+    mean = abar_next.sqrt() * beta / (1 - abar) * x0
+    mean = mean + (1 - beta).sqrt() * (1 - abar_next) / (1 - abar) * z
+    spread = (beta * (1 - abar_next) / (1 - abar)).sqrt()
+    return mean * radius(alpha, NEXT)[0], spread * radius(alpha, NEXT)[0]
+
+
 @FAMILIES
-def test_spherical_step_is_as_long_as_the_noise_of_an_ancestral_step(alpha):
-    rule = Posterior(toward(), Constant(1.0), "spherical")
-    moved = stepped(rule, alpha=alpha) - stepped(alpha=alpha)
-    assert_close(rms(moved), ancestral_noise(levels(SIGMA), levels(NEXT), alpha))
+@pytest.mark.parametrize("rate", [0.1, 0.6, 1.0])
+def test_spherical_step_is_that_of_dsg(alpha, rate):
+    """Its code: mean + r d / |d|, d = d_sample + rate (-r g / |g| - d_sample), r = sqrt(n) up."""
+    energy = toward()
+    following = stepped(Posterior(energy, Constant(rate), "spherical"), alpha=alpha)
+    mean, spread = ddpm(latent(), estimated(alpha=alpha), alpha)
+    noise = Run(alpha, SIGMAS, seed=3).noise(latent(), SIGMA)
+    for row in range(2):
+        size = noise[row].numel() ** 0.5 * spread
+        grad = gradients()[1][row]
+        sample = spread * noise[row]
+        way = sample + rate * (-size * grad / grad.norm() - sample)
+        assert_close(following[row], mean[row] + size * way / way.norm())
+        assert_close((following[row] - mean[row]).norm(), size)
 
 
-def test_spherical_step_on_a_ve_model_is_sigma_up():
-    up = ancestral_noise(levels(2.0), levels(1.0), ve)
-    assert_close(up, (levels(1.0) ** 2 * (levels(2.0) ** 2 - 1) / levels(2.0) ** 2).sqrt())
+def test_spherical_step_to_no_noise_is_the_sampler_s_own():
     rule = Posterior(toward(), Constant(1.0), "spherical")
     assert_close(estimated(rule, sigma=0.1), estimated(sigma=0.1))
+
+
+def test_spherical_refuses_a_sampler_with_noise_of_its_own():
+    rule = Posterior(toward(), Constant(1.0), "spherical")
+    assert rule.replaces_noise
+    with pytest.raises(RuntimeError, match="use euler or ddim"):
+        estimated(rule, share=lambda s, n: 1 - (n / s) ** 2)
 
 
 @FAMILIES
@@ -113,7 +139,7 @@ def test_mean_guidance_repeats_from_where_it_arrived():
 
 
 def test_a_larger_share_needs_a_smaller_push():
-    for rule in ONE_STEP.values():
+    for rule in (rule for rule in ONE_STEP.values() if rule.scale == "absolute"):
         euler = estimated(rule) - estimated()
         twice = estimated(rule, share=lambda s, n: 2 * euler_share(s, n)) - estimated()
         assert_close(2 * twice, euler)

@@ -127,6 +127,16 @@ def test_rules_that_follow_the_step_are_refused_before_the_first_call(models, na
     assert run(guided, "euler", 3).isfinite().all()
 
 
+@pytest.mark.parametrize("sampler", ["euler_ancestral", "ddpm", "lcm", "euler_cfg_pp"])
+def test_spherical_refuses_samplers_with_noise_of_their_own(models, sampler):
+    guided = apply(models[False], FOLLOWING["spherical"])
+    with pytest.raises(
+        ValueError, match=f"Posterior with sampler sample_{sampler}: .*euler or ddim"
+    ):
+        run(guided, sampler, 3)
+    assert run(guided, "ddim", 3).isfinite().all()
+
+
 def rising(*levels: float):
     return torch.tensor(levels)
 
