@@ -20,10 +20,10 @@ from ..requirements import requirements_of
 from ..shaping import as_squared_norm, clip_rms, fade, norm, rms, root_gradient, unit_rms, unit_size
 from ..steering import check_choice, check_rule, strength_at, take_step
 from ..types import Denoiser, Energy, Estimate, Run, Schedule
+from .published import STEPS, published_sizes
 
 SCALES = ("relative", "absolute", "cfg")
 COURSES = ("constant", "increase", "decrease")
-LEAST_ALPHA = 0.05  # caps alpha_next / alpha where a flow is all noise
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Unified:
     cfg: the same in units of the step of CFG.
     absolute: x_next += rho r^2 alpha_next / alpha * dlogf/dx + alpha_next * delta0, where delta0
         takes `iterations` steps of mu * dlogf/dx0: the paper's step, which needs a sampler of one
-        evaluation a step. log f is -energy, or -sqrt(energy) with `root`.
+        evaluation a step. log f is -energy, or -sqrt(energy) with `root`. Other methods' factors
+        of rho and mu are chosen with `step`.
 
     Arguments:
         energy: what is asked.
@@ -53,6 +54,8 @@ class Unified:
             decrease, with mean 1 over the run.
         root: in the absolute scale, log f is minus the root of the energy: a residual's norm, the
             published one where the energy knows it; its square is then what is recorded.
+        step: in the absolute scale, whose factors rho and mu have (see `published_sizes`): TFG,
+            DPS, FreeDoM or MPGD.
         stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
 
     Raises:
@@ -71,10 +74,12 @@ class Unified:
     course: str = "constant"
     root: bool = False
     stop: float = 0.0
+    step: str = "TFG"
 
     def __post_init__(self) -> None:
         check_rule(self, SCALES)
         check_choice("course", self.course, COURSES)
+        check_choice("step", self.step, STEPS)
         if not min(self.rho, self.mu, self.gamma) >= 0:
             raise ValueError(
                 f"need rho, mu and gamma >= 0, got {self.rho}, {self.mu} and {self.gamma}"
@@ -162,14 +167,13 @@ class Unified:
 
     def _units(self, estimate: Estimate, run: Run) -> tuple[Tensor, Tensor, Tensor]:
         """Factors (B,): of rho, of mu, and of the change of x0 that mean guidance finds."""
-        sigma, alpha = estimate.sigma, run.alpha(estimate.sigma)
+        sigma = estimate.sigma
         if self.scale != "absolute":
-            unit = unit_size(self.scale, estimate, alpha, "Unified")
+            unit = unit_size(self.scale, estimate, run.alpha(sigma), "Unified")
             return unit, unit, torch.ones_like(unit)
-        level = float(sigma[0])
-        kept = run.alpha(sigma.new_full(sigma.shape, run.next_sigma(level))) / run.carried(level)
-        square = alpha.square() + sigma.square()
-        return square * kept / alpha.clamp_min(LEAST_ALPHA), torch.ones_like(kept), kept
+        through, at, out = published_sizes(self.step, sigma, run)
+        share = run.carried(float(sigma[0]))
+        return through / share, at, out / share
 
     def _mean_guidance(
         self,

@@ -290,23 +290,23 @@ def test_presets_are_the_methods_that_they_name():
     assert build("TFG label", "absolute").mu == 0.5
 
 
-# rho, mu, gamma, draws, steps of mean guidance, course, root, as published: DPS's and MPGD's
+# rho, mu, gamma, draws, steps of mean guidance, course, root, step, as published: DPS's and MPGD's
 # configurations for super-resolution and blur, FreeDoM's for parsing, TFG's scripts by task.
 PUBLISHED = {
-    "DPS": (0.3, 0.0, 0.0, 0, 1, "constant", True),
-    "LGD": (1.0, 0.0, 1.0, 4, 1, "constant", False),
-    "FreeDoM": (0.2, 0.0, 0.0, 0, 1, "constant", True),
-    "MPGD": (0.0, 4.0, 0.0, 0, 1, "constant", True),
-    "universal guidance": (1.0, 1.0, 0.0, 0, 4, "constant", False),
-    "TFG label": (2.0, 0.5, 0.1, 1, 4, "increase", False),
-    "TFG deblur": (1.0, 8.0, 0.01, 1, 4, "increase", True),
-    "TFG super-resolution": (4.0, 2.0, 0.01, 1, 4, "increase", True),
-    "TFG style": (0.25, 2.0, 0.1, 1, 4, "increase", True),
+    "DPS": (0.3, 0.0, 0.0, 0, 1, "constant", True, "DPS"),
+    "LGD": (1.0, 0.0, 1.0, 4, 1, "constant", False, "TFG"),
+    "FreeDoM": (0.2, 0.0, 0.0, 0, 1, "constant", True, "FreeDoM"),
+    "MPGD": (0.0, 4.0, 0.0, 0, 1, "constant", True, "MPGD"),
+    "universal guidance": (1.0, 1.0, 0.0, 0, 4, "constant", False, "TFG"),
+    "TFG label": (2.0, 0.5, 0.1, 1, 4, "increase", False, "TFG"),
+    "TFG deblur": (1.0, 8.0, 0.01, 1, 4, "increase", True, "TFG"),
+    "TFG super-resolution": (4.0, 2.0, 0.01, 1, 4, "increase", True, "TFG"),
+    "TFG style": (0.0025, 0.02, 0.1, 1, 4, "increase", True, "TFG"),
 }
 
 
 def test_presets_have_the_published_values_in_the_absolute_scale():
-    names = ("rho", "mu", "gamma", "samples", "iterations", "course", "root")
+    names = ("rho", "mu", "gamma", "samples", "iterations", "course", "root", "step")
     assert PRESETS.keys() == PUBLISHED.keys()
     for name, values in PUBLISHED.items():
         settings = PRESETS[name].settings("absolute")
