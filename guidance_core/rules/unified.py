@@ -17,10 +17,20 @@ from torch import Tensor
 from ..gradients import at_estimate, smoothed, through_model
 from ..process import per_sample, posterior_std
 from ..requirements import requirements_of
-from ..shaping import as_squared_norm, clip_rms, fade, norm, rms, root_gradient, unit_rms, unit_size
+from ..shaping import (
+    STEPS,
+    as_squared_norm,
+    clip_rms,
+    fade,
+    norm,
+    published_sizes,
+    rms,
+    root_gradient,
+    unit_rms,
+    unit_size,
+)
 from ..steering import check_choice, check_rule, strength_at, take_step
 from ..types import Denoiser, Energy, Estimate, Run, Schedule
-from .published import STEPS, published_sizes
 
 SCALES = ("relative", "absolute", "cfg")
 COURSES = ("constant", "increase", "decrease")
