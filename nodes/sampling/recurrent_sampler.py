@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.schedules import PercentWindow
-from ..host import samplers
+from ..host.recurrence import recurrent_sampler
 from ..inputs.sampling import recurrences_input
 from ..inputs.sockets import schema
 from ..inputs.window import window_fault, window_inputs
@@ -59,4 +59,4 @@ class RecurrentSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         """Wrap the sampler."""
         window = PercentWindow(start_percent, end_percent)
-        return io.NodeOutput(samplers.recurrent_sampler(sampler, recurrences, window))
+        return io.NodeOutput(recurrent_sampler(sampler, recurrences, window))

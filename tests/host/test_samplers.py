@@ -11,7 +11,7 @@ from energy_guidance.guidance_core.rules.manifold import Manifold
 from energy_guidance.guidance_core.rules.posterior import Posterior
 from energy_guidance.guidance_core.rules.unified import Unified
 from energy_guidance.guidance_core.schedules import PercentWindow
-from energy_guidance.nodes.host import guide, samplers, steps
+from energy_guidance.nodes.host import guide, recurrence, steps
 from energy_guidance.tests.host import exact, probe, tiny
 
 # Far from where the model can go: a push of normalised size has no direction at its target.
@@ -150,7 +150,7 @@ def test_churn_and_rising_noise_levels_have_no_share():
     assert steps.share_of(churned, falling, False) is None
     half = comfy.samplers.ksampler("euler_ancestral", {"eta": 0.0})
     assert steps.share_of(half, falling, False)(8.0, 4.0) == pytest.approx(0.5)
-    recurrent = samplers.recurrent_sampler(sampler_object("euler"), 2)
+    recurrent = recurrence.recurrent_sampler(sampler_object("euler"), 2)
     assert steps.share_of(recurrent, falling, False)(8.0, 4.0) == 0.5
 
 
@@ -209,7 +209,7 @@ def test_samplers_with_a_memory_recur_step_by_step_as_euler_does(models, name):
     results = []
     for one in (name, "euler"):
         with torch.inference_mode():
-            sampler = samplers.recurrent_sampler(comfy.samplers.sampler_object(one), 2)
+            sampler = recurrence.recurrent_sampler(comfy.samplers.sampler_object(one), 2)
             results.append(
                 comfy.sample.sample_custom(
                     *(models[False], noise(), 1.0, sampler, sigmas, tiny.cond(1), tiny.cond(2)),

@@ -14,7 +14,7 @@ from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.latent_update import LatentUpdate
 from energy_guidance.guidance_core.schedules import PercentWindow
-from energy_guidance.nodes.host import guide, samplers
+from energy_guidance.nodes.host import guide, recurrence, samplers
 from energy_guidance.tests.host import probe, tiny
 
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
@@ -254,7 +254,7 @@ def test_the_host_is_asked_for_the_memory_of_the_backward_pass(model):
 
 def test_recurrence_is_counted_and_reported(model):
     steps = []
-    sampler = samplers.recurrent_sampler(comfy.samplers.sampler_object("euler"), 3)
+    sampler = recurrence.recurrent_sampler(comfy.samplers.sampler_object("euler"), 3)
     with torch.inference_mode():
         latent = tiny.latent()["samples"]
         comfy.sample.sample_custom(
@@ -274,7 +274,7 @@ def test_recurrence_is_counted_and_reported(model):
 
 
 def test_recurrence_leaves_steps_outside_its_window_alone(model):
-    whole = samplers.recurrent_sampler(
+    whole = recurrence.recurrent_sampler(
         comfy.samplers.sampler_object("euler"), 2, PercentWindow(0.0, 0.5)
     )
     sigmas = torch.tensor([14.0, 0.3, 0.1, 0.0])
@@ -284,4 +284,4 @@ def test_recurrence_leaves_steps_outside_its_window_alone(model):
 @pytest.mark.parametrize("value", [0, -1])
 def test_recurrences_below_one_are_refused(value):
     with pytest.raises(ValueError, match="recurrences must be >= 1"):
-        samplers.recurrent_sampler(comfy.samplers.sampler_object("euler"), value)
+        recurrence.recurrent_sampler(comfy.samplers.sampler_object("euler"), value)
