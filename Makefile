@@ -12,7 +12,7 @@ TASK ?= colour label
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-demo: environment ## guided pictures in out/demo/ (ARGS="--samples 16 --host diffusers")
+demo: environment ## guided images and their scores, in out/demo/ (ARGS="--samples 16 --host diffusers")
 	$(VENV) -m tools.demo $(ARGS)
 
 test: environment ## every test: core, web/ in node, each ComfyUI found, a browser (ARGS="-k colour")
@@ -53,7 +53,7 @@ format: environment ## let ruff put every file into its format
 	$(VENV) -m ruff format .
 
 new-energy: ## the four stubs of an energy (NAME=edge_density), see docs/adding-an-energy.md
-	@$(PYTHON) -m tools.new_energy "$(NAME)"
+	@$(PYTHON) -m tools.new_energy "$$NAME"
 
 locales: environment ## what the nodes say into locales/en and the help pages' tables
 	$(VENV) -m tools.locales

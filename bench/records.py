@@ -41,7 +41,7 @@ def read(path: Path, known: Iterable[Mapping[str, Any]] = ({},)) -> list[Row]:
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Write finished batches, one a line; the file is always whole."""
+    """Write finished batches, one per line; the file is always whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".part")
     lines = ",\n".join(json.dumps(row) for row in rows)
