@@ -41,12 +41,15 @@ def main(arguments: Sequence[str]) -> int:
             code, line = _pytest(environment.own(), "web", arguments, variables)
             codes.append(code)
             closing.append(f"web {host.version}: {line}")
-    if len(codes) == 1:
-        codes.append(int(ci))
+    missing = len(codes) == 1
+    if missing:
         closing.append(f"host: {'failed' if ci else 'skipped'}, {ADVICE}")
+    nothing = set(codes) == {NO_TESTS}
+    if nothing:
+        closing.append(f"no test in Python is chosen by {' '.join(arguments)}: choose other ARGS")
     print("\n" + "\n".join(closing))
-    failed = node_code or any(code not in (0, NO_TESTS) for code in codes)
-    return int(bool(failed) or set(codes) == {NO_TESTS})
+    failed = node_code or nothing or (missing and ci)
+    return int(bool(failed) or any(code not in (0, NO_TESTS) for code in codes))
 
 
 def _hosts(ci: bool) -> list[hosts.Host]:
