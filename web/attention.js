@@ -66,7 +66,7 @@ class Viewer {
       slider(name, title, { max, step: 1, value: view[name] }, (value) => this.set({ [name]: value }));
     const percent = { max: 100, step: 5, value: 100 * view.opacity };
     return [
-      ...(maps.maps.length > 1 ? [one("image", t("attention.picture", "image"), maps.maps.length - 1)] : []),
+      ...(maps.maps.length > 1 ? [one("image", t("attention.image", "image"), maps.maps.length - 1)] : []),
       one("step", t("attention.step", "step"), maps.sigmas.length - 1),
       one("layer", t("attention.layer", "layer"), maps.layers.length),
       slider("opacity", t("attention.opacity", "opacity"), percent, (value) => this.set({ opacity: value / 100 })),
@@ -91,7 +91,7 @@ class Viewer {
     const { maps, view } = this;
     if (!maps || !view) return;
     const at = (/** @type {File[]} */ files) => fetched(files[Math.min(view.image, files.length - 1)]);
-    const [file, image] = await Promise.all([at(maps.maps), at(maps.pictures)]);
+    const [file, image] = await Promise.all([at(maps.maps), at(maps.below)]);
     if (this.maps !== maps || this.view?.image !== view.image) return;
     this.images = { file, image };
     this.draw();

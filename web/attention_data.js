@@ -10,7 +10,7 @@
  * @property {[number, number]} tile height and width of a map in the file
  * @property {number} columns maps in a row of the file
  * @property {File[]} maps one for each image of the batch
- * @property {File[]} pictures the images below the maps, or an empty list
+ * @property {File[]} below the images below the maps, or an empty list
  *
  * @typedef {{image: number, step: number, layer: number, words: boolean[], opacity: number}} View
  *   layer 0 is the mean of all
@@ -41,7 +41,7 @@ export function mapsOf(output) {
     Number.isInteger(maps.columns) &&
     maps.columns > 0 &&
     all(maps.maps, isFile) &&
-    all(maps.pictures, isFile) &&
+    all(maps.below, isFile) &&
     [maps.words, maps.sigmas, maps.layers, maps.maps].every((list) => list.length > 0);
   return right ? maps : null;
 }

@@ -78,7 +78,7 @@ class Detection:
         labels = torch.tensor(numbers, device=image.device)
         seed = mixed_seed(self.seed, float(estimate.sigma[0]))
         rows = []
-        for picture in image:
+        for sample in image:
             with seeded(seed, image.device):
-                rows.append(self.network.losses(picture, boxes, labels))
+                rows.append(self.network.losses(sample, boxes, labels))
         return full_precision(torch.stack(rows))

@@ -137,9 +137,9 @@ class FaceIdentity:
         """Faces (N, 3, size, size) of those images that have one."""
         size = (self.network.input_size,) * 2
         faces = []
-        for picture, box in zip(image, boxes, strict=True):
+        for sample, box in zip(image, boxes, strict=True):
             if box is not None:
-                face = picture[None, :, box[1] : box[3], box[0] : box[2]]
+                face = sample[None, :, box[1] : box[3], box[0] : box[2]]
                 faces.append(
                     F.interpolate(face, size, mode="bilinear", antialias=True, align_corners=False)
                 )

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 
-def check_images(pictures: Tensor, name: str = "reference") -> None:
+def check_images(images: Tensor, name: str = "reference") -> None:
     """Refuse what is not images (N, 3, h, w) in [0, 1] with a ValueError."""
-    shape = tuple(pictures.shape)
-    if pictures.ndim != 4 or shape[1] != 3 or 0 in shape:
+    shape = tuple(images.shape)
+    if images.ndim != 4 or shape[1] != 3 or 0 in shape:
         raise ValueError(f"{name} must be images of shape (N, 3, height, width), got {shape}")
-    if not (pictures.isfinite().all() and pictures.min() >= 0 and pictures.max() <= 1):
+    if not (images.isfinite().all() and images.min() >= 0 and images.max() <= 1):
         raise ValueError(f"{name} must have values in [0, 1]")
 
 
@@ -41,10 +41,10 @@ def resize_to(reference: Tensor, image: Tensor) -> Tensor:
     return interpolate(reference, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def cast_to_weights(pictures: Tensor, network: Any) -> Tensor:
+def cast_to_weights(images: Tensor, network: Any) -> Tensor:
     """Images in the dtype and on the device of a network's weights."""
     weight = next(network.parameters(), None)
-    return pictures if weight is None else pictures.to(weight)
+    return images if weight is None else images.to(weight)
 
 
 def network_input(

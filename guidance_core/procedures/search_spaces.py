@@ -47,8 +47,8 @@ def coordinates(
 def unified_settings(settings: Mapping[str, float]) -> dict[str, Any]:
     """Keyword arguments of `Unified`, besides the energy and the strength, of settings found."""
     gamma = settings.get("gamma", 0.0)
-    pushes = {"rho": settings["rho"], "mu": settings.get("mu", 0.0)}
-    return {**pushes, "gamma": gamma, "samples": 1 if gamma else 0}
+    sizes = {"rho": settings["rho"], "mu": settings.get("mu", 0.0)}
+    return {**sizes, "gamma": gamma, "samples": 1 if gamma else 0}
 
 
 def widgets(kind: str, settings: Mapping[str, float]) -> dict[str, Any]:

@@ -85,12 +85,12 @@ def render(scenes: list[Scene], side: int = SIDE) -> Tensor:
     """Draw scenes with anti-aliased edges: (B, 3, side, side) float32 in [0, 1]."""
     x, y = _grid(side)
     background = torch.tensor(BACKGROUND).view(3, 1, 1) / 255
-    pictures = background.expand(len(scenes), 3, side, side).clone()
-    for picture, scene in zip(pictures, scenes, strict=True):
+    images = background.expand(len(scenes), 3, side, side).clone()
+    for image, scene in zip(images, scenes, strict=True):
         for item in scene.items:
             cover = (0.5 - _distance(item, x, y) * (side / SIDE)).clamp(0, 1)
-            picture.lerp_(torch.tensor(PALETTE[item.colour]).view(3, 1, 1) / 255, cover)
-    return pictures
+            image.lerp_(torch.tensor(PALETTE[item.colour]).view(3, 1, 1) / 255, cover)
+    return images
 
 
 def inside(item: Item) -> Tensor:

@@ -64,8 +64,8 @@ class ShowAttention(io.ComfyNode):
                 "connect the images that were recorded"
             )
         words = [word.text for word in tokens]
-        pictures = [None] * maps.shape[1] if image is None else image.cpu()
-        sheets = [sheet(maps[:, i], words, sigmas, below) for i, below in enumerate(pictures)]
+        backgrounds = [None] * maps.shape[1] if image is None else image.cpu()
+        sheets = [sheet(maps[:, i], words, sigmas, below) for i, below in enumerate(backgrounds)]
         images = torch.cat(sheets)
         shown = ui.PreviewImage(images, cls=cls).as_dict()
         if viewer.asked():

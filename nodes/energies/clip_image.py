@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.clip_image import ClipImage
-from ..inputs.energy import OUTPUTS, closing_inputs, finished, pictures, reference_input
+from ..inputs.energy import OUTPUTS, channels_first, closing_inputs, finished, reference_input
 from ..inputs.sockets import Network, advanced, schema
 
 
@@ -81,7 +81,7 @@ class EnergyCLIPImage(io.ComfyNode):
         """Build the energy."""
         energy = ClipImage(
             network,
-            pictures(reference),
+            channels_first(reference),
             distance=distance,
             cutouts=cutouts,
             augment=augment,

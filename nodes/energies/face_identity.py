@@ -9,7 +9,14 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.face_identity import FaceIdentity
 from ...guidance_core.image.masks import square_around
-from ..inputs.energy import OUTPUTS, closing_inputs, finished, normal, pictures, reference_input
+from ..inputs.energy import (
+    OUTPUTS,
+    channels_first,
+    closing_inputs,
+    finished,
+    normal,
+    reference_input,
+)
 from ..inputs.sockets import Network, schema
 
 
@@ -76,7 +83,7 @@ class EnergyFaceIdentity(io.ComfyNode):
         detector_label: str = "person",
     ) -> io.NodeOutput:
         """Build the energy."""
-        faces = pictures(reference)
+        faces = channels_first(reference)
         if reference_mask is not None:
             faces = normal(_cropped(faces, reference_mask))
         label = detector_label.strip()

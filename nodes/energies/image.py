@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.image import ReferenceImage
-from ..inputs.energy import OUTPUTS, closing_inputs, finished, pictures, reference_input
+from ..inputs.energy import OUTPUTS, channels_first, closing_inputs, finished, reference_input
 from ..inputs.sockets import Network, schema
 
 
@@ -58,6 +58,6 @@ class EnergyImage(io.ComfyNode):
     ) -> io.NodeOutput:
         """Build the energy."""
         energy = ReferenceImage(
-            pictures(reference), distance, network if distance == "features" else None
+            channels_first(reference), distance, network if distance == "features" else None
         )
         return finished(energy, weight, mask)

@@ -9,7 +9,14 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.measurement import Measurement
 from ...guidance_core.image.degradations import Compose, GaussianBlur, Grey, MotionBlur, Shrink
-from ..inputs.energy import OUTPUTS, closing_inputs, finished, normal, pictures, reference_input
+from ..inputs.energy import (
+    OUTPUTS,
+    channels_first,
+    closing_inputs,
+    finished,
+    normal,
+    reference_input,
+)
 from ..inputs.sockets import schema
 
 
@@ -142,7 +149,7 @@ class EnergyMeasurement(io.ComfyNode):
             stages.append(Shrink(shrink, kernel))
         if grey:
             stages.append(Grey())
-        operator, measured = Compose(tuple(stages)), pictures(reference)
+        operator, measured = Compose(tuple(stages)), channels_first(reference)
         if simulate:
             measured = operator(measured)
         elif grey:

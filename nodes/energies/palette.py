@@ -11,11 +11,11 @@ from ...guidance_core.energies.color_histogram import ColorHistogram
 from ...guidance_core.energies.palette import Palette
 from ..inputs.energy import (
     OUTPUTS,
+    channels_first,
     closing_inputs,
     fault_of,
     finished,
     normal,
-    pictures,
     reference_input,
 )
 from ..inputs.sockets import schema
@@ -66,7 +66,7 @@ class EnergyPalette(io.ComfyNode):
     ) -> io.NodeOutput:
         """Build the energy."""
         if reference is not None:
-            return finished(ColorHistogram(pictures(reference)), weight, mask)
+            return finished(ColorHistogram(channels_first(reference)), weight, mask)
         return finished(Palette(normal(palette(colors))), weight, mask)
 
 

@@ -11,10 +11,10 @@ from ...guidance_core.energies.label_area import LabelArea
 from ...guidance_core.energies.segmentation import Segmentation
 from ..inputs.energy import (
     OUTPUTS,
+    channels_first,
     closing_inputs,
     finished,
     normal,
-    pictures,
     reference_input,
 )
 from ..inputs.sockets import Network, schema
@@ -84,7 +84,7 @@ class EnergySegmentation(io.ComfyNode):
             )
         energy: Any
         if area is None:
-            energy = Segmentation(network, pictures(reference))
+            energy = Segmentation(network, channels_first(reference))
         elif label.strip():
             energy = LabelArea(network, label.strip(), normal(area.clamp(0, 1)), outside)
         else:

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.semblance import Semblance
 from ...guidance_core.energies.structure import Structure
-from ..inputs.energy import OUTPUTS, closing_inputs, finished, pictures, reference_input
+from ..inputs.energy import OUTPUTS, channels_first, closing_inputs, finished, reference_input
 from ..inputs.sockets import Network, schema
 
 
@@ -64,6 +64,6 @@ class EnergyStructure(io.ComfyNode):
     ) -> io.NodeOutput:
         """Build the energy."""
         if compare == "appearance":
-            return finished(Semblance(network, pictures(reference)), weight, mask)
-        energy = Structure(network, pictures(reference), compare, temperature)
+            return finished(Semblance(network, channels_first(reference)), weight, mask)
+        energy = Structure(network, channels_first(reference), compare, temperature)
         return finished(energy, weight, mask)

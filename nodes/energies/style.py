@@ -9,7 +9,14 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.style import Style
-from ..inputs.energy import OUTPUTS, closing_inputs, fault_of, finished, pictures, reference_input
+from ..inputs.energy import (
+    OUTPUTS,
+    channels_first,
+    closing_inputs,
+    fault_of,
+    finished,
+    reference_input,
+)
 from ..inputs.sockets import Network, schema
 
 
@@ -59,7 +66,9 @@ class EnergyStyle(io.ComfyNode):
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         """Build the energy."""
-        return finished(Style(network, pictures(reference), layer_numbers(layers)), weight, mask)
+        return finished(
+            Style(network, channels_first(reference), layer_numbers(layers)), weight, mask
+        )
 
 
 def layer_numbers(text: str) -> tuple[int, ...]:

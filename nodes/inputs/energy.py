@@ -52,7 +52,7 @@ def normal(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.clone()
 
 
-def pictures(image: torch.Tensor, name: str = "reference") -> torch.Tensor:
+def channels_first(image: torch.Tensor, name: str = "reference") -> torch.Tensor:
     """An IMAGE (N, H, W, 3) as tensor (N, 3, H, W) that autograd may save.
 
     Raises:

@@ -20,10 +20,10 @@ from PIL import Image
 WORDS = (Word("red", (2,)), Word("circle", (3, 4)))
 
 
-def reference(levels: int = 3, pictures: int = 2) -> Reference:
+def reference(levels: int = 3, images: int = 2) -> Reference:
     """Two layers, of 4 x 6 and of 8 x 12 places."""
     rand = lambda seed, *shape: torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-    values = lambda seed: (rand(seed, pictures, 5, 4, 6), rand(seed + 1, pictures, 5, 8, 12))
+    values = lambda seed: (rand(seed, images, 5, 4, 6), rand(seed + 1, images, 5, 8, 12))
     return Reference({float(k + 1): {Attention(): values(k)} for k in range(levels)}, (8, 12))
 
 
@@ -46,7 +46,7 @@ def test_each_level_layer_and_word_has_its_place(monkeypatch):
     assert facts["sigmas"] == [3.0, 2.0, 1.0]
     assert facts["layers"] == [[4, 6], [8, 12]]
     assert facts["tile"] == [8, 12]
-    assert facts["pictures"] == []
+    assert facts["below"] == []
     expected = torch.stack(
         [heatmaps_by_layer(reference(), WORDS, sigma, (8, 12)) for sigma in (3, 2, 1)], 1
     )
@@ -57,10 +57,10 @@ def test_each_level_layer_and_word_has_its_place(monkeypatch):
             assert torch.equal(there, tile.unsqueeze(-1).expand(-1, -1, 3))
 
 
-def test_large_pictures_are_made_small_and_few_are_taken(monkeypatch):
-    pictures = torch.rand(9, 32, 1024, 3)
-    facts, kept = saved(monkeypatch, reference(1, pictures=9), WORDS, pictures)
-    assert len(facts["maps"]) == len(facts["pictures"]) == viewer.IMAGES
+def test_large_images_are_made_small_and_few_are_taken(monkeypatch):
+    images = torch.rand(9, 32, 1024, 3)
+    facts, kept = saved(monkeypatch, reference(1, images=9), WORDS, images)
+    assert len(facts["maps"]) == len(facts["below"]) == viewer.IMAGES
     assert kept[-1].shape == (16, 512, 3)
 
 
@@ -94,7 +94,7 @@ def test_nothing_is_computed_where_no_browser_waits(monkeypatch):
     assert len(shown["images"]) == 2
 
 
-def test_a_browser_gets_the_maps_as_temporary_pictures(server: Server) -> None:
+def test_a_browser_gets_the_maps_as_temporary_images(server: Server) -> None:
     prompt = workflow("move-object", seed=41)
     node = id_of(prompt, "EGShowAttention")
     outcome = server.run(prompt)

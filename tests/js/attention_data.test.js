@@ -11,13 +11,13 @@ const MAPS = {
   tile: [16, 24],
   columns: 4,
   maps: [FILE],
-  pictures: [FILE],
+  below: [FILE],
 };
 const output = (maps) => ({ energy_guidance_attention: [maps] });
 
 test("what a node puts out is taken as it is", () => {
   assert.deepEqual(mapsOf(output(MAPS)), MAPS);
-  assert.deepEqual(mapsOf(output({ ...MAPS, pictures: [] })).pictures, []);
+  assert.deepEqual(mapsOf(output({ ...MAPS, below: [] })).below, []);
 });
 
 test("nothing, and other nodes' output, are no maps", () => {
@@ -32,7 +32,7 @@ const BROKEN = {
   tile: [[16], [0, 24], [16, -1], ["16", "24"], 16, undefined],
   columns: [0, -1, 1.5, "4", NaN, undefined],
   maps: [[], [{}], [{ filename: "a.png" }], ["a.png"], [null], undefined],
-  pictures: [[{}], [{ ...FILE, type: 1 }], undefined, "a.png"],
+  below: [[{}], [{ ...FILE, type: 1 }], undefined, "a.png"],
 };
 for (const [name, values] of Object.entries(BROKEN))
   test(`maps whose ${name} is broken are refused`, () => {

@@ -25,7 +25,7 @@ def file(name: str) -> dict[str, str]:
 def facts(**changes) -> dict:
     """What the node puts out for two images."""
     sizes = {"layers": LAYERS, "tile": [SIDE, SIDE], "columns": COLUMNS}
-    files = {"maps": [file("maps0.png"), file("maps1.png")], "pictures": []}
+    files = {"maps": [file("maps0.png"), file("maps1.png")], "below": []}
     return {"words": WORDS, "sigmas": SIGMAS, **sizes, **files, **changes}
 
 
@@ -118,7 +118,7 @@ def test_an_image_lies_below_and_gives_the_viewer_its_shape(desk: Desk) -> None:
     Image.new("RGB", (60, 20), "white").save(wide, "PNG")
     body = wide.getvalue()
     desk.page.route("**/view?filename=below.png*", lambda route: route.fulfill(body=body))
-    shown(desk, pictures=[file("below.png")])
+    shown(desk, below=[file("below.png")])
     shape = "() => (({ width, height }) => width / height)(document.querySelector('.eg-maps'))"
     desk.comes(lambda: desk.run(shape), pytest.approx(3, rel=0.02))
     desk.comes(lambda: brightest(desk)[1], 1)

@@ -63,7 +63,7 @@ def saved_maps(
         "tile": [height, width],
         "columns": columns,
         "maps": _saved(sheets),
-        "pictures": [] if below is None else _saved(below),
+        "below": [] if below is None else _saved(below),
     }
     return {KEY: [facts]}
 
