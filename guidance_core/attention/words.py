@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
 
 from ..captures import DEFAULT, Attention, Layers
+
+# Of the length of a token's state: encoders round, another word changes it by far more.
+ROUNDING = 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a text encoder made of a prompt, by which a host finds the prompt that words are of.
+
+    Arguments:
+        states: one for each token, shape (1, N, C).
+    """
+
+    states: Tensor
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Context:
+        """Itself: nobody writes to it, and each run copies its rules with what they hold."""
+        return self
+
+    def is_of_the_text_of(self, other: Context) -> bool:
+        """Whether both were made of one text by one encoder."""
+        same = self.states.shape == other.states.shape
+        return other is self or (same and bool(is_near(self.states, other.states).all()))
+
+
+def is_near(states: Tensor, others: Tensor) -> Tensor:
+    """Whether states (..., N, C) are others (..., N, C) but for rounding: shape (..., N)."""
+    states, others = states.float(), others.float()
+    return (states - others).norm(dim=-1) <= ROUNDING * others.norm(dim=-1)
 
 
 @dataclass(frozen=True)
@@ -16,6 +48,7 @@ class Word:
         positions: its tokens' places in the context, rising, at least one.
         start_token: whether the context begins with a start token, as CLIP's does and T5's does
             not, where the first word stands at 0.
+        context: of its prompt; None where the host is to read the first positive one.
 
     Raises:
         ValueError: no positions, or a negative one.
@@ -24,6 +57,7 @@ class Word:
     text: str
     positions: tuple[int, ...]
     start_token: bool = True
+    context: Context | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.positions or min(self.positions) < 0:

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..host.browser.note import note
 from ..host.browser.words import remember
-from ..host.reading.words import find_words
+from ..host.reading.words import find_words, in_context
 from ..inputs.sockets import Tokens as TokensSocket
 from ..inputs.sockets import schema
 
@@ -60,4 +60,4 @@ class Tokens(io.ComfyNode):
         found = find_words(clip, prompt, words)
         places = lambda word: ", ".join(map(str, word.positions))
         note("\n".join(f"{word.text}: {places(word)}" for word in found))
-        return io.NodeOutput(found)
+        return io.NodeOutput(in_context(clip, prompt, found))

@@ -101,11 +101,12 @@ class Evaluation:
         evaluate = partial(executor, model)
         if self._pair is None:
             positive = [
-                cond for cond, flag in zip(conds, negative, strict=True) if cond and not flag
+                part
+                for cond, flag in zip(conds, negative, strict=True)
+                if not flag
+                for part in cond or ()
             ]
-            self.reader = self.run.readers.at(
-                model.diffusion_model, next(iter(positive), None), float(sigma[0])
-            )
+            self.reader = self.run.readers.at(model.diffusion_model, positive, float(sigma[0]))
         else:
             self.reader = None
         if carries_graph(x):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,19 +11,7 @@ from torch import Tensor, nn
 from ....guidance_core.attention.maps import attention_maps
 from ....guidance_core.captures import Attention, Capture, Features
 from .layout import Layout
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """The positive prompt whose rows are read.
-
-    Arguments:
-        uuid: the host's name for it within an evaluation.
-        length: places in its context.
-    """
-
-    uuid: Any
-    length: int
+from .prompts import Prompt
 
 
 class Captured:
@@ -98,7 +85,8 @@ class Captured:
                 f"{q.shape[2]}: another pack changes this layer; leave that pack out, or use "
                 "energies of the latent or of the image"
             )
-        positions = self.positions[name] or tuple(range(self.prompt.length))
+        there = self.positions[name] or range(self.prompt.places)
+        positions = tuple(self.prompt.first + position for position in there)
         self._maps[name] = attention_maps(q, k, positions, mask, scale).unflatten(2, size)
 
     def keep_features(self, name: str, activation: Tensor) -> None:

@@ -13,12 +13,12 @@ from ....guidance_core.attention.references import Reference
 from ....guidance_core.captures import Attention, Capture
 from ....guidance_core.compose import any_active
 from ....guidance_core.requirements import requirements_of, walk
-from .captured import Captured, Prompt
+from .captured import Captured
 from .joint_reader import JointReader
 from .layouts import layout_of
+from .prompts import Cond, check_context, context_of, prompt_at
 from .unet_reader import UNetReader
 
-Cond = dict[str, Any]
 Reader = UNetReader | JointReader
 
 
@@ -36,8 +36,11 @@ class RunReader:
     def __init__(self, rules: Sequence[Any], prompts: Sequence[Cond] | None) -> None:
         self.rules = rules
         wanted = requirements_of(rules).captures
-        if wanted and prompts:
-            _check_positions(wanted, _read_prompt(prompts)["cross_attn"].shape[1])
+        if not (wanted and prompts):
+            return
+        for rule in rules:
+            reads = requirements_of([rule]).captures
+            _check_positions(reads, check_context(prompts, context_of([rule])) if reads else 0)
 
     def at(self, network: nn.Module, prompts: Sequence[Cond] | None, sigma: float) -> Reader | None:
         """Return the reader of an evaluation at a noise level; None where nothing is to be read.
@@ -51,11 +54,12 @@ class RunReader:
         wanted = requirements_of(working).captures
         if not wanted or not prompts:
             return None
-        prompt = _read_prompt(prompts, sigma)
-        length = prompt["model_conds"]["c_crossattn"].cond.shape[1]
-        _check_positions(wanted, length)
+        prompt = prompt_at(prompts, context_of(working), sigma)
+        if prompt is None:
+            return None
+        _check_positions(wanted, prompt.places)
         layout = layout_of(network)
-        return layout.reader(Captured(layout, wanted, Prompt(prompt["uuid"], length)))
+        return layout.reader(Captured(layout, wanted, prompt))
 
 
 @contextlib.contextmanager
@@ -79,22 +83,6 @@ def _feature_hooks(reader: Reader) -> Iterator[Any]:
         yield module.register_forward_hook(partial(keep, name))
 
 
-def _read_prompt(conds: Iterable[Cond], sigma: float | None = None) -> Cond:
-    """The first prompt for the whole image, at a noise level or at any."""
-    whole = [cond for cond in conds if cond.get("area") is None]
-    if not whole:
-        raise ValueError(
-            "an energy reads the attention to a prompt for the whole image, but every positive "
-            "prompt has an area: add one without, or give the areas by masks"
-        )
-    if sigma is None:
-        return whole[0]
-    inside = lambda cond: (
-        cond.get("timestep_end", 0.0) <= sigma <= cond.get("timestep_start", float("inf"))
-    )
-    return next(filter(inside, whole), whole[0])
-
-
 def _check_positions(requests: Iterable[Capture], length: int) -> None:
     """Refuse positions that the prompt's context does not have."""
     for request in requests:
@@ -112,6 +100,7 @@ def check_references(rules: Any, latent: Tensor, prompts: Sequence[Cond] | None)
     Raises:
         ValueError: a reference does not fit; the message says how to record it.
     """
-    for reference in (part for part in walk(rules) if isinstance(part, Reference)):
-        places = _read_prompt(prompts)["cross_attn"].shape[1] if prompts else None
-        reference.check(latent, places)
+    for rule in rules:
+        for reference in (part for part in walk(rule) if isinstance(part, Reference)):
+            places = check_context(prompts, context_of([rule])) if prompts else None
+            reference.check(latent, places)

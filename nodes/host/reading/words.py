@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.sd1_clip
@@ -17,7 +17,7 @@ from comfy.sdxl_clip import SDXLClipModel
 from comfy.text_encoders.flux import FluxClipModel
 from comfy.text_encoders.sd3_clip import SD3ClipModel
 
-from ....guidance_core.attention.words import Word
+from ....guidance_core.attention.words import Context, Word
 
 SEPARATORS = re.compile(r"[\n,]")
 OCCURRENCE = re.compile(r"^(?P<phrase>.*\S)\s*#(?P<number>[1-9]\d*)$")
@@ -58,6 +58,19 @@ def find_words(clip: Any, prompt: str, words: str) -> tuple[Word, ...]:
     parts = _parts(clip, prompt)
     start_token = parts[0][0].start_token is not None
     return tuple(Word(phrase, _positions(parts, phrase), start_token) for phrase in phrases)
+
+
+def in_context(clip: Any, prompt: str, words: tuple[Word, ...]) -> tuple[Word, ...]:
+    """Return words that know their prompt as the text encoder sees it.
+
+    Arguments:
+        clip: the host's CLIP.
+        prompt: the text as it is encoded.
+        words: words of it.
+    """
+    states, _ = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))[0]
+    context = Context(states.detach().cpu())
+    return tuple(replace(word, context=context) for word in words)
 
 
 def _positions(parts: list[tuple[Any, Pieces]], phrase: str) -> tuple[int, ...]:

@@ -1,0 +1,137 @@
+"""The positive prompt that words belong to: found by what the text encoder made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ....guidance_core.attention.words import Context, Word, is_near
+from ....guidance_core.requirements import walk
+
+Cond = dict[str, Any]
+OTHER_PROMPT = (
+    "the words are of a prompt that the sampler does not get as its positive prompt: connect the "
+    "same text and the same text encoder, with the same LoRA and CLIP skip, to Prompt Words and to "
+    "the positive prompt"
+)
+SEVERAL_PROMPTS = (
+    "words of several prompts guide the same step, but one prompt can be read at a step: choose "
+    "the words from one prompt, or give the rules windows that do not overlap"
+)
+NO_WHOLE_PROMPT = (
+    "an energy reads the attention to a prompt for the whole image, but every positive prompt of "
+    "its words has an area: add one without, or give the areas by masks"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """The positive prompt whose rows are read.
+
+    Arguments:
+        uuid: the host's name for it within an evaluation.
+        length: places in its context.
+        first: where the text that is read begins: behind padding, or behind another text.
+        places: places of that text.
+    """
+
+    uuid: Any
+    length: int
+    first: int
+    places: int
+
+
+def context_of(rules: Iterable[Any]) -> Context | None:
+    """Return the context of the words inside rules; None where no words know theirs.
+
+    Raises:
+        ValueError: they belong to several prompts.
+    """
+    words = (part for part in walk(list(rules)) if isinstance(part, Word))
+    contexts = [word.context for word in words if word.context is not None]
+    if not contexts:
+        return None
+    if not all(context.is_of_the_text_of(contexts[0]) for context in contexts[1:]):
+        raise ValueError(SEVERAL_PROMPTS)
+    return contexts[0]
+
+
+def check_context(prompts: Sequence[Cond], context: Context | None) -> int:
+    """Return the places of the text that would be read from positive prompts.
+
+    Raises:
+        ValueError: no prompt for the whole image holds the words' text.
+    """
+    found = _found(prompts, "cross_attn", context, None)
+    if found is None:
+        raise ValueError(OTHER_PROMPT)
+    return found[2]
+
+
+def prompt_at(prompts: Sequence[Cond], context: Context | None, sigma: float) -> Prompt | None:
+    """Return the prompt to read at a noise level: the first one that is active and holds the text.
+
+    None where no prompt of the evaluation holds it.
+
+    Arguments:
+        prompts: positive conds of the evaluation.
+        context: of the words; None reads the first prompt.
+        sigma: noise level.
+
+    Raises:
+        ValueError: only prompts with an area hold the text.
+    """
+    found = _found(prompts, "model_conds", context, sigma)
+    if found is None:
+        return None
+    cond, first, places = found
+    length = cond["model_conds"]["c_crossattn"].cond.shape[1]
+    return Prompt(cond["uuid"], length, first, places)
+
+
+def _found(
+    prompts: Sequence[Cond], key: str, context: Context | None, sigma: float | None
+) -> tuple[Cond, int, int] | None:
+    """The cond to read, and where in its context the text begins and how long it is."""
+    there = [(cond, *place) for cond in prompts for place in _places(cond, key, context)]
+    if not there:
+        return None
+    whole = [found for found in there if found[0].get("area") is None]
+    if not whole:
+        raise ValueError(NO_WHOLE_PROMPT)
+    inside = lambda cond: (
+        cond.get("timestep_end", 0.0) <= sigma <= cond.get("timestep_start", float("inf"))
+    )
+    return next((found for found in whole if sigma is None or inside(found[0])), whole[0])
+
+
+def _places(cond: Cond, key: str, context: Context | None) -> list[tuple[int, int]]:
+    """Where the words' text, or the cond's own, stands in the context that the model gets."""
+    inside = _context(cond, key)
+    if inside is None:
+        return []
+    states = cond["cross_attn"] if context is None else context.states
+    places = [(first, states.shape[1]) for first in _starts(inside, states)]
+    # Families that change their text before attention sees it keep its places.
+    return places or ([(0, inside.shape[1])] if context is None else [])
+
+
+def _context(cond: Cond, key: str) -> Tensor | None:
+    """The context as the prompt has it (cross_attn), or as the model gets it (model_conds)."""
+    if key == "cross_attn":
+        return cond.get(key)
+    part = cond[key].get("c_crossattn")
+    return None if part is None else part.cond
+
+
+def _starts(context: Tensor, states: Tensor) -> list[int]:
+    """Places in a context (B, N, C) where the states (B, M, C) of a text begin."""
+    last = context.shape[1] - states.shape[1]
+    if last < 0 or context.shape[2:] != states.shape[2:]:
+        return []
+    rows, wanted = context[0], states[0].to(context.device)
+    starts = is_near(rows[: last + 1], wanted[0]).nonzero().flatten().tolist()
+    return [i for i in starts if is_near(rows[i : i + len(wanted)], wanted).all()]
