@@ -17,6 +17,7 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
 import comfy.utils
+import folder_paths
 from comfy.ldm.modules.diffusionmodules import model as autoencoder
 from torch import nn
 
@@ -181,7 +182,11 @@ def load_clip(folder: Path = ASSETS) -> Any:
         clip=classes.SD1ClipModel,
         tokenizer=lambda **options: classes.SD1Tokenizer(tokenizer=ShapesTokens, **options),
     )
-    clip = comfy.sd.CLIP(target, parameters=comfy.utils.calculate_parameters(weights))
+    clip = comfy.sd.CLIP(
+        target,
+        embedding_directory=folder_paths.get_folder_paths("embeddings"),
+        parameters=comfy.utils.calculate_parameters(weights),
+    )
     missing, _ = clip.load_sd(weights)
     lost = [name for name in missing if "logit_scale" not in name and "projection" not in name]
     if lost:

@@ -30,7 +30,7 @@ def model_of(kind, **parts):
 
 
 def clip_of(tokenizer, model):
-    tokenize = lambda text: tokenizer.tokenize_with_weights(text)
+    tokenize = lambda text, **options: tokenizer.tokenize_with_weights(text, **options)
     return SimpleNamespace(tokenizer=tokenizer, cond_stage_model=model, tokenize=tokenize)
 
 

@@ -18,15 +18,14 @@ from comfy.text_encoders.flux import FluxClipModel
 from comfy.text_encoders.sd3_clip import SD3ClipModel
 
 from ....guidance_core.attention.words import Context, Word
+from .spelling import UNKNOWN, Pieces, spoken, tokenized
 
 SEPARATORS = re.compile(r"[\n,]")
 OCCURRENCE = re.compile(r"^(?P<phrase>.*\S)\s*#(?P<number>[1-9]\d*)$")
-# How vocabularies mark where a word ends (CLIP) or begins (T5, byte-level ones).
-BLANKS = ("</w>", "▁", "Ġ")
-EMBEDDING = "\ufffc"
 WORD = re.compile(r"\w+(?:['-]\w+)*")
-
-Pieces = list[tuple[str, int]]
+# Scripts that are written without blanks between words.
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+LETTER = re.compile(rf"[^\W{UNSPACED}]")
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,12 @@ def words_of(clip: Any, prompt: str) -> list[Spelt]:
         ValueError: the text encoder is of a kind whose context is not known.
     """
     tokenizer, pieces = _parts(clip, prompt)[0]
-    weights = [weight for chunk in _tokenized(tokenizer, prompt) for _, weight, *_ in chunk]
+    weights = [weight for chunk in tokenized(tokenizer, prompt) for _, weight, *_ in chunk]
     text, owner = _joined(pieces)
     found = []
     for match in WORD.finditer(text):
         owners = owner[match.start() : match.end()]
-        weight = float(weights[pieces[owners[0]][1]])
+        weight = float(weights[pieces[owners[0]][1][0]])
         found.append(Spelt(match.group(), tuple(_runs(match.group(), owners)), weight))
     return found
 
@@ -131,50 +130,24 @@ def _absence(parts: list[tuple[Any, Pieces]], phrase: str) -> str:
 
 def _spans(tokenizer: Any, pieces: Pieces, phrase: str) -> Iterator[list[int]]:
     """Positions of each occurrence of a phrase, as this tokenizer spells both."""
-    wanted = "".join(piece for piece, _ in _spoken(tokenizer, _tokenized(tokenizer, phrase)))
+    wanted = "".join(piece for piece, _ in spoken(tokenizer, tokenized(tokenizer, phrase)))
     wanted = wanted.strip()
     text, owner = _joined(pieces)
-    if not wanted:
+    if not wanted or UNKNOWN in wanted:
         return
-    before = r"(?<!\w)" if wanted[0].isalnum() else ""
-    after = r"(?!\w)" if wanted[-1].isalnum() else ""
+    before = rf"(?<!{LETTER.pattern})" if LETTER.match(wanted[0]) else ""
+    after = rf"(?!{LETTER.pattern})" if LETTER.match(wanted[-1]) else ""
     for match in re.finditer(before + re.escape(wanted) + after, text):
-        yield [pieces[index][1] for index in owner[match.start() : match.end()]]
-
-
-def _tokenized(tokenizer: Any, text: str) -> list[list[tuple[Any, float]]]:
-    return tokenizer.tokenize_with_weights(text)
-
-
-def _spoken(tokenizer: Any, chunks: list[list[tuple[Any, float]]], start: int = 0) -> Pieces:
-    """Lower-case text and position of every token that stands for a piece of the prompt."""
-    pieces: Pieces = []
-    for chunk in chunks:
-        for index, (token, _) in enumerate(chunk):
-            if index == 0 and tokenizer.start_token is not None:
-                continue
-            if isinstance(token, int) and token == tokenizer.end_token:
-                break
-            pieces.append((_spelling(tokenizer, token), start + index))
-        start += len(chunk)
-    return pieces
-
-
-def _spelling(tokenizer: Any, token: Any) -> str:
-    if not isinstance(token, int):
-        return EMBEDDING
-    piece = tokenizer.inv_vocab[token]
-    for mark in BLANKS:
-        piece = piece.replace(mark, " ")
-    return piece.lower()
+        owners = dict.fromkeys(owner[match.start() : match.end()])
+        yield [place for index in owners for place in pieces[index][1]]
 
 
 def _parts(clip: Any, prompt: str) -> list[tuple[Any, Pieces]]:
     """Tokenizer and pieces of each encoder whose states the context is made of."""
-    tokens, model = clip.tokenize(prompt), clip.cond_stage_model
+    tokens, model = clip.tokenize(prompt, return_word_ids=True), clip.cond_stage_model
     part = lambda name, start=0: (
         _tokenizer(clip, name),
-        _spoken(_tokenizer(clip, name), tokens[name], start),
+        spoken(_tokenizer(clip, name), tokens[name], start),
     )
     if isinstance(model, SD3ClipModel):
         # CLIP's states lie side by side, T5's come after them; each may be left out.
