@@ -166,7 +166,7 @@ def test_regional_masks_are_read_whole_and_areas_are_refused(model):
     area = tiny.cond(3, area=(4, 4, 0, 2), strength=1.0)
     (second,) = looked(model, WHOLE, positive=area + tiny.cond(1))
     torch.testing.assert_close(second, plain)
-    with pytest.raises(ValueError, match="every positive prompt has an area"):
+    with pytest.raises(ValueError, match="every positive prompt that it reads has an area"):
         looked(model, WHOLE, positive=area)
 
 

@@ -22,8 +22,8 @@ SEVERAL_PROMPTS = (
     "the words from one prompt, or give the rules windows that do not overlap"
 )
 NO_WHOLE_PROMPT = (
-    "an energy reads the attention to a prompt for the whole image, but every positive prompt of "
-    "its words has an area: add one without, or give the areas by masks"
+    "an energy reads the attention to a prompt for the whole image, but every positive prompt "
+    "that it reads has an area: add one without, or give the areas by masks"
 )
 
 
