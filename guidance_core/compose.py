@@ -43,9 +43,10 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
 
 def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
     """The rule around a denoiser that tells alpha, its records filled with its energy's notes."""
+    memory: dict[Any, Any] = {}
 
     def steered(x: Tensor, sigma: Tensor) -> Estimate:
-        notes = Notes()
+        notes = Notes(memory=memory)
         noting = lambda x, sigma: replace(denoise(x, sigma), notes=notes, alpha=run.alpha(sigma))
         record = lambda entry: run.record(_with_notes(entry, notes, rule))
         return rule(noting, x, sigma, replace(run, record=record))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -20,10 +20,17 @@ class Notes:
         terms: the parts of a sum by name, each of shape (B,). The first evaluation counts: a rule
             of several steps records the energy before its first one.
         no_effect: how often an energy, by name, had no effect on a sample.
+        memory: what energies keep between the evaluations of a run, by whatever they choose; it
+            dies with the run.
     """
 
     terms: dict[str, Tensor] = field(default_factory=dict)
     no_effect: Counter[str] = field(default_factory=Counter)
+    memory: dict[Any, Any] = field(default_factory=dict)
+
+    def of_row(self, row: int) -> Notes:
+        """The same notes with a memory of one sample's own, for energies asked row by row."""
+        return replace(self, memory=self.memory.setdefault(("row", row), {}))
 
     def count(self, energy: object, effective: Tensor) -> None:
         """Count the samples that an energy has no effect on: where `effective` (B,) is False."""

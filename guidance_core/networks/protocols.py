@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from ..types import Estimate
@@ -68,10 +69,17 @@ class ViTTokens(NamedTuple):
         keys: keys of the last block's attention, all heads side by side, shape (B, N, D), one for
             each of N patches.
         pooled: the class token after the last block, shape (B, D).
+        class_key: key of the class token in that attention, shape (B, 1, D); None without one.
     """
 
     keys: Tensor
     pooled: Tensor
+    class_key: Tensor | None = None
+
+    @property
+    def all_keys(self) -> Tensor:
+        """Keys of the class token, if there is one, and of the patches, shape (B, 1 + N, D)."""
+        return self.keys if self.class_key is None else torch.cat([self.class_key, self.keys], 1)
 
 
 class TokenNetwork(Protocol):

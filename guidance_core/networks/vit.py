@@ -58,7 +58,8 @@ class ViTNetwork(nn.Module):
         last = net.blocks[-1]
         keys = last.attn.qkv(last.norm1(_joined(before))).chunk(3, dim=-1)[1]
         pooled = net.forward_head(net.norm(_joined(after)), pre_logits=True)
-        return ViTTokens(keys[:, net.num_prefix_tokens :], pooled)
+        class_key = None if net.cls_token is None else keys[:, :1]
+        return ViTTokens(keys[:, net.num_prefix_tokens :], pooled, class_key)
 
     def blocks(self, image: Tensor) -> list[Tensor]:
         """Feature maps (B, D, h, w) of every block (the class token left out)."""

@@ -31,12 +31,14 @@ class EnergyStructure(io.ComfyNode):
                 reference_input("The image to copy the layout or the look of."),
                 io.Combo.Input(
                     "compare",
-                    options=["self-similarity", "contrast", "appearance"],
+                    options=["self-similarity", "contrast", "appearance", "diffuseit"],
                     default="self-similarity",
                     tooltip="What is copied. self-similarity: layout, by which patches "
                     "resemble each other. contrast: layout, held more strictly: each patch "
                     "must match the one at its own place best. appearance: the look as a "
-                    "whole. Each needs a weight of its own.",
+                    "whole. diffuseit: layout as published, the first two together, and away "
+                    "from the step before while there is much noise. Each needs a weight of "
+                    "its own.",
                 ),
                 io.Float.Input(
                     "temperature",
@@ -44,7 +46,7 @@ class EnergyStructure(io.ComfyNode):
                     min=0.01,
                     max=10.0,
                     step=0.01,
-                    tooltip="For contrast only, 0.01 to 10: lower holds each patch more "
+                    tooltip="For contrast and diffuseit, 0.01 to 10: lower holds each patch more "
                     "strictly to its place.",
                 ),
                 *closing_inputs(),

@@ -75,7 +75,7 @@ def flat(*rgb: float, size: int = 16) -> Tensor:
         ClipImage(CLIP, PICTURE, "cosine", cutouts=0),
         Style(FEATURES, PICTURE, (0, 1)),
         ColorHistogram(PICTURE),
-        Structure(TinyViT(), PICTURE),
+        Structure(TinyViT(), PICTURE, "self-similarity"),
         Semblance(TinyViT(), PICTURE),
         FaceIdentity(TinyFace(), PICTURE),
         FaceIdentity(TinyFace(), PICTURE, "l1", TinyDetector(), threshold=0.0),
@@ -185,10 +185,11 @@ def test_structure_ignores_a_turn_of_all_keys_and_contrast_knows_its_formula():
     target = torch.nn.functional.normalize(TinyViT().tokens(PICTURE).keys[0], dim=1)
     expected = (keys @ keys.T - target @ target.T).square().mean()
     for network in (TinyViT(), Turned()):
-        assert_close(Structure(network, PICTURE)(shown(1 - PICTURE)), expected[None])
+        energy = Structure(network, PICTURE, "self-similarity")
+        assert_close(energy(shown(1 - PICTURE)), expected[None])
     rows = []
     for i in range(9):
-        scores = [keys[i] @ target[i], *(keys[i] @ keys[j] for j in range(9) if j != i)]
+        scores = [keys[i] @ target[i], *(keys[i] @ target[j] for j in range(9) if j != i)]
         rows.append(-(torch.stack(scores) / 0.07).log_softmax(0)[0])
     value = Structure(TinyViT(), PICTURE, "contrast")(shown(1 - PICTURE))
     assert_close(value, torch.stack(rows).mean()[None])

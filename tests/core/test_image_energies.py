@@ -156,7 +156,7 @@ def test_contrast_is_a_mean_over_patches_at_its_temperature(temperature):
         losses = []
         for i in range(9):
             scores = [float(keys[k, i] @ target[0, i]) / temperature]
-            scores += [float(keys[k, i] @ keys[k, j]) / temperature for j in range(9) if j != i]
+            scores += [float(keys[k, i] @ target[0, j]) / temperature for j in range(9) if j != i]
             losses.append(math.log(sum(map(math.exp, scores))) - scores[0])
         assert float(energy[k]) == pytest.approx(sum(losses) / 9)
 
@@ -168,8 +168,8 @@ def test_self_similarity_does_not_know_how_long_keys_are():
             return ViTTokens(seen.keys * (2 + seen.keys[..., :1]), seen.pooled)
 
     image, there = pixels(2, 6, 6), pixels(1, 6, 6, seed=2)
-    quiet = Structure(TinyViT(), there)(shown(image))
-    assert_close(Structure(Louder(), there)(shown(image)), quiet)
+    quiet = Structure(TinyViT(), there, "self-similarity")(shown(image))
+    assert_close(Structure(Louder(), there, "self-similarity")(shown(image)), quiet)
 
 
 def test_a_colour_counts_the_share_of_a_mask_of_parts():
