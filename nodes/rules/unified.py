@@ -47,7 +47,8 @@ class RuleUnified(io.ComfyNode):
                     "recurrences (Recurrent Sampler). custom uses the widgets.",
                 ),
                 *cls._sizes(),
-                *cls._details(),
+                *cls._smoothing(),
+                *cls._course(),
                 stop_input(),
                 schedule_input(),
             ],
@@ -86,7 +87,7 @@ class RuleUnified(io.ComfyNode):
         ]
 
     @classmethod
-    def _details(cls) -> list[io.Input]:
+    def _smoothing(cls) -> list[io.Input]:
         return [
             advanced(
                 io.Float.Input(
@@ -111,6 +112,11 @@ class RuleUnified(io.ComfyNode):
                     "and one evaluation of the energy. At least 1 where gamma is not 0.",
                 )
             ),
+        ]
+
+    @classmethod
+    def _course(cls) -> list[io.Input]:
+        return [
             advanced(
                 io.Combo.Input(
                     "course",
