@@ -30,8 +30,8 @@ from .rules.manifold import Manifold
 from .rules.posterior import Posterior
 from .rules.unified import Unified
 from .schedules import Constant, PercentWindow, Window
-from .trace import Trace
-from .types import Denoiser, Energy, Estimate, Record, Rule, Run, Schedule
+from .trace import Record, Trace
+from .types import Denoiser, Energy, Estimate, Rule, Run, Schedule
 
 __all__ = [
     "Backward",

@@ -14,7 +14,8 @@ from .notes import Notes
 from .requirements import name_of_energy, rebuilt, requirements_of
 from .schedules import PercentPoints, PercentWindow
 from .steering import has_work
-from .types import Denoiser, Estimate, Record, Rule, Run
+from .trace import Record
+from .types import Denoiser, Estimate, Rule, Run
 
 T = TypeVar("T")
 

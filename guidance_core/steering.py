@@ -10,7 +10,8 @@ from torch import Tensor
 from .process import per_sample
 from .requirements import is_active
 from .shaping import cfg_push, rms, unit_rms, unit_size
-from .types import Estimate, Record, Run
+from .trace import Record
+from .types import Estimate, Run
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -1,13 +1,37 @@
-"""What the rules did, as plain numbers."""
+"""What the rules did: a record of each evaluation, and a trace of plain numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from .types import Record
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a rule did in one evaluation.
+
+    Arguments:
+        rule: name of the rule's class.
+        sigma: noise level.
+        energy: energy before the step, shape (B,).
+        grad_norm: Euclidean norm of the energy's gradient, shape (B,).
+        push: RMS of the change of x0, the size of the step, shape (B,), model latent units.
+        cfg_push: RMS of the step of classifier-free guidance, shape (B,); None where CFG is 1.
+        terms: parts of the energy by name, each of shape (B,).
+        silent: how often an energy, by name, had no effect on a sample (a face that is not there).
+    """
+
+    rule: str
+    sigma: float
+    energy: Tensor
+    grad_norm: Tensor
+    push: Tensor
+    cfg_push: Tensor | None = None
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+    silent: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from .captures import Capture
 from .noise import seeded_noise
 from .notes import Notes
 from .process import ONE_STEP_ONLY, euler_share, full_precision, radius
+from .trace import Record
 
 T = TypeVar("T")
 
@@ -147,31 +148,6 @@ class Rule(Protocol):
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run, /) -> Estimate:
         """One guided evaluation."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Record:
-    """What a rule did in one evaluation.
-
-    Arguments:
-        rule: name of the rule's class.
-        sigma: noise level.
-        energy: energy before the step, shape (B,).
-        grad_norm: Euclidean norm of the energy's gradient, shape (B,).
-        push: RMS of the change of x0, the size of the step, shape (B,), model latent units.
-        cfg_push: RMS of the step of classifier-free guidance, shape (B,); None where CFG is 1.
-        terms: parts of the energy by name, each of shape (B,).
-        silent: how often an energy, by name, had no effect on a sample (a face that is not there).
-    """
-
-    rule: str
-    sigma: float
-    energy: Tensor
-    grad_norm: Tensor
-    push: Tensor
-    cfg_push: Tensor | None = None
-    terms: Mapping[str, Tensor] = field(default_factory=dict)
-    silent: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

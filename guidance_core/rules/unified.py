@@ -17,6 +17,7 @@ from torch import Tensor
 from ..gradients import at_estimate, smoothed, through_model
 from ..process import per_sample, posterior_std
 from ..requirements import requirements_of
+from ..schedules.courses import COURSES, course_factor
 from ..shaping import (
     STEPS,
     as_squared_norm,
@@ -33,7 +34,6 @@ from ..steering import check_choice, check_rule, strength_at, take_step
 from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
 SCALES = ("relative", "absolute", "cfg")
-COURSES = ("constant", "increase", "decrease")
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Unified:
             return denoise(x, sigma)
         energy = self._smooth(run, sigma)
         estimate, value, grad = self._gradient(energy, denoise, x, sigma)
-        pace = strength * _course(self.course, float(sigma[0]), run)
+        pace = strength * course_factor(self.course, float(sigma[0]), run.sigmas, run.alpha)
         size = pace * fade(value, self.stop).to(sigma)
         through, at, out = self._units(estimate, run)
         known = (value, grad) if self.rho == 0 else None
@@ -209,18 +209,3 @@ class Unified:
                 length = per_sample(size / self.iterations, grad)
                 delta = delta - length * (grad / per_sample(unit, grad))
         return delta if self.scale == "absolute" else clip_rms(delta, size)
-
-
-def _course(course: str, level: float, run: Run) -> float:
-    """Factor at a noise level, with mean 1 over the run's levels; between them, the nearest's.
-
-    With abar = alpha^2 / (alpha^2 + sigma^2): abar / abar_next (increase), or 1 minus that.
-    """
-    if course == "constant":
-        return 1.0
-    levels = torch.unique(run.sigmas.double()).flip(0)
-    signal = run.alpha(levels).square() / (run.alpha(levels).square() + levels.square())
-    ratio = signal[:-1] / signal[1:]
-    values = ratio if course == "increase" else 1 - ratio
-    nearest = int((levels[:-1] - level).abs().argmin())
-    return float(values[nearest] / values.mean())

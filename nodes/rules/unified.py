@@ -7,7 +7,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.rules.presets import PRESETS
-from ...guidance_core.rules.unified import COURSES, Unified
+from ...guidance_core.rules.unified import Unified
+from ...guidance_core.schedules.courses import COURSES
 from ..inputs.rule import ONE_STEP_TIP, schedule_input, shared_inputs, stop_input, timed
 from ..inputs.sockets import Rule, advanced, schema
 

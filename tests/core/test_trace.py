@@ -6,8 +6,7 @@ import json
 
 import torch
 
-from guidance_core.trace import Trace
-from guidance_core.types import Record
+from guidance_core.trace import Record, Trace
 
 
 def test_rows_are_plain_and_survive_json():

@@ -10,7 +10,8 @@ from guidance_core.attention.references import Reference
 from guidance_core.captures import Attention, Capture, Features
 from guidance_core.networks.protocols import ViTTokens
 from guidance_core.process import per_sample
-from guidance_core.types import Estimate, Record, Run
+from guidance_core.trace import Record
+from guidance_core.types import Estimate, Run
 
 DOUBLE = torch.float64
 

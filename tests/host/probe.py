@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from energy_guidance.guidance_core.gradients import through_model
 from energy_guidance.guidance_core.schedules import Constant
-from energy_guidance.guidance_core.types import Record
+from energy_guidance.guidance_core.trace import Record
 
 
 @dataclass(frozen=True)
