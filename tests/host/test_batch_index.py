@@ -9,7 +9,7 @@ import pytest
 import torch
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.schedules import Constant
-from energy_guidance.nodes.host import guide, samplers
+from energy_guidance.nodes.host import guide, recurrence, samplers
 from energy_guidance.nodes.host.batch_numbers import batch_numbers
 from energy_guidance.tests.host import probe, tiny
 
@@ -41,7 +41,7 @@ def by_our_node(model, latent, recurrences):
 
 def by_a_sampler(model, latent, recurrences):
     """As SamplerCustomAdvanced with RandomNoise: the SAMPLER is told noise and seed alone."""
-    sampler = samplers.recurrent_sampler(comfy.samplers.sampler_object("euler"), recurrences)
+    sampler = recurrence.recurrent_sampler(comfy.samplers.sampler_object("euler"), recurrences)
     noise = comfy.sample.prepare_noise(latent["samples"], SEED, latent.get("batch_index"))
     sigmas = torch.tensor([8.0, 3.0, 0.0])
     conds = tiny.cond(1), tiny.cond(2)
