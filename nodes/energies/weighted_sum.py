@@ -70,7 +70,7 @@ class CombineEnergies(io.ComfyNode):
                 "raise a weight, or connect an energy"
             )
         total = WeightedSum(parts)
-        label = _at_rest(total, 1.0)
+        label = _label_without_effect(total, 1.0)
         if label is not None:
             raise ValueError(
                 f"the label '{label.label}' with a negative weight must have confidence 1, got "
@@ -80,12 +80,12 @@ class CombineEnergies(io.ComfyNode):
         return io.NodeOutput(total)
 
 
-def _at_rest(energy: Any, weight: float) -> ClassLabel | None:
+def _label_without_effect(energy: Any, weight: float) -> ClassLabel | None:
     """A class label under a negative total weight whose confidence is below 1; None if none."""
     if isinstance(energy, WeightedSum):
-        found = (_at_rest(part, weight * share) for share, part in energy.parts)
+        found = (_label_without_effect(part, weight * share) for share, part in energy.parts)
         return next((label for label in found if label is not None), None)
     if isinstance(energy, ClassLabel):
         return energy if weight < 0 and energy.confidence < 1 else None
     inner = getattr(energy, "energy", None)
-    return None if inner is None else _at_rest(inner, weight)
+    return None if inner is None else _label_without_effect(inner, weight)

@@ -79,7 +79,7 @@ def apply(
     """
     guided = model.clone()
     reader = choose_decoder(decoder, vae, guided.get_model_object("latent_format"))
-    traces = () if trace is None else monitor.of_node(trace)
+    traces = () if trace is None else monitor.sinks_of(trace)
     guidance = Guidance(tuple(rules), reader, traces)
     previous = guided.get_attachment(KEY)
     guidance = guidance if previous is None else previous.joined(guidance)

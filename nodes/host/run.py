@@ -114,7 +114,7 @@ class GuidedRun:
             with (
                 torch.inference_mode(False),
                 torch.no_grad(),
-                self._guides()(),
+                self._guide_weights()(),
                 memory.explained("the model"),
             ):
                 x0 = self._guided(normal(x), normal(sigma)).x0.detach()
@@ -124,7 +124,7 @@ class GuidedRun:
         finally:
             self.evaluation = None
 
-    def _guides(self) -> Loan:
+    def _guide_weights(self) -> Loan:
         """Weights of guide networks and decoder: lent for a whole step, backward included."""
         reader = self.guidance.reader
         networks = [patcher.model for patcher in reader.patchers] if reader is not None else []

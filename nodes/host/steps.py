@@ -39,7 +39,7 @@ def share_of(sampler: Any, sigmas: Tensor, flow: bool) -> Share | None:
     if not flow:
         known["sample_ddpm"] = _ancestral(1.0)
         known["sample_euler_ancestral_cfg_pp"] = _ancestral(eta)
-    return known.get(name_of(sampler))
+    return known.get(function_name(sampler))
 
 
 def check(rules: Sequence[Any], sampler: Any, share: Share | None, sigmas: Tensor) -> None:
@@ -52,10 +52,14 @@ def check(rules: Sequence[Any], sampler: Any, share: Share | None, sigmas: Tenso
     """
     names = [type(rule).__name__ for rule in rules if getattr(rule, "one_step", False)]
     if names and share is None:
-        raise ValueError(f"{' and '.join(names)} with sampler {name_of(sampler)}: {ONE_STEP_ONLY}")
+        raise ValueError(
+            f"{' and '.join(names)} with sampler {function_name(sampler)}: {ONE_STEP_ONLY}"
+        )
     noisy = [type(rule).__name__ for rule in rules if getattr(rule, "replaces_noise", False)]
     if noisy and not _is_euler(sampler, share, sigmas):
-        raise ValueError(f"{' and '.join(noisy)} with sampler {name_of(sampler)}: {EULER_ONLY}")
+        raise ValueError(
+            f"{' and '.join(noisy)} with sampler {function_name(sampler)}: {EULER_ONLY}"
+        )
 
 
 def _is_euler(sampler: Any, share: Share | None, sigmas: Tensor) -> bool:
@@ -66,10 +70,10 @@ def _is_euler(sampler: Any, share: Share | None, sigmas: Tensor) -> bool:
 
 def noise_from_uncond(sampler: Any) -> bool:
     """Whether the sampler takes its noise from the unconditional estimate (CFG++)."""
-    return name_of(sampler).endswith("_cfg_pp")
+    return function_name(sampler).endswith("_cfg_pp")
 
 
-def name_of(sampler: Any) -> str:
+def function_name(sampler: Any) -> str:
     """Name of the sampler function, or of the SAMPLER's class where it has none."""
     function = getattr(sampler, "sampler_function", None)
     return getattr(function, "__name__", type(sampler).__name__)

@@ -102,7 +102,7 @@ def started(monkeypatch):
     monkeypatch.setattr(monitor, "_server", lambda: socket)
     monkeypatch.setattr(monitor, "get_executing_context", lambda: context)
     monkeypatch.setattr(monitor, "_folded", {})
-    (_, made) = monitor.of_node(trace)
+    (_, made) = monitor.sinks_of(trace)
     made.begin(lambda: {"sigmas": [1.0]})
     return made, trace, socket
 

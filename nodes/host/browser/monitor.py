@@ -37,7 +37,7 @@ def watch(client: str, on: bool, folded: Sequence[str]) -> None:
         _folded[client] = frozenset(folded)
 
 
-def of_node(trace: Any) -> tuple[Any, ...]:
+def sinks_of(trace: Any) -> tuple[Any, ...]:
     """The sinks of a node's guidance: its trace, and a monitor where a prompt is being executed."""
     context = get_executing_context()
     return (trace,) if context is None else (trace, Monitor(trace, context.node_id))

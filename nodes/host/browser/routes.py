@@ -44,7 +44,7 @@ async def prompt_words(request: web.Request) -> web.Response:
     if prompt is not None and len(prompt) > LONGEST:
         raise _refused(f"the prompt has {len(prompt)} characters, at most {LONGEST} are taken")
     try:
-        found = words.of_node(node, prompt)
+        found = words.words_at(node, prompt)
         return web.json_response({"words": [asdict(word) for word in found]})
     except LookupError as fault:
         raise web.HTTPNotFound(text=str(fault.args[0])) from None

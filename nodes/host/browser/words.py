@@ -21,7 +21,7 @@ def remember(clip: Any, prompt: str) -> None:
         _encoders[context.node_id], _prompts[context.node_id] = clip, prompt
 
 
-def of_node(node: str, prompt: str | None) -> list[Spelt]:
+def words_at(node: str, prompt: str | None) -> list[Spelt]:
     """Words of a prompt in the order of its text, as the node's text encoder spells them.
 
     Arguments:
