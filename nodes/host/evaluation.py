@@ -153,6 +153,7 @@ class Evaluation:
 
     def estimate(self, x0: Tensor, sigma: Tensor, decode: Any) -> Estimate:
         """Return what this evaluation says, given x0 after CFG (B, C, *S)."""
+        self.run.lender.check_hooks()
         self._x0 = x0.detach()
         if self._pair is None:
             self._pair = self._only_pair()

@@ -7,7 +7,7 @@ it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import comfy.model_management
@@ -57,17 +57,33 @@ def torch_kernels() -> Iterator[None]:
         comfy.model_management.in_training = before
 
 
-def _kept_activations(network: nn.Module, loan: Loan) -> contextlib.AbstractContextManager:
-    """Save clones of activations that are overwritten in place: Flux does so, U-Nets do not."""
+def _kept(
+    network: nn.Module, loan: Loan, hooked: Collection[int]
+) -> contextlib.AbstractContextManager:
+    """Save clones of what is overwritten before the backward pass.
+
+    Weights that hooks change are, by the next prompt; activations are in Flux, not in U-Nets.
+    """
     if isinstance(network, UNetModel):
-        return contextlib.nullcontext()
-    weights = loan.addresses
-    keep = lambda t: t if t.data_ptr() in weights else t.clone()
+        if not hooked:
+            return contextlib.nullcontext()
+        keep = lambda t: t.clone() if t.data_ptr() in hooked else t
+    else:
+        weights = loan.addresses.difference(hooked)
+        keep = lambda t: t if t.data_ptr() in weights else t.clone()
     return torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t)
 
 
 @contextlib.contextmanager
-def differentiable(network: nn.Module, loan: Loan) -> Iterator[None]:
-    """What a forward pass of the network needs, to be differentiated afterwards."""
-    with loan(), torch_kernels(), _kept_activations(network, loan):
+def differentiable(
+    network: nn.Module, loan: Loan, hooked: Collection[int] = frozenset()
+) -> Iterator[None]:
+    """What a forward pass of the network needs, to be differentiated afterwards.
+
+    Arguments:
+        network: the host's diffusion network.
+        loan: of its weights.
+        hooked: addresses of weights that the host may overwrite before the backward pass.
+    """
+    with loan(), torch_kernels(), _kept(network, loan, hooked):
         yield

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from . import memory
 from .graph import OVERRIDE, differentiable
+from .hooked import LATE, addresses_of, hooked_keys, is_read_late
 from .recompute import blocks_of, recomputed
 from .weights import Loan, normal
 
@@ -20,10 +21,22 @@ class Lender:
     def __init__(self) -> None:
         self._loans: dict[tuple[int, ...], Loan] = {}
         self._recomputed: dict[torch.Size, list[nn.Module]] = {}
+        # Evaluations whose backward pass reads weights anew: patcher and hooks.
+        self._late: list[tuple[Any, Any]] = []
 
     def loan(self, *roots: nn.Module) -> Loan:
         """Return the loan of some modules' weights, the same one each time."""
         return self._loans.setdefault(tuple(map(id, roots)), Loan(*roots))
+
+    def check_hooks(self) -> None:
+        """Refuse a backward pass that would read weights of another prompt's hooks.
+
+        Raises:
+            RuntimeError: the host has overwritten weights that are read again.
+        """
+        late, self._late = self._late, []
+        if any(patcher.current_hooks != hooks for patcher, hooks in late):
+            raise RuntimeError(LATE)
 
     def forward(
         self, executor: Any, x: Tensor, args: tuple, kwargs: dict, whole: Collection[nn.Module]
@@ -47,8 +60,12 @@ class Lender:
             for name, arg in kwargs.items()
         }
         network, loan = model.diffusion_model, self.loan(model)
-        context: Callable = lambda: differentiable(network, loan)
+        keys = hooked_keys(model)
+        hooked = addresses_of(model, keys)
+        context: Callable = lambda: differentiable(network, loan, hooked)
         twice = [b for b in self._recomputed_blocks(model, x) if not any(b is w for w in whole)]
+        if keys and (twice or is_read_late(model, keys)):
+            self._late.append((model.current_patcher, model.current_patcher.current_hooks))
         with context(), recomputed(twice, context):
             return executor(x, *args, **kwargs)
 
