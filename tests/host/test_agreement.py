@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from importlib import import_module
 
 import comfy.sample
@@ -14,7 +16,7 @@ from tools import diffusers_host
 CAPTION, SEED, STEPS, CFG = "a big red circle and a small white square", 11, 20, 4.0
 
 
-def comfyui(rules: list, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+def comfyui(rules: list, steps: int, cfg: float = CFG) -> tuple[torch.Tensor, torch.Tensor]:
     """Latents in the U-Net's units, and their pictures."""
     with torch.inference_mode():
         model, clip, vae = shapes.load()
@@ -23,16 +25,16 @@ def comfyui(rules: list, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
         noise = comfy.sample.prepare_noise(latent, SEED)
         guided = guide.apply(model, rules, vae=vae) if rules else model
         samples = comfy.sample.sample(
-            guided, noise, steps, CFG, "euler", "normal", *conds, latent, seed=SEED
+            guided, noise, steps, cfg, "euler", "normal", *conds, latent, seed=SEED
         )
         latents = model.get_model_object("latent_format").process_in(samples)
         return latents.clone(), vae.decode(samples).movedim(-1, 1).clone()
 
 
-def diffusers(rules: list, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+def diffusers(rules: list, steps: int, cfg: float = CFG) -> tuple[torch.Tensor, torch.Tensor]:
     """The same from the embedded host."""
     model = diffusers_host.load(shapes.ASSETS, device="cpu")
-    settings = diffusers_host.Settings(seed=SEED, batch=2, steps=steps, cfg=CFG)
+    settings = diffusers_host.Settings(seed=SEED, batch=2, steps=steps, cfg=cfg)
     latents = diffusers_host.sample(model, rules, settings, positive=CAPTION)
     with torch.no_grad():
         return latents, model.decode(latents)
@@ -48,17 +50,48 @@ def test_hosts_agree_on_shapes():
     assert (our_pictures - their_pictures).abs().max() < 0.02
 
 
-def red_by_forward(core: str) -> list:
+def reddening(core: str, rule: str, strength: float, **settings) -> list:
     """A rule made of the core that a host imports: each has its own copy, as two packs would."""
-    color, forward, schedules = (
-        import_module(f"{core}.{name}") for name in ("energies.color", "rules.forward", "schedules")
+    color, rules, schedules = (
+        import_module(f"{core}.{name}")
+        for name in ("energies.color", f"rules.{rule.lower()}", "schedules")
     )
     energy = color.MeanColor(torch.tensor([0.9, 0.1, 0.1]))
-    return [forward.Forward(energy, schedules.PercentWindow(0.0, 0.7, value=0.5))]
+    window = schedules.PercentWindow(0.0, 0.7, value=strength)
+    return [getattr(rules, rule)(energy, window, **settings)]
+
+
+@functools.cache
+def unguided(sample: Callable, cfg: float) -> torch.Tensor:
+    return sample([], 2, cfg)[0]
+
+
+EVERY_SCALE = {
+    "forward relative": ("Forward", 0.5, {"scale": "relative"}),
+    "forward absolute": ("Forward", 20.0, {"scale": "absolute"}),
+    "forward cfg": ("Forward", 0.5, {"scale": "cfg"}),
+    "posterior absolute": ("Posterior", 20.0, {"scale": "absolute"}),
+    "posterior spherical": ("Posterior", 1.0, {"scale": "spherical"}),
+}
+
+
+@pytest.mark.parametrize("cfg", [1.0, CFG])
+@pytest.mark.parametrize("name", EVERY_SCALE)
+def test_hosts_agree_on_what_guidance_changes(name, cfg):
+    """In every scale: the slope of the estimate above CFG 1 has the size that it has at CFG 1."""
+    rule, strength, settings = EVERY_SCALE[name]
+    if settings["scale"] == "cfg" and cfg == 1:
+        pytest.skip("there is no step of CFG to measure by")
+    changes = []
+    for sample, core in ((comfyui, "energy_guidance.guidance_core"), (diffusers, "guidance_core")):
+        guided, _ = sample(reddening(core, rule, strength, **settings), 2, cfg)
+        changes.append(guided - unguided(sample, cfg))
+    assert changes[0].abs().max() > 0.05
+    assert difference(*changes) < 2e-2
 
 
 @pytest.mark.slow
 def test_hosts_agree_on_guided_shapes():
-    ours, _ = comfyui(red_by_forward("energy_guidance.guidance_core"), 6)
-    theirs, _ = diffusers(red_by_forward("guidance_core"), 6)
+    ours, _ = comfyui(reddening("energy_guidance.guidance_core", "Forward", 0.5), 6)
+    theirs, _ = diffusers(reddening("guidance_core", "Forward", 0.5), 6)
     assert difference(ours, theirs) < 1e-2

@@ -67,6 +67,8 @@ def denoiser(
             return Estimate(cond, sigma, **parts)
         with torch.no_grad():
             uncond = branch(x, sigma, negative)
+        # As in ComfyUI: the slope of the result is that of the positive branch, whatever its scale.
+        uncond = uncond + (cond - cond.detach())
         return Estimate(uncond + cfg * (cond - uncond), sigma, **parts, uncond=uncond)
 
     return denoise
