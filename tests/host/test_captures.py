@@ -110,6 +110,31 @@ def test_features_are_pictures(family):
         assert value.shape[2] * 3 == value.shape[3] * 2
 
 
+@pytest.mark.parametrize(
+    ("family", "image_tokens"),
+    [
+        ("SD 3", {"joint.0": lambda out: out[1], "joint.1": lambda out: out[1]}),
+        ("Flux", {"double.0": lambda out: out[0], "single.0": lambda out: out[:, 7:]}),
+    ],
+)
+def test_features_of_joint_attention_are_the_image_tokens_row_by_row(family, image_tokens):
+    make, options = FAMILIES[family]
+    model, raw = make(), {}
+    blocks = layout_of(model.get_model_object("diffusion_model")).features
+    handles = [
+        blocks[name].register_forward_hook(
+            lambda block, args, out, name=name: raw.update({name: image_tokens[name](out).clone()})
+        )
+        for name in image_tokens
+    ]
+    start = torch.zeros(1, options["channels"], 8, 12)
+    (values,) = looked(model, Features("all"), latent=start, **options)
+    for handle in handles:
+        handle.remove()
+    for name, value in zip(image_tokens, values, strict=True):
+        assert torch.equal(value.flatten(2).movedim(1, 2), raw[name])
+
+
 @EACH
 def test_recomputed_blocks_give_the_same_gradient(family, monkeypatch):
     make, options = FAMILIES[family]

@@ -21,6 +21,8 @@ from energy_guidance.nodes.energies.structure import EnergyStructure
 from energy_guidance.nodes.energies.style import EnergyStyle, layer_numbers
 from energy_guidance.nodes.energies.weighted_sum import CombineEnergies
 from energy_guidance.nodes.host import guide, networks, shapes
+from energy_guidance.nodes.loaders.classifier import LoadClassifier
+from energy_guidance.nodes.loaders.face_encoder import LoadFaceEncoder
 
 NEEDED = ("unet/config.json", "segmenter.safetensors", "vit.safetensors")
 pytestmark = pytest.mark.skipif(
@@ -135,3 +137,10 @@ def test_a_sum_of_guides_goes_through_the_model(parts) -> None:
 def test_what_nodes_refuse(make, words) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_a_file_that_is_not_there_is_refused_when_the_workflow_is_queued() -> None:
+    assert LoadClassifier.validate_inputs(file="shapes") is True
+    assert LoadClassifier.validate_inputs(file=None) is True
+    assert "file must be a weights file" in LoadClassifier.validate_inputs(file="nothing.pt")
+    assert "file must be a weights file" in LoadFaceEncoder.validate_inputs(file="shapes")
