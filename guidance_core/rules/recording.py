@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..attention.words import Word
 from ..captures import Capture
 from ..types import Denoiser, Estimate, Run
 
@@ -21,7 +20,6 @@ class Recording:
         captures: what to read.
         sink: receives the noise level and the value of each request; a plain function, so that
             the copies of this rule share it.
-        words: words that the captures are of, by which the host finds their prompt.
 
     Raises:
         ValueError: there is nothing to read.
@@ -29,7 +27,6 @@ class Recording:
 
     captures: frozenset[Capture]
     sink: Callable[[float, Mapping[Capture, tuple[Tensor, ...]]], None]
-    words: tuple[Word, ...] = ()
     through_model: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -119,7 +119,7 @@ class RecordReference(io.ComfyNode):
     ) -> io.NodeOutput:
         """Record the source."""
         watched, reference_of = record.watched(
-            model, record.requests(model, tokens, maps, features, layers_of(layers)), tokens
+            model, record.requests(model, tokens, maps, features, layers_of(layers))
         )
         widgets = (steps, cfg, sampler_name, scheduler, denoise)
         plan = samplers.plan_of(watched, positive, negative, *widgets)

@@ -54,15 +54,12 @@ def _those_in(there: Mapping[str, Any], layers: Layers) -> Layers:
     return tuple(name for name in layers if name in there) or DEFAULT
 
 
-def watched(
-    model: Any, wanted: frozenset[Capture], words: tuple[Word, ...] | None = None
-) -> tuple[Any, Callable[[Tensor], Reference]]:
+def watched(model: Any, wanted: frozenset[Capture]) -> tuple[Any, Callable[[Tensor], Reference]]:
     """Return a MODEL whose attention and features are kept, and what makes a reference of them.
 
     Arguments:
         model: MODEL.
         wanted: what to record.
-        words: words of the prompt that is read; None reads the first.
     """
     levels: dict[float, dict[Capture, tuple[Tensor, ...]]] = {}
 
@@ -70,7 +67,7 @@ def watched(
         half = lambda value: value.detach().to("cpu", torch.float16)
         levels[sigma] = {request: tuple(map(half, parts)) for request, parts in values.items()}
 
-    recorded = guide.apply(model, [Recording(wanted, note, words or ())])
+    recorded = guide.apply(model, [Recording(wanted, note)])
     return recorded, lambda latent: Reference(levels, tuple(latent.shape[-2:]))
 
 
