@@ -52,10 +52,11 @@ class Evaluation:
         run: the guided run.
         positive_alone: whether to leave out the negative branches; they then take the value of the
             first positive one.
+        guests: whether other packs take part in it.
     """
 
-    def __init__(self, run: Any, *, positive_alone: bool) -> None:
-        self.run, self.positive_alone = run, positive_alone
+    def __init__(self, run: Any, *, positive_alone: bool, guests: bool) -> None:
+        self.run, self.positive_alone, self.guests = run, positive_alone, guests
         # Of the branches that are evaluated now.
         self.reader: Reader | None = None
         self._calls: list[_Branches] = []

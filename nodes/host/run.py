@@ -16,6 +16,7 @@ from ...guidance_core.types import Estimate, Run
 from . import steps
 from .autograd import memory
 from .autograd.graph import carries_graph
+from .autograd.guests import has_guests, normal_on_use
 from .autograd.lender import Lender
 from .autograd.weights import Loan, normal
 from .batch_numbers import batch_numbers
@@ -110,6 +111,7 @@ class GuidedRun:
         self._predict = lambda x, sigma, evaluation: executor(
             x, sigma, evaluation.options(options), seed
         )
+        self._options = options
         try:
             with (
                 torch.inference_mode(False),
@@ -133,8 +135,16 @@ class GuidedRun:
     def _denoise(self, x: Tensor, sigma: Tensor) -> Estimate:
         """The core's denoiser: one evaluation with CFG, with a graph where x asks for one."""
         comfy.model_management.throw_exception_if_processing_interrupted()
-        self.evaluation = evaluation = Evaluation(self, positive_alone=self._alone)
-        return evaluation.estimate(self._predict(x, sigma, evaluation), sigma, self.guidance.reader)
+        guests = carries_graph(x) and self._has_guests()
+        self.evaluation = evaluation = Evaluation(self, positive_alone=self._alone, guests=guests)
+        with normal_on_use(needed=guests):
+            x0 = self._predict(x, sigma, evaluation)
+        return evaluation.estimate(x0, sigma, self.guidance.reader)
+
+    def _has_guests(self) -> bool:
+        """Whether other packs take part in this step's evaluations."""
+        conds = [part for parts in self.guider.conds.values() for part in parts or ()]
+        return has_guests(self._options, conds, self.guider.model_patcher, KEY)
 
     def forward(self, executor: Any, x: Tensor, options: dict, args: tuple, kwargs: dict) -> Tensor:
         """Run the network at x: read from it, and with a graph where x asks for one.
@@ -152,4 +162,5 @@ class GuidedRun:
                 return executor(x, *args, **kwargs)
             # What is read in a block must keep its graph.
             whole = [] if reader is None else list(reader.captured.attention.values())
-            return self.lender.forward(executor, x, args, kwargs, whole)
+            guests = self.evaluation is None or self.evaluation.guests
+            return self.lender.forward(executor, x, args, kwargs, whole, guests=guests)

@@ -9,6 +9,8 @@ import torch
 from energy_guidance.guidance_core.gradients import through_model
 from energy_guidance.guidance_core.schedules import Constant
 from energy_guidance.guidance_core.trace import Record
+from energy_guidance.nodes.host import guide
+from energy_guidance.tests.host import tiny
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class Slopes:
         }
         run.record(Record("Slopes", float(sigma[0]), energy, energy, energy, None, terms))
         return estimate
+
+
+def slopes_at_first_step(model, **options):
+    """What Slopes records in one step, inside inference mode as the host does."""
+    records = []
+    with torch.inference_mode():
+        guided = guide.apply(model, [Slopes()], trace=records.append)
+        tiny.sample(guided, steps=1, **{"cfg": 1.0, **options})
+    return records[0]
 
 
 class Plain:

@@ -191,7 +191,7 @@ class _LowVram(comfy.model_patcher.ModelPatcher):
         super().load(device_to, 1, force_patch_weights, full_load=False)
 
 
-def _adapters(network: nn.Module) -> dict[str, Any]:
+def adapters(network: nn.Module) -> dict[str, Any]:
     """A LoRA of rank 2 on every Linear."""
     generator = torch.Generator().manual_seed(3)
     found = {}
@@ -213,12 +213,12 @@ def patcher(family: str, storage: str, *, lora: bool) -> Any:
         kind = _LowVram if pending else comfy.model_patcher.ModelPatcher
         found = kind(model, load_device=cpu, offload_device=cpu)
         if lora and storage == "gguf":
-            for key, adapter in _adapters(model.diffusion_model).items():
+            for key, adapter in adapters(model.diffusion_model).items():
                 layer = model.get_submodule(key.removesuffix(".weight"))
                 up, down = adapter.weights[:2]
                 layer.lora = lambda weight, delta=up @ down: weight + delta
         elif lora:
-            found.add_patches(_adapters(model.diffusion_model))
+            found.add_patches(adapters(model.diffusion_model))
     return found
 
 

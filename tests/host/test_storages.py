@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from energy_guidance.nodes.host import guide
 from energy_guidance.nodes.host.autograd import memory
-from energy_guidance.tests.host import probe, storages, tiny
+from energy_guidance.tests.host import probe, storages
 
 
 def slope(family, model):
-    """One step of a rule that compares slopes, inside inference mode as the host does."""
-    records = []
-    with torch.inference_mode():
-        guided = guide.apply(model, [probe.Slopes()], trace=records.append)
-        tiny.sample(guided, steps=1, cfg=1.0, **storages.sample_options(family))
-    return records[0]
+    return probe.slopes_at_first_step(model, **storages.sample_options(family))
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["plain", "lora"])

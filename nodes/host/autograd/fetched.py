@@ -104,24 +104,47 @@ def _is_fetched(module: nn.Module) -> bool:
     return module.comfy_cast_weights or patched or special
 
 
-def fetched_forward(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+def place_of_forward(module: nn.Module) -> tuple[dict[str, Any], str] | None:
+    """Return the table and the name under which a layer's own forward is found.
+
+    The host's LoRA bypass puts a method of its own on the layer and keeps the layer's. None where
+    something else replaces it.
+    """
+    table, name = vars(module), "forward"
+    while name in table:
+        owner = getattr(table[name], "__self__", None)
+        if owner is module:
+            break
+        if not hasattr(owner, "original_forward"):
+            return None
+        table, name = vars(owner), "original_forward"
+    return table, name
+
+
+def fetched_forward(
+    module: nn.Module, table: dict[str, Any], name: str
+) -> Callable[[Tensor], Tensor] | None:
     """Return a differentiable forward for a layer whose weight is made on the fly, else None.
 
     Embeddings need none: they are not differentiated with respect to their input.
+
+    Arguments:
+        module: the layer.
+        table: where its own forward is found.
+        name: its name there.
     """
     if not _is_fetched(module):
         return None
     if isinstance(module, (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)):
         return functools.partial(_norm_forward, module)
+    forward = table.get(name, module.forward)
     if isinstance(module, _ConvNd):
         simple = module.padding_mode == "zeros" and not isinstance(module.padding, str)
-        return _through(module, _conv_backward) if simple else None
-    return _through(module, _linear_backward) if hasattr(module, "in_features") else None
+        return _through(module, forward, _conv_backward) if simple else None
+    return _through(module, forward, _linear_backward) if hasattr(module, "in_features") else None
 
 
-def _through(module: nn.Module, backward: Callable) -> Callable[..., Tensor]:
-    forward = module.forward
-
+def _through(module: nn.Module, forward: Callable, backward: Callable) -> Callable[..., Tensor]:
     def run(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if args or kwargs:
             return forward(x, *args, **kwargs)

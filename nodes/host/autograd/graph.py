@@ -16,6 +16,7 @@ from comfy.ldm.modules.attention import attention_pytorch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor, nn
 
+from .guests import normal_on_use
 from .weights import Loan
 
 OVERRIDE = "optimized_attention_override"
@@ -58,25 +59,25 @@ def torch_kernels() -> Iterator[None]:
 
 
 def _kept(
-    network: nn.Module, loan: Loan, hooked: Collection[int]
+    network: nn.Module, loan: Loan, hooked: Collection[int], guests: bool
 ) -> contextlib.AbstractContextManager:
-    """Save clones of what is overwritten before the backward pass.
+    """Save copies of what is overwritten before the backward pass.
 
-    Weights that hooks change are, by the next prompt; activations are in Flux, not in U-Nets.
+    Weights that hooks change are, by the next prompt; activations are in Flux and by patches of
+    other packs as FreeU, not in U-Nets of their own.
     """
-    if isinstance(network, UNetModel):
+    if isinstance(network, UNetModel) and not guests:
         if not hooked:
             return contextlib.nullcontext()
         keep = lambda t: t.clone() if t.data_ptr() in hooked else t
     else:
-        weights = loan.addresses.difference(hooked)
-        keep = lambda t: t if t.data_ptr() in weights else t.clone()
+        keep = _Copies(loan.addresses.difference(hooked))
     return torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t)
 
 
 @contextlib.contextmanager
 def differentiable(
-    network: nn.Module, loan: Loan, hooked: Collection[int] = frozenset()
+    network: nn.Module, loan: Loan, hooked: Collection[int] = frozenset(), *, guests: bool
 ) -> Iterator[None]:
     """What a forward pass of the network needs, to be differentiated afterwards.
 
@@ -84,6 +85,12 @@ def differentiable(
         network: the host's diffusion network.
         loan: of its weights.
         hooked: addresses of weights that the host may overwrite before the backward pass.
+        guests: whether other packs take part in it.
     """
-    with loan(), torch_kernels(), _kept(network, loan, hooked):
+    with (
+        loan(),
+        torch_kernels(),
+        _kept(network, loan, hooked, guests),
+        normal_on_use(needed=guests),
+    ):
         yield

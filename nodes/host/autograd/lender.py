@@ -39,7 +39,14 @@ class Lender:
             raise RuntimeError(LATE)
 
     def forward(
-        self, executor: Any, x: Tensor, args: tuple, kwargs: dict, whole: Collection[nn.Module]
+        self,
+        executor: Any,
+        x: Tensor,
+        args: tuple,
+        kwargs: dict,
+        whole: Collection[nn.Module],
+        *,
+        guests: bool,
     ) -> Tensor:
         """Run the host's model at x so that its result can be differentiated.
 
@@ -49,6 +56,7 @@ class Lender:
             args: further arguments of the model.
             kwargs: further arguments of the model.
             whole: blocks that must keep their graph, however short memory is.
+            guests: whether other packs take part in the evaluation.
         """
         model = executor.class_obj
         # The options are left as they are: other packs keep state in them.
@@ -62,7 +70,7 @@ class Lender:
         network, loan = model.diffusion_model, self.loan(model)
         keys = hooked_keys(model)
         hooked = addresses_of(model, keys)
-        context: Callable = lambda: differentiable(network, loan, hooked)
+        context: Callable = lambda: differentiable(network, loan, hooked, guests=guests)
         twice = [b for b in self._recomputed_blocks(model, x) if not any(b is w for w in whole)]
         if keys and (twice or is_read_late(model, keys)):
             self._late.append((model.current_patcher, model.current_patcher.current_hooks))

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .fetched import fetched_forward
+from .fetched import fetched_forward, place_of_forward
 
 
 def normal(value: Any) -> Any:
@@ -47,6 +47,13 @@ def view(tensor: Tensor) -> Tensor:
         return empty.set_(
             tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride()
         )
+
+
+def lendable(tensor: Tensor) -> Tensor:
+    """Return tensor, or in place of an inference tensor a view of it, a clone if it has none."""
+    if not tensor.is_inference():
+        return tensor
+    return view(tensor) if _is_plain(tensor) else tensor.clone()
 
 
 def _is_plain(tensor: Tensor | None) -> bool:
@@ -91,28 +98,29 @@ class Loan:
     @contextlib.contextmanager
     def __call__(self) -> Iterator[Loan]:
         """Lend, and take everything back whatever happens."""
-        swapped: list[tuple[dict[str, Tensor], str, Tensor, Tensor]] = []
-        patched: list[nn.Module] = []
+        swapped: list[tuple[dict[str, Any], str, Any, Any]] = []
         try:
             for module in (m for root in self.roots for m in root.modules()):
-                self._lend(module, swapped, patched)
+                swapped += self._lend(module)
             yield self
         finally:
             for table, name, original, lent in reversed(swapped):
                 if table.get(name) is lent:
                     table[name] = original
-            for module in patched:
-                module.__dict__.pop("forward", None)
+                    if original is None:
+                        del table[name]
 
-    def _lend(self, module: nn.Module, swapped: list, patched: list) -> None:
-        forward = None if "forward" in module.__dict__ else fetched_forward(module)
+    def _lend(self, module: nn.Module) -> Iterator[tuple[dict[str, Any], str, Any, Any]]:
+        """Lend what a module needs: (table, name, original or None, what stands there now)."""
+        place = place_of_forward(module)
+        forward = None if place is None else fetched_forward(module, *place)
         if forward is not None:
-            module.__dict__["forward"] = forward
-            patched.append(module)
+            table, name = place
+            original, table[name] = table.get(name), forward
+            yield table, name, original, forward
             return
         for table in (module._parameters, module._buffers):
             for name, tensor in table.items():
                 if _needs_view(tensor):
-                    lent = self._view(table, name)
-                    table[name] = lent
-                    swapped.append((table, name, tensor, lent))
+                    table[name] = lent = self._view(table, name)
+                    yield table, name, tensor, lent
