@@ -15,9 +15,10 @@ import torch
 from comfy.ldm.modules.attention import attention_pytorch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from .guests import normal_on_use
-from .weights import Loan
+from .weights import Loan, is_plain, laid_on
 
 OVERRIDE = "optimized_attention_override"
 
@@ -56,6 +57,33 @@ def torch_kernels() -> Iterator[None]:
         yield
     finally:
         comfy.model_management.in_training = before
+
+
+class _Copies:
+    """Copies of saved activations: one for all tensors on a memory that nobody wrote to since.
+
+    They lie in memory as the originals do, so that kernels give the same result to the last bit.
+
+    Arguments:
+        weights: memory addresses of weights, which are saved as they are.
+    """
+
+    def __init__(self, weights: set[int]) -> None:
+        self.weights = weights
+        self._known: dict[int, tuple[StorageWeakRef, int, torch.UntypedStorage]] = {}
+
+    def __call__(self, t: Tensor) -> Tensor:
+        if t.data_ptr() in self.weights:
+            return t
+        storage = t.untyped_storage() if is_plain(t) and not (t.is_conj() or t.is_neg()) else None
+        # A small piece of a large memory, as of a file, is copied alone.
+        if storage is None or storage.nbytes() > 4 * t.nbytes:
+            return t.clone()
+        known, version, copy = self._known.get(storage.data_ptr(), (None, None, None))
+        if known is None or known.expired() or version != t._version:
+            copy = storage.clone()
+            self._known[storage.data_ptr()] = StorageWeakRef(storage), t._version, copy
+        return laid_on(copy, t)
 
 
 def _kept(

@@ -40,30 +40,31 @@ def tracks_version(tensor: Tensor) -> bool:
 
 def view(tensor: Tensor) -> Tensor:
     """Return a normal tensor that shares the storage of tensor and needs no gradient."""
-    if tracks_version(tensor):
-        return tensor.detach()
-    with torch.inference_mode(False):
-        empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-        return empty.set_(
-            tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride()
-        )
+    return tensor.detach() if tracks_version(tensor) else laid_on(tensor.untyped_storage(), tensor)
+
+
+def laid_on(storage: torch.UntypedStorage, like: Tensor) -> Tensor:
+    """Return a normal tensor on a storage, where and as another tensor lies on its own."""
+    with torch.inference_mode(False), torch.no_grad():
+        empty = torch.empty(0, dtype=like.dtype, device=like.device)
+        return empty.set_(storage, like.storage_offset(), like.size(), like.stride())
 
 
 def lendable(tensor: Tensor) -> Tensor:
     """Return tensor, or in place of an inference tensor a view of it, a clone if it has none."""
     if not tensor.is_inference():
         return tensor
-    return view(tensor) if _is_plain(tensor) else tensor.clone()
+    return view(tensor) if is_plain(tensor) else tensor.clone()
 
 
-def _is_plain(tensor: Tensor | None) -> bool:
+def is_plain(tensor: Tensor | None) -> bool:
     """Whether it is a resident, strided tensor, not a quantised or a meta one."""
     plain = type(tensor) in (Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter))
     return plain and not tensor.is_meta and tensor.layout == torch.strided
 
 
 def _needs_view(tensor: Tensor | None) -> bool:
-    return _is_plain(tensor) and (tensor.requires_grad or not tracks_version(tensor))
+    return is_plain(tensor) and (tensor.requires_grad or not tracks_version(tensor))
 
 
 class Loan:
