@@ -122,7 +122,7 @@ def place_of_forward(module: nn.Module) -> tuple[dict[str, Any], str] | None:
 
 
 def fetched_forward(
-    module: nn.Module, table: dict[str, Any], name: str
+    module: nn.Module, table: dict[str, Any] | None = None, name: str = "forward"
 ) -> Callable[[Tensor], Tensor] | None:
     """Return a differentiable forward for a layer whose weight is made on the fly, else None.
 
@@ -130,14 +130,14 @@ def fetched_forward(
 
     Arguments:
         module: the layer.
-        table: where its own forward is found.
+        table: where its own forward is found; None is on the layer.
         name: its name there.
     """
     if not _is_fetched(module):
         return None
     if isinstance(module, (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)):
         return functools.partial(_norm_forward, module)
-    forward = table.get(name, module.forward)
+    forward = (table or {}).get(name, module.forward)
     if isinstance(module, _ConvNd):
         simple = module.padding_mode == "zeros" and not isinstance(module.padding, str)
         return _through(module, forward, _conv_backward) if simple else None
