@@ -39,7 +39,11 @@ with rho 1 on the label "red" moves the latent by 4.5 posterior standard deviati
 20 steps, after which the classifier is saturated and its gradient vanishes; with rho 0.01 no step
 moves it by more than 0.04. (The sampler is not to blame: unguided it gives 7 clean scenes of 8 with
 eta 1, 5 with eta 0, and the rule's steps are those of its tests.) These few numbers are of earlier
-weights of Shapes."""
+weights of Shapes.
+
+The rows of DPS, LGD, FreeDoM, MPGD and TFG are older than the presets' factors of today: FreeDoM's
+and MPGD's step now follow the signal's fraction as their code does, and on measurements the norm is
+the published one, over [-1, 1]. They have not been measured again."""
 STARTS = """\
 Restorations compare starts, not rules: only ours starts from the measurement, enlarged (image to
 image), as one does in ComfyUI; the published methods start from noise, as published. That start
