@@ -37,6 +37,11 @@ class Attention:
             raise ValueError(f"positions must be >= 0, got {self.positions}")
         _check_layers(self.layers)
 
+    def __str__(self) -> str:
+        """The request as messages name it."""
+        of = f"positions {_listed(self.positions)}" if self.positions else "the whole prompt"
+        return f"attention to {of} in {_layers_named(self.layers)}"
+
 
 @dataclass(frozen=True)
 class Features:
@@ -54,8 +59,22 @@ class Features:
     def __post_init__(self) -> None:
         _check_layers(self.layers)
 
+    def __str__(self) -> str:
+        """The request as messages name it."""
+        return f"features of {_layers_named(self.layers)}"
+
 
 Capture = Attention | Features
+
+
+def _layers_named(layers: Layers) -> str:
+    if isinstance(layers, str):
+        return f"{'the default' if layers == DEFAULT else layers} layers"
+    return f"layer{'s' if len(layers) > 1 else ''} {_listed(layers)}"
+
+
+def _listed(parts: tuple[int, ...] | tuple[str, ...]) -> str:
+    return ", ".join(map(str, parts))
 
 
 def _check_layers(layers: Layers) -> None:

@@ -81,7 +81,7 @@ class Estimate:
         """One capture, a tensor (B, ...) per layer; the error lists what was recorded."""
         if request not in self.captures:
             there = "; ".join(map(str, self.captures)) or "nothing"
-            raise KeyError(f"no capture {request} in this estimate: recorded were {there}")
+            raise KeyError(f"there is no {request} in this estimate: recorded was {there}")
         return self.captures[request]
 
     def moved(self, delta: Tensor) -> Estimate:

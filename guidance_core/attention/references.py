@@ -93,7 +93,7 @@ class Reference:
         recorded = "; ".join(map(str, level))
         raise ValueError(
             f"the reference holds no {request}: record it with the same words and layers; "
-            f"recorded were {recorded}"
+            f"recorded was {recorded}"
         )
 
     def like(self, values: Values, sigma: float, request: Capture) -> Values:

@@ -56,7 +56,9 @@ def test_a_reference_gives_the_nearest_level_and_the_positions_asked_for():
     "request_", [Attention((2,)), Attention((1,), ("middle.0",)), Features(), Attention()]
 )
 def test_a_reference_complains_of_what_it_has_not(request_):
-    with pytest.raises(ValueError, match=r"holds no .*recorded were Attention.positions=.1, 4, 6"):
+    with pytest.raises(
+        ValueError, match=r"holds no .*recorded was attention to positions 1, 4, 6 in"
+    ):
         recorded().at(2.0, request_)
 
 

@@ -51,10 +51,10 @@ def test_positions_are_added_and_layers_averaged():
 
 def test_words_that_were_not_recorded_are_named():
     reference = Reference({1.0: {Attention((2,)): (ramp(4, places=1),)}}, (4, 4))
-    with pytest.raises(ValueError, match="recorded were"):
+    with pytest.raises(ValueError, match="recorded was"):
         heatmaps(reference, WORDS, 1.0, (4, 4))
     only_features = Reference({1.0: {Features(): (ramp(4),)}}, (4, 4))
-    with pytest.raises(ValueError, match="recorded were Features"):
+    with pytest.raises(ValueError, match="recorded was features of the default layers"):
         heatmaps(only_features, WORDS, 1.0, (4, 4))
     with pytest.raises(ValueError, match="no words"):
         heatmaps(reference, (), 1.0, (4, 4))
