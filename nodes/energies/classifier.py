@@ -8,8 +8,8 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.classifier import ClassLabel
-from ..inputs.energy import closing_inputs, finished
-from ..inputs.sockets import Energy, Network, schema
+from ..inputs.energy import OUTPUTS, closing_inputs, finished
+from ..inputs.sockets import Network, schema
 
 
 class EnergyClassifier(io.ComfyNode):
@@ -48,9 +48,7 @@ class EnergyClassifier(io.ComfyNode):
                     "1 where Combine Energies makes the weight negative.",
                 ),
             ],
-            outputs=[
-                Energy.Output(display_name="energy", tooltip="For a rule or the guided sampler.")
-            ],
+            outputs=OUTPUTS,
         )
 
     @classmethod

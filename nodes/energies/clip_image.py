@@ -8,8 +8,15 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.clip_image import ClipImage
-from ..inputs.energy import OUTPUTS, channels_first, closing_inputs, finished, reference_input
-from ..inputs.sockets import Network, advanced, schema
+from ..inputs.energy import (
+    OUTPUTS,
+    channels_first,
+    closing_inputs,
+    crop_inputs,
+    finished,
+    reference_input,
+)
+from ..inputs.sockets import Network, schema
 
 
 class EnergyCLIPImage(io.ComfyNode):
@@ -36,30 +43,10 @@ class EnergyCLIPImage(io.ComfyNode):
                     "squared angle between their embeddings, cosine one minus the cosine of "
                     "it.",
                 ),
-                io.Int.Input(
-                    "cutouts",
-                    default=0,
-                    min=0,
-                    max=128,
-                    tooltip="Random crops that the network sees at each step besides the "
-                    "whole image. More ask for the look of the reference in every part, and "
-                    "cost one network pass each.",
-                ),
-                io.Boolean.Input(
-                    "augment",
-                    default=True,
-                    tooltip="Turns, shifts and recolours the crops a little, against texture "
-                    "that pleases the network and nobody else. No effect without crops.",
-                ),
-                advanced(
-                    io.Int.Input(
-                        "seed",
-                        default=0,
-                        min=0,
-                        max=0xFFFFFFFFFFFFFFFF,
-                        control_after_generate=False,
-                        tooltip="Seed of the crops and of their changes.",
-                    )
+                *crop_inputs(
+                    0,
+                    "More ask for the look of the reference in every part, and cost one "
+                    "network pass each.",
                 ),
                 *closing_inputs(),
             ],

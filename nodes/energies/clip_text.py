@@ -8,8 +8,8 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.clip_text import ClipText
-from ..inputs.energy import closing_inputs, finished
-from ..inputs.sockets import Energy, Network, advanced, schema
+from ..inputs.energy import OUTPUTS, closing_inputs, crop_inputs, finished
+from ..inputs.sockets import Network, schema
 
 
 class EnergyCLIPText(io.ComfyNode):
@@ -41,36 +41,10 @@ class EnergyCLIPText(io.ComfyNode):
                     "squared angle between their embeddings, cosine one minus the cosine of "
                     "it.",
                 ),
-                io.Int.Input(
-                    "cutouts",
-                    default=4,
-                    min=0,
-                    max=128,
-                    tooltip="Random crops that the network sees at each step besides the "
-                    "whole image. More make the gradient smoother, and cost one network pass "
-                    "each.",
-                ),
-                io.Boolean.Input(
-                    "augment",
-                    default=True,
-                    tooltip="Turns, shifts and recolours the crops a little, against texture "
-                    "that pleases the network and nobody else. No effect without crops.",
-                ),
-                advanced(
-                    io.Int.Input(
-                        "seed",
-                        default=0,
-                        min=0,
-                        max=0xFFFFFFFFFFFFFFFF,
-                        control_after_generate=False,
-                        tooltip="Seed of the crops and of their changes.",
-                    )
-                ),
+                *crop_inputs(4, "More make the gradient smoother, and cost one network pass each."),
                 *closing_inputs(),
             ],
-            outputs=[
-                Energy.Output(display_name="energy", tooltip="For a rule or the guided sampler.")
-            ],
+            outputs=OUTPUTS,
         )
 
     @classmethod

@@ -6,8 +6,8 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.color import MeanColor
-from ..inputs.energy import closing_inputs, finished, normal
-from ..inputs.sockets import Energy, schema
+from ..inputs.energy import OUTPUTS, closing_inputs, finished, normal
+from ..inputs.sockets import schema
 
 
 class EnergyColor(io.ComfyNode):
@@ -44,9 +44,7 @@ class EnergyColor(io.ComfyNode):
                 ),
                 *closing_inputs(),
             ],
-            outputs=[
-                Energy.Output(display_name="energy", tooltip="For a rule or the guided sampler.")
-            ],
+            outputs=OUTPUTS,
         )
 
     @classmethod

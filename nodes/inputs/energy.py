@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.masked import Masked
 from ...guidance_core.energies.weighted_sum import WeightedSum
-from .sockets import Energy
+from .sockets import Energy, advanced
 
 OUTPUTS = [Energy.Output(display_name="energy", tooltip="For a rule or the guided sampler.")]
 WEIGHT_TIP = (
@@ -35,6 +35,36 @@ def closing_inputs() -> list[io.Input]:
             optional=True,
             tooltip="Limits the energy to the white area: only this is compared and changed. "
             "Without a mask, the whole image.",
+        ),
+    ]
+
+
+def crop_inputs(cutouts: int, more: str) -> list[io.Input]:
+    """The crops that a CLIP network sees: how many (`more` says what more do), and their seed."""
+    return [
+        io.Int.Input(
+            "cutouts",
+            default=cutouts,
+            min=0,
+            max=128,
+            tooltip="Random crops that the network sees at each step besides the whole image. "
+            + more,
+        ),
+        io.Boolean.Input(
+            "augment",
+            default=True,
+            tooltip="Turns, shifts and recolours the crops a little, against texture that pleases "
+            "the network and nobody else. No effect without crops.",
+        ),
+        advanced(
+            io.Int.Input(
+                "seed",
+                default=0,
+                min=0,
+                max=0xFFFFFFFFFFFFFFFF,
+                control_after_generate=False,
+                tooltip="Seed of the crops and of their changes.",
+            )
         ),
     ]
 
