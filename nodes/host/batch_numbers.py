@@ -25,6 +25,10 @@ def batch_numbers(noise: Tensor, seed: int | None) -> tuple[int, ...]:
     if seed is None or not noise.any():
         return tuple(numbers)
     wanted, generator = noise.detach().float().cpu(), torch.Generator().manual_seed(seed)
+    # A whole batch is drawn at once, which differs from sample by sample where their size is odd.
+    if (wanted - torch.randn(wanted.shape, generator=generator)).abs().max() < ROUNDING:
+        return tuple(numbers)
+    generator.manual_seed(seed)
     most = max(len(noise), min(SAMPLES, VALUES // noise[0].numel()))
     for number in range(most):
         drawn = torch.randn(wanted.shape[1:], generator=generator)
