@@ -15,23 +15,32 @@ from .noise import seeded_noise
 from .process import per_sample
 from .types import Denoiser, Energy, Estimate
 
+# What an energy is shown above CFG 1: the default, and the choices; measured in docs/cfg.md.
+LOOK_AT = "positive"
+LOOKS = (LOOK_AT, "cfg", "both")
+
 
 def through_model(
-    energy: Energy, denoise: Denoiser, x: Tensor, sigma: Tensor, *, rule: str = "guidance"
+    energy: Energy,
+    denoise: Denoiser,
+    x: Tensor,
+    sigma: Tensor,
+    *,
+    look_at: str = "cfg",
+    rule: str = "guidance",
 ) -> tuple[Estimate, Tensor, Tensor]:
     """Evaluate the model once and differentiate the energy of its estimate through it.
 
-    Where an outer rule tracks x already, its graph is shared and the estimate keeps it, so that a
-    stack of rules evaluates the model once. The energy's own graph (decoder, guide network) is
-    freed before the model's is entered, which is not done where no sample has a slope (an energy
-    that is met, such as a label with enough confidence); what enters the model is scaled by a power
-    of two per sample, so that half precision neither overflows nor loses small gradients.
+    Where an outer rule tracks x already, its graph is shared, and the estimate keeps it. The
+    energy's own graph is freed before the model's is entered, which is not done where no sample has
+    a slope; what enters is scaled so that half precision keeps large and small gradients.
 
     Arguments:
         energy: energy of the estimate.
         denoise: model, or an inner rule around it.
         x: noisy latent, shape (B, C, *S).
         sigma: noise level, shape (B,).
+        look_at: which estimate the energy is shown, see `Estimate.seen`.
         rule: name for error messages.
 
     Returns:
@@ -44,10 +53,8 @@ def through_model(
     with torch.enable_grad():
         tracked = x if shared else x.detach().requires_grad_()
         estimate = denoise(tracked, sigma)
-    value, slopes = _differentiated(energy, estimate, rule)
-    pairs = [(part, slope) for part, slope in slopes if part.requires_grad and slope is not None]
-    if not pairs:
-        raise RuntimeError(_place(rule, energy, estimate) + "no gradient reaches the model's input")
+    value, slopes = _differentiated(energy, estimate.seen(look_at), rule)
+    pairs = _with_slopes(slopes, _place(rule, energy, estimate))
     if not any(slope.any() for _, slope in pairs):  # every sample has met its energy
         return estimate if shared else estimate.detached(), value, torch.zeros_like(x)
     grad = _pulled_back(pairs, tracked, keep_graph=shared)
@@ -56,22 +63,23 @@ def through_model(
 
 
 def at_estimate(
-    energy: Energy, estimate: Estimate, *, rule: str = "guidance"
+    energy: Energy, estimate: Estimate, *, look_at: str = "cfg", rule: str = "guidance"
 ) -> tuple[Tensor, Tensor]:
     """Differentiate an energy at the clean estimate, without the model.
 
     Arguments:
         energy: energy of the estimate.
         estimate: where to take the gradient.
+        look_at: which estimate the energy is shown, see `Estimate.seen`.
         rule: name for error messages.
 
     Returns:
-        The energy (B,) and its gradient with respect to x0, like x0.
+        The energy (B,) and its gradient with respect to the estimate that it is shown, like x0.
 
     Raises:
         RuntimeError: the energy does not depend on x0, or something is not finite.
     """
-    value, slopes = _differentiated(energy, estimate, rule)
+    value, slopes = _differentiated(energy, estimate.seen(look_at), rule)
     slope = slopes[0][1]
     if slope is None:
         raise RuntimeError(
@@ -122,6 +130,16 @@ def _differentiated(
             return value, [(part, None) for part in parts]
         slopes = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
     return value.detach(), list(zip(parts, slopes, strict=True))
+
+
+def _with_slopes(
+    slopes: list[tuple[Tensor, Tensor | None]], place: str
+) -> list[tuple[Tensor, Tensor]]:
+    """The model's outputs that the energy depends on, with its slopes there."""
+    pairs = [(part, slope) for part, slope in slopes if part.requires_grad and slope is not None]
+    if not pairs:
+        raise RuntimeError(place + "no gradient reaches the model's input")
+    return pairs
 
 
 def _pulled_back(pairs: list[tuple[Tensor, Tensor]], x: Tensor, *, keep_graph: bool) -> Tensor:

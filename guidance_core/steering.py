@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from .gradients import LOOKS
 from .process import per_sample
 from .requirements import is_active
 from .shaping import cfg_push, rms, unit_rms, unit_size
@@ -21,8 +22,9 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 def check_rule(rule: Any, scales: Sequence[str]) -> None:
-    """Refuse a rule whose scale is unknown, or whose stop is negative, with a ValueError."""
+    """Refuse a rule whose scale or look_at is unknown, or whose stop is negative: ValueError."""
     check_choice("scale", rule.scale, scales)
+    check_choice("look_at", rule.look_at, LOOKS)
     if not rule.stop >= 0:
         raise ValueError(f"stop must be >= 0, got {rule.stop}")
 
@@ -33,6 +35,11 @@ def has_work(rule: Any, sigma: float) -> bool:
     if strength is not None and strength(sigma) == 0:
         return False
     return not hasattr(rule, "energy") or is_active(rule.energy, sigma)
+
+
+def needs_both(rules: Sequence[Any], sigma: float) -> bool:
+    """Whether a rule with work at this noise level takes the slope of both branches of CFG."""
+    return any(getattr(rule, "look_at", "") == "both" and has_work(rule, sigma) for rule in rules)
 
 
 def strength_at(rule: Any, sigma: Tensor) -> float:

@@ -84,6 +84,21 @@ class Estimate:
             raise KeyError(f"there is no {request} in this estimate: recorded was {there}")
         return self.captures[request]
 
+    def seen(self, look_at: str) -> Estimate:
+        """The estimate that an energy is shown: x0 as it is, or in its place the positive branch.
+
+        Above CFG 1 x0 lies beyond both branches, where the model itself puts no image; the positive
+        branch is an image that the model believes in, and has a derivative of its own.
+
+        Arguments:
+            look_at: the estimate of the positive branch (positive), or the result of CFG with the
+                slope of its positive branch (cfg) or of both branches (both, its true derivative,
+                at the cost of a second graph). The slope of x0 is the host's work; where a rule of
+                a stack looks at both, x0 has that of both for all.
+        """
+        shows_branch = look_at == "positive" and self.cond is not None
+        return replace(self, x0=self.cond) if shows_branch else self
+
     def moved(self, delta: Tensor) -> Estimate:
         """The estimate at x0 + delta, with delta (B, C, *S) taken as a constant.
 

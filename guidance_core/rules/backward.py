@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..gradients import at_estimate
+from ..gradients import LOOK_AT, at_estimate
 from ..process import per_sample, posterior_std
 from ..shaping import clip_rms, fade, norm, rms
 from ..steering import check_choice, check_rule, strength_at, take_step
@@ -47,6 +47,7 @@ class Backward:
         optimiser: adam (published), gd (gradient descent), or polyak.
         lr: learning rate of the absolute scale (published: 0.01).
         stop: energy at which a sample counts as done; its steps fade from 2 stop on. 0 never stops.
+        look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
 
     Raises:
         ValueError: an argument outside its range.
@@ -59,6 +60,7 @@ class Backward:
     optimiser: str = "adam"
     lr: float = 0.01
     stop: float = 0.0
+    look_at: str = LOOK_AT
     through_model: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -81,14 +83,16 @@ class Backward:
 
     def _descended(self, start: Estimate, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Total change of x0 (B, C, *S), and the energy (B,) and gradient norm (B,) before it."""
-        energy, grad = at_estimate(self.energy, start, rule="Backward")
+        energy, grad = at_estimate(self.energy, start, look_at=self.look_at, rule="Backward")
         first = energy, norm(grad)
         length, unit = self._sizes(grad, limit)
         direction = _adam() if self.optimiser == "adam" else DIRECTIONS[self.optimiser]
         delta = torch.zeros_like(grad)
         for step in range(self.steps):
             if step > 0:
-                energy, grad = at_estimate(self.energy, start.moved(delta), rule="Backward")
+                energy, grad = at_estimate(
+                    self.energy, start.moved(delta), look_at=self.look_at, rule="Backward"
+                )
             # A gradient of 0 is an energy that is met: momentum must not carry it on.
             going = fade(energy, self.stop) * (rms(grad) > 0)
             if not going.any():

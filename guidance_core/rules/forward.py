@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..gradients import through_model
+from ..gradients import LOOK_AT, through_model
 from ..process import per_sample
 from ..shaping import fade, norm
 from ..steering import check_rule, strength_at, take_step, unit_step
@@ -37,6 +37,7 @@ class Forward:
         strength: multiplier over the noise level; where it is 0 the model runs as it is.
         scale: relative, absolute or cfg.
         stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
+        look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
 
     Raises:
         ValueError: an unknown scale, or a negative stop.
@@ -46,6 +47,7 @@ class Forward:
     strength: Schedule
     scale: str = "relative"
     stop: float = 0.0
+    look_at: str = LOOK_AT
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -56,7 +58,9 @@ class Forward:
         strength = strength_at(self, sigma)
         if strength == 0:
             return denoise(x, sigma)
-        estimate, energy, grad = through_model(self.energy, denoise, x, sigma, rule="Forward")
+        estimate, energy, grad = through_model(
+            self.energy, denoise, x, sigma, look_at=self.look_at, rule="Forward"
+        )
         size = strength * fade(energy, self.stop).to(sigma)
         delta = -self._scaled(grad, estimate, run) * per_sample(size, grad)
         return take_step(self, estimate, delta, energy, norm(grad), run)

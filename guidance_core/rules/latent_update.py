@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..gradients import through_model
+from ..gradients import LOOK_AT, through_model
 from ..process import euler_share, per_sample, posterior_std
 from ..requirements import requirements_of
 from ..shaping import cfg_push, fade, norm, rms, unit_rms
@@ -49,6 +49,7 @@ class LatentUpdate:
         iterations: steps per evaluation at most, >= 1; all are taken until `stop` is reached.
         stop: energy at which a sample counts as done; its steps fade from 2 stop on. 0 never stops.
         every: act at every n-th noise level of the run only, >= 1.
+        look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
 
     Raises:
         ValueError: an argument outside its range.
@@ -60,6 +61,7 @@ class LatentUpdate:
     iterations: int = 1
     stop: float = 0.0
     every: int = 1
+    look_at: str = LOOK_AT
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -107,7 +109,7 @@ class LatentUpdate:
         for _ in range(self.iterations):
             with run.positive_alone() if self._alone else nullcontext():
                 estimate, energy, grad = through_model(
-                    self.energy, denoise, x + step, sigma, rule="LatentUpdate"
+                    self.energy, denoise, x + step, sigma, look_at=self.look_at, rule="LatentUpdate"
                 )
             if not seen:
                 seen.append((estimate, energy, norm(grad)))

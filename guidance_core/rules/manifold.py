@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..gradients import at_estimate
+from ..gradients import LOOK_AT, at_estimate
 from ..process import per_sample
 from ..requirements import requirements_of
 from ..shaping import fade, norm
@@ -40,6 +40,7 @@ class Manifold:
         stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
         projected: take the gradient behind the autoencoder, at encode(decode(x0)); the host's
             decoder must have an `encode`.
+        look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
 
     Raises:
         ValueError: an unknown scale, a negative stop, or an energy that reads captures.
@@ -50,6 +51,7 @@ class Manifold:
     scale: str = "relative"
     stop: float = 0.0
     projected: bool = False
+    look_at: str = LOOK_AT
     through_model: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -71,7 +73,9 @@ class Manifold:
         if strength == 0:
             return denoise(x, sigma)
         estimate = denoise(x, sigma)
-        energy, grad = at_estimate(self._seen, estimate.detached(), rule="Manifold")
+        energy, grad = at_estimate(
+            self._seen, estimate.detached(), look_at=self.look_at, rule="Manifold"
+        )
         size = strength * fade(energy, self.stop).to(sigma)
         delta = -self._scaled(grad, estimate, run) * per_sample(size, grad)
         return take_step(self, estimate, delta, energy, norm(grad), run)

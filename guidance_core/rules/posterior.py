@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..gradients import through_model
+from ..gradients import LOOK_AT, through_model
 from ..process import EULER_ONLY, ancestral_noise, eps_from_x0, is_euler_share, per_sample, radius
 from ..shaping import as_squared_norm, fade, norm, rms, root_gradient, unit_rms
 from ..steering import check_rule, strength_at, take_step, unit_step
@@ -50,6 +50,7 @@ class Posterior:
         root: in the absolute scale, take the gradient of sqrt(energy), the residual's norm where
             the energy is its square, as DPS and FreeDoM do.
         stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
+        look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
 
     Raises:
         ValueError: an unknown scale, or a negative stop.
@@ -60,6 +61,7 @@ class Posterior:
     scale: str = "relative"
     root: bool = True
     stop: float = 0.0
+    look_at: str = LOOK_AT
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -80,7 +82,9 @@ class Posterior:
         strength = strength_at(self, sigma)
         if strength == 0:
             return denoise(x, sigma)
-        estimate, energy, grad = through_model(self._followed, denoise, x, sigma, rule="Posterior")
+        estimate, energy, grad = through_model(
+            self._followed, denoise, x, sigma, look_at=self.look_at, rule="Posterior"
+        )
         slope = root_gradient(grad, energy) if self._rooted else grad
         size = strength * fade(energy, self.stop).to(sigma)
         if self.replaces_noise:

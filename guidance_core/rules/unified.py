@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..gradients import at_estimate, smoothed, through_model
+from ..gradients import LOOK_AT, at_estimate, smoothed, through_model
 from ..process import per_sample, posterior_std
 from ..requirements import requirements_of
 from ..schedules.courses import COURSES, course_factor
@@ -67,6 +67,7 @@ class Unified:
         step: in the absolute scale, whose factors rho and mu have (see `published_sizes`): TFG,
             DPS, FreeDoM or MPGD.
         stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
+        look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
 
     Raises:
         ValueError: an argument outside its range, gamma without samples, or mu or gamma with an
@@ -85,6 +86,7 @@ class Unified:
     root: bool = False
     stop: float = 0.0
     step: str = "TFG"
+    look_at: str = LOOK_AT
 
     def __post_init__(self) -> None:
         check_rule(self, SCALES)
@@ -143,9 +145,11 @@ class Unified:
     ) -> tuple[Estimate, Tensor, Tensor]:
         """Estimate, energy and gradient: through the model, or at x0 where rho is 0."""
         if self.rho > 0:
-            return through_model(energy, denoise, x, sigma, rule="Unified")
+            return through_model(energy, denoise, x, sigma, look_at=self.look_at, rule="Unified")
         estimate = denoise(x, sigma)
-        return estimate, *at_estimate(energy, estimate.detached(), rule="Unified")
+        return estimate, *at_estimate(
+            energy, estimate.detached(), look_at=self.look_at, rule="Unified"
+        )
 
     def _smooth(self, run: Run, sigma: Tensor) -> Energy:
         """The energy, smoothed where gamma is not 0."""
@@ -199,10 +203,14 @@ class Unified:
         delta = torch.zeros_like(start.x0)
         if self.mu == 0:
             return delta
-        known = known or at_estimate(energy, start, rule="Unified")
+        known = known or at_estimate(energy, start, look_at=self.look_at, rule="Unified")
         unit = rms(known[1]).clamp_min(torch.finfo(delta.dtype).tiny)
         for step in range(self.iterations):
-            value, grad = known if step == 0 else at_estimate(energy, start.moved(delta))
+            value, grad = (
+                known
+                if step == 0
+                else at_estimate(energy, start.moved(delta), look_at=self.look_at)
+            )
             if self.scale == "absolute":
                 delta = delta - per_sample(size, grad) * self._slope(value, grad)
             else:

@@ -52,11 +52,12 @@ class Evaluation:
         run: the guided run.
         positive_alone: whether to leave out the negative branches; they then take the value of the
             first positive one.
+        both: whether the negative branches carry a graph too.
         guests: whether other packs take part in it.
     """
 
-    def __init__(self, run: Any, *, positive_alone: bool, guests: bool) -> None:
-        self.run, self.positive_alone, self.guests = run, positive_alone, guests
+    def __init__(self, run: Any, *, positive_alone: bool, both: bool = False, guests: bool) -> None:
+        self.run, self.positive_alone, self.both, self.guests = run, positive_alone, both, guests
         # Of the branches that are evaluated now.
         self.reader: Reader | None = None
         self._calls: list[_Branches] = []
@@ -97,7 +98,7 @@ class Evaluation:
     def branches(
         self, executor: Any, model: Any, conds: list, x: Tensor, sigma: Tensor, options: dict
     ) -> list[Tensor]:
-        """Return x0 of each branch; only the positive ones carry a graph."""
+        """Return x0 of each branch; the positive ones carry a graph, others where they need one."""
         negative = negative_among(conds, self.run.guider)
         evaluate = partial(executor, model)
         if self._pair is None:
@@ -128,7 +129,11 @@ class Evaluation:
         sigma: Tensor,
         options: dict,
     ) -> list[Tensor]:
-        """Evaluate the negative branches first and without a graph, then the positive ones."""
+        """Evaluate the negative branches first and without a graph, then the positive ones.
+
+        Where the negative ones need a graph too, all are evaluated at once.
+        """
+        negative = [flag and not self.both for flag in negative]
         there = [cond is not None and not flag for cond, flag in zip(conds, negative, strict=True)]
         alone = self.positive_alone and any(there)
         others = [None] * len(conds)

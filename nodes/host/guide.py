@@ -46,9 +46,11 @@ class Guidance:
         return any(getattr(rule, "projected", False) for rule in self.rules)
 
     @property
-    def differentiates_model(self) -> bool:
-        """Whether a rule differentiates through the diffusion model."""
-        return any(getattr(rule, "through_model", True) for rule in self.rules)
+    def graphs(self) -> int:
+        """How many branches of CFG carry a graph: none where no rule goes through the model."""
+        through = [rule for rule in self.rules if getattr(rule, "through_model", True)]
+        both = any(getattr(rule, "look_at", "") == "both" for rule in through)
+        return 2 if both else int(bool(through))
 
     def joined(self, later: Guidance) -> Guidance:
         """Return this guidance and a later one as one: a stack evaluates the model once."""
@@ -176,7 +178,8 @@ def _prepare_sampling(guidance: Guidance) -> Callable:
 
     def wrapper(executor: Any, patcher: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
         shape = list(noise_shape)
-        extra = memory.asked_for(patcher, shape) if guidance.differentiates_model else 0.0
+        graphs = [shape[0] * guidance.graphs, *shape[1:]]
+        extra = memory.asked_for(patcher, graphs) if guidance.graphs else 0.0
         if guidance.reader is not None:
             extra += guidance.reader.graph_bytes(torch.Size(shape))
         widened = (

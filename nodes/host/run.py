@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...guidance_core.compose import any_active, guided, with_noise_levels
+from ...guidance_core.steering import needs_both
 from ...guidance_core.types import Estimate, Run
 from . import steps
 from .autograd import memory
@@ -136,7 +137,12 @@ class GuidedRun:
         """The core's denoiser: one evaluation with CFG, with a graph where x asks for one."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         guests = carries_graph(x) and self._has_guests()
-        self.evaluation = evaluation = Evaluation(self, positive_alone=self._alone, guests=guests)
+        self.evaluation = evaluation = Evaluation(
+            self,
+            positive_alone=self._alone,
+            both=needs_both(self.rules, float(sigma[0])),
+            guests=guests,
+        )
         with normal_on_use(needed=guests):
             x0 = self._predict(x, sigma, evaluation)
         return evaluation.estimate(x0, sigma, self.guidance.reader)

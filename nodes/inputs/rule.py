@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.gradients import LOOK_AT, LOOKS
 from ...guidance_core.schedules import PercentWindow, Scaled
 from .sockets import Energy, Schedule, advanced
 
@@ -59,6 +60,22 @@ def stop_input() -> io.Input:
 def schedule_input() -> io.Input:
     """When a rule acts."""
     return Schedule.Input("schedule", optional=True, tooltip=SCHEDULE_TIP)
+
+
+def look_input() -> io.Input:
+    """What an energy looks at above CFG 1."""
+    return advanced(
+        io.Combo.Input(
+            "look_at",
+            options=list(LOOKS),
+            default=LOOK_AT,
+            optional=True,
+            tooltip="What the energy sees where CFG is above 1. positive: the estimate of the "
+            "positive prompt alone, an image that the model believes in. cfg: the result of CFG. "
+            "both: the result of CFG with its exact gradient, which needs twice the memory and "
+            "time for the gradient. At CFG 1 all are the same.",
+        )
+    )
 
 
 def timed(strength: float, schedule: Any) -> Scaled:

@@ -6,9 +6,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.backward import Backward
 from ..inputs.rule import (
     WHOLE_WINDOW,
+    look_input,
     shared_inputs,
     stop_input,
     timed,
@@ -76,6 +78,7 @@ class RuleBackward(io.ComfyNode):
                     "Without one: constant over the first 70 % of the noise schedule, or "
                     "over all of it with polyak, so that a measurement is matched to the end.",
                 ),
+                look_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -91,6 +94,7 @@ class RuleBackward(io.ComfyNode):
         learning_rate: float,
         stop: float,
         schedule: Any = None,
+        look_at: str = LOOK_AT,
     ) -> io.NodeOutput:
         """Build the rule."""
         when = WHOLE_WINDOW if schedule is None and optimiser == "polyak" else schedule
@@ -102,5 +106,6 @@ class RuleBackward(io.ComfyNode):
             optimiser=optimiser,
             lr=learning_rate,
             stop=stop,
+            look_at=look_at,
         )
         return io.NodeOutput(rule)

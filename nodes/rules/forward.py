@@ -6,8 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.forward import Forward
 from ..inputs.rule import (
+    look_input,
     schedule_input,
     shared_inputs,
     stop_input,
@@ -43,14 +45,21 @@ class RuleForward(io.ComfyNode):
                 ),
                 stop_input(),
                 schedule_input(),
+                look_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
 
     @classmethod
     def execute(
-        cls, energy: Any, strength: float, scale: str, stop: float, schedule: Any = None
+        cls,
+        energy: Any,
+        strength: float,
+        scale: str,
+        stop: float,
+        schedule: Any = None,
+        look_at: str = LOOK_AT,
     ) -> io.NodeOutput:
         """Build the rule."""
-        rule = Forward(energy, timed(strength, schedule), scale=scale, stop=stop)
+        rule = Forward(energy, timed(strength, schedule), scale=scale, stop=stop, look_at=look_at)
         return io.NodeOutput(rule)

@@ -6,9 +6,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.latent_update import LatentUpdate
 from ..inputs.rule import (
     EARLY_WINDOW,
+    look_input,
     shared_inputs,
     stop_input,
     timed,
@@ -66,6 +68,7 @@ class RuleLatentUpdate(io.ComfyNode):
                     tooltip="When the rule acts and how strongly, from Guidance Schedule. "
                     "Without one: constant over the first half of the noise schedule.",
                 ),
+                look_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -80,10 +83,17 @@ class RuleLatentUpdate(io.ComfyNode):
         stop: float,
         every: int,
         schedule: Any = None,
+        look_at: str = LOOK_AT,
     ) -> io.NodeOutput:
         """Build the rule."""
         when = EARLY_WINDOW if schedule is None else schedule
         rule = LatentUpdate(
-            energy, timed(strength, when), scale, iterations=iterations, stop=stop, every=every
+            energy,
+            timed(strength, when),
+            scale,
+            iterations=iterations,
+            stop=stop,
+            every=every,
+            look_at=look_at,
         )
         return io.NodeOutput(rule)

@@ -6,8 +6,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.manifold import Manifold
-from ..inputs.rule import ONE_STEP_TIP, schedule_input, shared_inputs, stop_input, timed
+from ..inputs.rule import ONE_STEP_TIP, look_input, schedule_input, shared_inputs, stop_input, timed
 from ..inputs.sockets import Rule, advanced, schema
 
 
@@ -48,6 +49,7 @@ class RuleManifold(io.ComfyNode):
                 ),
                 stop_input(),
                 schedule_input(),
+                look_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -61,9 +63,12 @@ class RuleManifold(io.ComfyNode):
         projected: bool,
         stop: float,
         schedule: Any = None,
+        look_at: str = LOOK_AT,
     ) -> io.NodeOutput:
         """Build the rule."""
         strengths = timed(strength, schedule)
         return io.NodeOutput(
-            Manifold(energy, strengths, scale=scale, stop=stop, projected=projected)
+            Manifold(
+                energy, strengths, scale=scale, stop=stop, projected=projected, look_at=look_at
+            )
         )

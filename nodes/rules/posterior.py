@@ -6,8 +6,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.posterior import Posterior
-from ..inputs.rule import ONE_STEP_TIP, schedule_input, shared_inputs, stop_input, timed
+from ..inputs.rule import ONE_STEP_TIP, look_input, schedule_input, shared_inputs, stop_input, timed
 from ..inputs.sockets import Rule, advanced, schema
 
 
@@ -50,6 +51,7 @@ class RulePosterior(io.ComfyNode):
                 ),
                 stop_input(),
                 schedule_input(),
+                look_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -63,9 +65,12 @@ class RulePosterior(io.ComfyNode):
         residual_norm: bool,
         stop: float,
         schedule: Any = None,
+        look_at: str = LOOK_AT,
     ) -> io.NodeOutput:
         """Build the rule."""
         strengths = timed(strength, schedule)
         return io.NodeOutput(
-            Posterior(energy, strengths, scale=scale, root=residual_norm, stop=stop)
+            Posterior(
+                energy, strengths, scale=scale, root=residual_norm, stop=stop, look_at=look_at
+            )
         )

@@ -6,10 +6,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.presets import PRESETS
 from ...guidance_core.rules.unified import Unified
 from ...guidance_core.schedules.courses import COURSES
-from ..inputs.rule import ONE_STEP_TIP, schedule_input, shared_inputs, stop_input, timed
+from ..inputs.rule import ONE_STEP_TIP, look_input, schedule_input, shared_inputs, stop_input, timed
 from ..inputs.sockets import Rule, advanced, schema
 
 CUSTOM = "custom"
@@ -52,6 +53,7 @@ class RuleUnified(io.ComfyNode):
                 *cls._course(),
                 stop_input(),
                 schedule_input(),
+                look_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -155,6 +157,7 @@ class RuleUnified(io.ComfyNode):
         residual_norm: bool,
         stop: float,
         schedule: Any = None,
+        look_at: str = LOOK_AT,
     ) -> io.NodeOutput:
         """Build the rule."""
         own = {
@@ -168,4 +171,6 @@ class RuleUnified(io.ComfyNode):
             "root": residual_norm,
         }
         settings = own if preset == CUSTOM else PRESETS[preset].settings(scale)
-        return io.NodeOutput(Unified(energy, timed(strength, schedule), stop=stop, **settings))
+        return io.NodeOutput(
+            Unified(energy, timed(strength, schedule), stop=stop, look_at=look_at, **settings)
+        )

@@ -21,7 +21,7 @@ def test_gradient_through_the_model_is_autograds():
     estimate, energy, grad = through_model(toward(), Model(), x.detach(), levels(2.0))
     assert_close(grad, expected)
     assert_close(energy, toward()(estimate))
-    assert not any(t.requires_grad for t in (grad, energy, estimate.x0, estimate.cond))
+    assert not any(t.requires_grad for t in (grad, energy, estimate.x0, estimate.uncond))
 
 
 def test_gradient_counts_every_way_from_the_input_once():

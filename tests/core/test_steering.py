@@ -22,6 +22,7 @@ class Rule:
     energy: Any = None
     strength: Any = TWO
     scale: str = "relative"
+    look_at: str = "positive"
     stop: float = 0.0
 
 

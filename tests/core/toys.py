@@ -54,7 +54,8 @@ class Model:
         uncond = (x / (1 + size**2)).detach()
         if not self.cfg:
             return Estimate(cond, sigma, decode)
-        return Estimate(uncond + 3 * (cond - uncond), sigma, decode, {}, cond, uncond)
+        # Without its positive branch, so that energies are shown x0 as it is: see test_look_at.
+        return Estimate(uncond + 3 * (cond - uncond), sigma, decode, {}, None, uncond)
 
 
 CONTEXT = 6  # places in the prompt of a toy model

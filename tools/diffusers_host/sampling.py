@@ -13,6 +13,7 @@ from torch import Tensor
 from guidance_core.compose import any_active, guided, with_noise_levels
 from guidance_core.procedures.recurrence import Sampler, recurrent
 from guidance_core.requirements import requirements_of
+from guidance_core.steering import needs_both
 from guidance_core.types import Denoiser, Estimate, Rule, Run
 from tools.diffusers_host.model import Shapes
 from tools.diffusers_host.noise_levels import LEVELS
@@ -40,7 +41,7 @@ def denoiser(
     cfg: float,
     rules: Sequence[Rule] = (),
 ) -> Denoiser:
-    """One evaluation with classifier-free guidance; only the positive branch has a graph.
+    """One evaluation with CFG; the negative branch has a graph where a rule looks at both.
 
     The estimate's captures are those that the rules active at its noise level ask for.
 
@@ -65,10 +66,13 @@ def denoiser(
         parts = {"decode": model.decode, "captures": read, "cond": cond}
         if cfg == 1:
             return Estimate(cond, sigma, **parts)
-        with torch.no_grad():
+        if needs_both(rules, float(sigma[0])):
             uncond = branch(x, sigma, negative)
-        # As in ComfyUI: the slope of the result is that of the positive branch, whatever its scale.
-        uncond = uncond + (cond - cond.detach())
+        else:
+            with torch.no_grad():
+                uncond = branch(x, sigma, negative)
+            # As in ComfyUI: the slope of the result is that of the positive branch at any scale.
+            uncond = uncond + (cond - cond.detach())
         return Estimate(uncond + cfg * (cond - uncond), sigma, **parts, uncond=uncond)
 
     return denoise
