@@ -96,8 +96,9 @@ class Estimate:
                 at the cost of a second graph). The slope of x0 is the host's work; where a rule of
                 a stack looks at both, x0 has that of both for all.
         """
-        shows_branch = look_at == "positive" and self.cond is not None
-        return replace(self, x0=self.cond) if shows_branch else self
+        if look_at == "positive" and self.cond is not None:
+            return replace(self, x0=self.cond)
+        return self
 
     def moved(self, delta: Tensor) -> Estimate:
         """The estimate at x0 + delta, with delta (B, C, *S) taken as a constant.
