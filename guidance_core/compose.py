@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .notes import Notes
 from .requirements import name_of_energy, rebuilt, requirements_of
-from .schedules import PercentPoints, PercentWindow
+from .schedules import EveryNth, PercentPoints, PercentWindow
 from .steering import has_work
 from .trace import Record
 from .types import Denoiser, Estimate, Rule, Run
@@ -73,13 +73,22 @@ def any_active(rules: Sequence[Rule], sigma: float) -> bool:
     return any(has_work(rule, sigma) for rule in rules)
 
 
-def with_noise_levels(thing: T, percent_to_sigma: Callable[[float], float]) -> T:
+def with_noise_levels(
+    thing: T, percent_to_sigma: Callable[[float], float], sigmas: Sequence[float] = ()
+) -> T:
     """The same rule, energy or schedule with all percentages inside turned into noise levels.
 
     Never looks into networks; returns `thing` itself where nothing changed.
+
+    Arguments:
+        thing: what holds schedules.
+        percent_to_sigma: noise level of a model at a fraction of its schedule.
+        sigmas: noise levels of the run, by which steps are counted (`EveryNth`).
     """
 
     def on_levels(part: Any) -> Any:
+        if isinstance(part, EveryNth):
+            return part.among(rebuilt(part.schedule, on_levels), sigmas)
         percents = isinstance(part, (PercentWindow, PercentPoints))
         return part.on(percent_to_sigma) if percents else part
 

@@ -45,6 +45,14 @@ def radius(sigma: Tensor, alpha: Tensor) -> Tensor:
     return (alpha.square() + sigma.square()).sqrt()
 
 
+def noise_angle(sigma: Tensor, alpha: Tensor) -> Tensor:
+    """Angle of the noise in radians, shape (B,): 0 without noise, pi / 2 of noise alone.
+
+    For latents of unit variance x / radius = cos(angle) x0 + sin(angle) n.
+    """
+    return torch.atan2(sigma, alpha)
+
+
 def ancestral_noise(
     sigma: Tensor, next_sigma: Tensor, alpha: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:

@@ -106,10 +106,11 @@ def denoised(method: Method, task: Task) -> float:
 
 def cost(method: Method, rules: Sequence[Rule], steps: int) -> int:
     """Evaluations of the model for one image from noise at CFG 1, a backward pass one more."""
-    own = [with_noise_levels(rule, LEVELS.at_percent) for rule in rules]
+    levels = LEVELS.normal(steps)[:-1].tolist()
+    own = [with_noise_levels(rule, LEVELS.at_percent, levels) for rule in rules]
     through = [rule for rule in own if getattr(rule, "through_model", True)]
     end, total = LEVELS.at_percent(method.end_percent), 0
-    for sigma in LEVELS.normal(steps)[:-1].tolist():
+    for sigma in levels:
         once = 2 if any_active(through, sigma) else 1
         total += once * (method.recurrences if sigma > end else 1)
     return total

@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 
 from ..gradients import LOOK_AT, through_model
-from ..process import euler_share, per_sample, posterior_std
+from ..process import euler_share, noise_angle, per_sample, radius
 from ..requirements import requirements_of
 from ..shaping import cfg_push, fade, norm, rms, unit_rms
 from ..steering import check_rule, record, strength_at
 from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
 SCALES = ("relative", "absolute")
+REACH = 4.0  # where steps used to have one size, 20 of them went about as far
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,11 @@ class LatentUpdate:
 
     absolute: x <- x - strength * (alpha^2 + sigma^2) * grad, the papers' z <- z - strength * grad
         for the latent z of unit variance.
-    relative: RMS of the step = strength * alpha * posterior standard deviation of x0, as if the
-        clean part of x had moved by the step of the other rules.
+    relative: RMS of the step = strength * 4 * sqrt(alpha^2 + sigma^2) * (theta - theta_next), where
+        theta = atan2(sigma, alpha) is the angle of the noise and theta_next that at the run's next
+        level. So a run moves x / sqrt(alpha^2 + sigma^2), of unit variance, by strength * 4 * the
+        angle that the rule's window covers, whatever the number of steps and their spacing: four
+        times as far as Forward of that strength.
 
     The sampler takes an estimate and keeps its own x, so what the change of x leaves behind the
     sampler's next step is added to the estimate.
@@ -48,7 +52,6 @@ class LatentUpdate:
         scale: relative or absolute.
         iterations: steps per evaluation at most, >= 1; all are taken until `stop` is reached.
         stop: energy at which a sample counts as done; its steps fade from 2 stop on. 0 never stops.
-        every: act at every n-th noise level of the run only, >= 1.
         look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
 
     Raises:
@@ -60,21 +63,18 @@ class LatentUpdate:
     scale: str = "relative"
     iterations: int = 1
     stop: float = 0.0
-    every: int = 1
     look_at: str = LOOK_AT
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_rule(self, SCALES)
-        if self.iterations < 1 or self.every < 1:
-            raise ValueError(
-                f"need iterations >= 1 and every >= 1, got {self.iterations} and {self.every}"
-            )
+        if self.iterations < 1:
+            raise ValueError(f"iterations must be >= 1, got {self.iterations}")
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
         """One guided evaluation: x (B, C, *S), sigma (B,)."""
         level, strength = float(sigma[0]), strength_at(self, sigma)
-        if strength == 0 or self._leaves_out(level, run):
+        if strength == 0:
             return denoise(x, sigma)
         step, before, after, energy, grad_norm = self._descended(denoise, x, sigma, run, strength)
         estimate = after or denoise(x + step, sigma)
@@ -92,11 +92,6 @@ class LatentUpdate:
         if self._alone and before.cond is not None and after.cond is not None:
             return rms(after.cond - before.cond).detach(), cfg_push(after)
         return rms(after.x0 - before.x0).detach(), cfg_push(before)
-
-    def _leaves_out(self, level: float, run: Run) -> bool:
-        """Whether this noise level is one of those that are left out."""
-        before = [other for other in run.sigmas.tolist() if other > level * (1 + 1e-5)]
-        return len(before) % self.every != 0
 
     def _descended(
         self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run, strength: float
@@ -116,13 +111,16 @@ class LatentUpdate:
             size = strength * fade(energy, self.stop).to(sigma)
             if not size.any():
                 return step, seen[0][0], None if self._alone else estimate, *seen[0][1:]
-            step = step - self._scaled(grad, sigma, run.alpha(sigma)) * per_sample(size, grad)
+            step = step - self._scaled(grad, sigma, run) * per_sample(size, grad)
         return step, seen[0][0], None, *seen[0][1:]
 
-    def _scaled(self, grad: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:
+    def _scaled(self, grad: Tensor, sigma: Tensor, run: Run) -> Tensor:
+        alpha = run.alpha(sigma)
         if self.scale == "absolute":
-            return grad * per_sample(alpha.square() + sigma.square(), grad)
-        return unit_rms(grad) * per_sample(alpha * posterior_std(sigma, alpha), grad)
+            return grad * per_sample(radius(sigma, alpha).square(), grad)
+        following = sigma.new_full(sigma.shape, run.next_sigma(float(sigma[0])))
+        turn = noise_angle(sigma, alpha) - noise_angle(following, run.alpha(following))
+        return unit_rms(grad) * per_sample(REACH * turn * radius(sigma, alpha), grad)
 
 
 def _left(level: float, run: Run) -> float:

@@ -1,11 +1,13 @@
-"""Strength over the noise level: windows with a curve, and points drawn by hand."""
+"""Strength over the noise level: windows with a curve, points drawn by hand, each n-th step."""
 
 from .points import PercentPoints, Polyline, points_from
+from .steps import EveryNth
 from .windows import CURVES, Constant, PercentWindow, Scaled, Window
 
 __all__ = [
     "CURVES",
     "Constant",
+    "EveryNth",
     "PercentPoints",
     "PercentWindow",
     "Polyline",

@@ -72,7 +72,8 @@ class GuidedRun:
         self.lender = Lender()
         with torch.inference_mode(False), torch.no_grad():
             percent_to_sigma = self.model_sampling.percent_to_sigma
-            self.rules = with_noise_levels(guidance.rules, lambda p: float(percent_to_sigma(p)))
+            at_percent = lambda percent: float(percent_to_sigma(percent))
+            self.rules = with_noise_levels(guidance.rules, at_percent, sigmas[:-1].tolist())
             share = steps.share_of(sampler, sigmas, is_flow(self.model_sampling))
             steps.check(self.rules, sampler, share, sigmas)
             alpha = signal_scale(self.model_sampling)

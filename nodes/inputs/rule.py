@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.gradients import LOOK_AT, LOOKS
-from ...guidance_core.schedules import PercentWindow, Scaled
+from ...guidance_core.schedules import EveryNth, PercentWindow, Scaled
 from .sockets import Energy, Schedule, advanced
 
 # Late guidance mostly adds adversarial texture; the shape is settled by then.
@@ -78,6 +78,23 @@ def look_input() -> io.Input:
     )
 
 
-def timed(strength: float, schedule: Any) -> Scaled:
+def every_input(*, optional: bool = True) -> io.Input:
+    """At which steps a rule acts; optional, because workflows of earlier versions lack it."""
+    return advanced(
+        io.Int.Input(
+            "every",
+            default=1,
+            min=1,
+            max=100,
+            optional=optional,
+            tooltip="Acts at every n-th step only, from the first of the schedule on: 1 is every "
+            "step, 2 every other. Higher is cheaper and weaker; the steps between cost what they "
+            "cost without guidance.",
+        )
+    )
+
+
+def timed(strength: float, schedule: Any, every: int = 1) -> Scaled:
     """The strength at each noise level."""
-    return Scaled(DEFAULT_WINDOW if schedule is None else schedule, strength)
+    when = DEFAULT_WINDOW if schedule is None else schedule
+    return Scaled(when if every == 1 else EveryNth(when, every), strength)

@@ -10,6 +10,7 @@ from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.backward import Backward
 from ..inputs.rule import (
     WHOLE_WINDOW,
+    every_input,
     look_input,
     shared_inputs,
     stop_input,
@@ -79,6 +80,7 @@ class RuleBackward(io.ComfyNode):
                     "over all of it with polyak, so that a measurement is matched to the end.",
                 ),
                 look_input(),
+                every_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -95,12 +97,13 @@ class RuleBackward(io.ComfyNode):
         stop: float,
         schedule: Any = None,
         look_at: str = LOOK_AT,
+        every: int = 1,
     ) -> io.NodeOutput:
         """Build the rule."""
         when = WHOLE_WINDOW if schedule is None and optimiser == "polyak" else schedule
         rule = Backward(
             energy,
-            timed(strength, when),
+            timed(strength, when, every),
             scale=scale,
             steps=steps,
             optimiser=optimiser,

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.forward import Forward
 from ..inputs.rule import (
+    every_input,
     look_input,
     schedule_input,
     shared_inputs,
@@ -46,6 +47,7 @@ class RuleForward(io.ComfyNode):
                 stop_input(),
                 schedule_input(),
                 look_input(),
+                every_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -59,7 +61,9 @@ class RuleForward(io.ComfyNode):
         stop: float,
         schedule: Any = None,
         look_at: str = LOOK_AT,
+        every: int = 1,
     ) -> io.NodeOutput:
         """Build the rule."""
-        rule = Forward(energy, timed(strength, schedule), scale=scale, stop=stop, look_at=look_at)
+        strengths = timed(strength, schedule, every)
+        rule = Forward(energy, strengths, scale=scale, stop=stop, look_at=look_at)
         return io.NodeOutput(rule)

@@ -10,12 +10,13 @@ from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.latent_update import LatentUpdate
 from ..inputs.rule import (
     EARLY_WINDOW,
+    every_input,
     look_input,
     shared_inputs,
     stop_input,
     timed,
 )
-from ..inputs.sockets import Rule, Schedule, advanced, schema
+from ..inputs.sockets import Rule, Schedule, schema
 
 
 class RuleLatentUpdate(io.ComfyNode):
@@ -38,9 +39,10 @@ class RuleLatentUpdate(io.ComfyNode):
                     "no guidance. relative: start with 0.5. absolute: start with the "
                     "published value of the method, see the help page.",
                     ["relative", "absolute"],
-                    "What strength 1 means. relative: the clean part of the latent moves by "
-                    "its estimated uncertainty, so one number suits every model. absolute: "
-                    "the plain gradient for a latent of unit variance.",
+                    "What strength 1 means. relative: the latent moves in proportion to "
+                    "the noise that the sampling step takes away, so one number suits every "
+                    "model and number of steps. absolute: the plain gradient for a latent of "
+                    "unit variance, at every step.",
                 ),
                 io.Int.Input(
                     "iterations",
@@ -52,16 +54,7 @@ class RuleLatentUpdate(io.ComfyNode):
                     "backward pass of the model.",
                 ),
                 stop_input(),
-                advanced(
-                    io.Int.Input(
-                        "every",
-                        default=1,
-                        min=1,
-                        max=100,
-                        tooltip="Acts at every n-th step only: 1 is every step, 2 every "
-                        "other. Higher is cheaper and weaker.",
-                    )
-                ),
+                every_input(optional=False),
                 Schedule.Input(
                     "schedule",
                     optional=True,
@@ -89,11 +82,10 @@ class RuleLatentUpdate(io.ComfyNode):
         when = EARLY_WINDOW if schedule is None else schedule
         rule = LatentUpdate(
             energy,
-            timed(strength, when),
+            timed(strength, when, every),
             scale,
             iterations=iterations,
             stop=stop,
-            every=every,
             look_at=look_at,
         )
         return io.NodeOutput(rule)

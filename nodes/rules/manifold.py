@@ -8,7 +8,15 @@ from comfy_api.latest import io
 
 from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.manifold import Manifold
-from ..inputs.rule import ONE_STEP_TIP, look_input, schedule_input, shared_inputs, stop_input, timed
+from ..inputs.rule import (
+    ONE_STEP_TIP,
+    every_input,
+    look_input,
+    schedule_input,
+    shared_inputs,
+    stop_input,
+    timed,
+)
 from ..inputs.sockets import Rule, advanced, schema
 
 
@@ -50,6 +58,7 @@ class RuleManifold(io.ComfyNode):
                 stop_input(),
                 schedule_input(),
                 look_input(),
+                every_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -64,9 +73,10 @@ class RuleManifold(io.ComfyNode):
         stop: float,
         schedule: Any = None,
         look_at: str = LOOK_AT,
+        every: int = 1,
     ) -> io.NodeOutput:
         """Build the rule."""
-        strengths = timed(strength, schedule)
+        strengths = timed(strength, schedule, every)
         return io.NodeOutput(
             Manifold(
                 energy, strengths, scale=scale, stop=stop, projected=projected, look_at=look_at

@@ -8,7 +8,15 @@ from comfy_api.latest import io
 
 from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.posterior import Posterior
-from ..inputs.rule import ONE_STEP_TIP, look_input, schedule_input, shared_inputs, stop_input, timed
+from ..inputs.rule import (
+    ONE_STEP_TIP,
+    every_input,
+    look_input,
+    schedule_input,
+    shared_inputs,
+    stop_input,
+    timed,
+)
 from ..inputs.sockets import Rule, advanced, schema
 
 
@@ -52,6 +60,7 @@ class RulePosterior(io.ComfyNode):
                 stop_input(),
                 schedule_input(),
                 look_input(),
+                every_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -66,9 +75,10 @@ class RulePosterior(io.ComfyNode):
         stop: float,
         schedule: Any = None,
         look_at: str = LOOK_AT,
+        every: int = 1,
     ) -> io.NodeOutput:
         """Build the rule."""
-        strengths = timed(strength, schedule)
+        strengths = timed(strength, schedule, every)
         return io.NodeOutput(
             Posterior(
                 energy, strengths, scale=scale, root=residual_norm, stop=stop, look_at=look_at

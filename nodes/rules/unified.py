@@ -10,7 +10,15 @@ from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.presets import PRESETS
 from ...guidance_core.rules.unified import Unified
 from ...guidance_core.schedules.courses import COURSES
-from ..inputs.rule import ONE_STEP_TIP, look_input, schedule_input, shared_inputs, stop_input, timed
+from ..inputs.rule import (
+    ONE_STEP_TIP,
+    every_input,
+    look_input,
+    schedule_input,
+    shared_inputs,
+    stop_input,
+    timed,
+)
 from ..inputs.sockets import Rule, advanced, schema
 
 CUSTOM = "custom"
@@ -54,6 +62,7 @@ class RuleUnified(io.ComfyNode):
                 stop_input(),
                 schedule_input(),
                 look_input(),
+                every_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -158,6 +167,7 @@ class RuleUnified(io.ComfyNode):
         stop: float,
         schedule: Any = None,
         look_at: str = LOOK_AT,
+        every: int = 1,
     ) -> io.NodeOutput:
         """Build the rule."""
         own = {
@@ -171,6 +181,5 @@ class RuleUnified(io.ComfyNode):
             "root": residual_norm,
         }
         settings = own if preset == CUSTOM else PRESETS[preset].settings(scale)
-        return io.NodeOutput(
-            Unified(energy, timed(strength, schedule), stop=stop, look_at=look_at, **settings)
-        )
+        strengths = timed(strength, schedule, every)
+        return io.NodeOutput(Unified(energy, strengths, stop=stop, look_at=look_at, **settings))

@@ -130,25 +130,6 @@ def test_a_fading_step_of_backward_is_the_fraction_of_each_samples_own(optimiser
     assert_close(moved(fading, flow, (0.9, 0.7, 0.0), 0.7), fraction * whole)
 
 
-def test_every_other_level_counts_from_the_runs_first():
-    sigmas = (0.9, 0.7, 0.5, 0.3, 0.1, 0.0)
-    for every, works in ((1, 5 * [True]), (3, [True, False, False, True, False])):
-        rule = LatentUpdate(toward(), Constant(0.5), every=every)
-        steps = [bool(moved(rule, flow, sigmas, sigma).any()) for sigma in sigmas[:-1]]
-        assert steps == works
-
-
-@pytest.mark.parametrize("error", [-1e-6, 1e-6])
-def test_a_level_is_known_when_single_precision_rounded_it(error):
-    """Counted as itself, neither as one more nor as its own next."""
-    sigmas = (0.9, 0.7, 0.5, 0.3, 0.0)
-    run = Run(flow, torch.tensor(sigmas, dtype=DOUBLE))
-    assert run.next_sigma(0.7 * (1 + error)) == 0.5
-    rule = LatentUpdate(toward(), Constant(0.5), every=2)
-    steps = [bool(moved(rule, flow, sigmas, s * (1 + error)).any()) for s in sigmas[:-1]]
-    assert steps == [True, False, True, False]
-
-
 @pytest.mark.parametrize("share", [None, lambda sigma, following: 0.4])
 def test_what_a_latent_step_leaves_behind_is_added_by_the_samplers_share(share):
     """(1 - s) d / s of x0 stands for a change d of x; without a share it is Euler's."""

@@ -141,7 +141,7 @@ def sample(
     sigmas = whole[-(settings.steps + 1) :].to(model.device)
     share = partial(ancestral_share, settings.eta)
     run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed, share=share)
-    own = [with_noise_levels(rule, LEVELS.at_percent) for rule in rules]
+    own = [with_noise_levels(rule, LEVELS.at_percent, sigmas[:-1].tolist()) for rule in rules]
     if not isinstance(positive, Tensor):
         positive = model.encode([positive] if isinstance(positive, str) else positive)
     plain = denoiser(model, positive, model.encode([negative]), settings.cfg, own)
