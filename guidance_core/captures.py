@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DEFAULT, ALL = "default", "all"
+HEADS = ("mean", "each")
 Layers = str | tuple[str, ...]
 
 
@@ -19,20 +20,25 @@ class Attention:
     The value is one tensor per layer, (B, K, h, w): the softmax over the whole context, averaged
     over heads, one map per position, in the layer's own resolution and the latent's aspect. In
     models of joint attention it is the part of an image token's attention that goes to the text.
+    With each head by itself it is (B, K, H, h, w), for H heads.
 
     Arguments:
         positions: places in the positive prompt's context, in the order of the K maps; none means
             every one.
         layers: "default" (the host's choice for the model), "all", or names of layers.
+        heads: "mean" of them, or "each".
 
     Raises:
-        ValueError: a negative position, or no layers.
+        ValueError: a negative position, no layers, or an unknown choice of heads.
     """
 
     positions: tuple[int, ...] = ()
     layers: Layers = DEFAULT
+    heads: str = "mean"
 
     def __post_init__(self) -> None:
+        if self.heads not in HEADS:
+            raise ValueError(f"heads must be one of {', '.join(HEADS)}, got '{self.heads}'")
         if any(position < 0 for position in self.positions):
             raise ValueError(f"positions must be >= 0, got {self.positions}")
         _check_layers(self.layers)
@@ -40,7 +46,8 @@ class Attention:
     def __str__(self) -> str:
         """The request as messages name it."""
         of = f"positions {_listed(self.positions)}" if self.positions else "the whole prompt"
-        return f"attention to {of} in {_layers_named(self.layers)}"
+        by = " by head" if self.heads == "each" else ""
+        return f"attention to {of} in {_layers_named(self.layers)}{by}"
 
 
 @dataclass(frozen=True)

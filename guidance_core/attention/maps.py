@@ -20,6 +20,7 @@ ROOM = 2**25
 # A map whose values differ by less than this part of the largest counts as flat: it keeps gradients
 # finite (Self-Guidance's code has the same number, absolute: attention of transformers is smaller).
 FLAT = 1e-4
+BLUR = 0.5**0.5  # standard deviation of Attend-and-Excite's Gaussian, in cells
 
 
 def heads_of(tokens: Tensor, heads: int) -> Tensor:
@@ -34,8 +35,9 @@ def attention_maps(
     positions: tuple[int, ...],
     mask: Tensor | None = None,
     scale: float | None = None,
+    heads: str = "mean",
 ) -> Tensor:
-    """Attention of each query to some keys: softmax over all keys, averaged over heads.
+    """Attention of each query to some keys: softmax over all keys.
 
     Arguments:
         q: queries, shape (B, heads, N, D).
@@ -43,9 +45,10 @@ def attention_maps(
         positions: K of the T keys.
         mask: which keys count, booleans or an offset, shape (N, T) with any leading axes.
         scale: factor of the logits; None is D^-0.5.
+        heads: "mean" of them, or "each".
 
     Returns:
-        Shape (B, K, N), float32 or wider.
+        Shape (B, K, N), or (B, K, heads, N) of each head, float32 or wider.
     """
     per_chunk = max(1, ROOM // (q.shape[0] * q.shape[1] * k.shape[2]))
     chunks = torch.split(q, per_chunk, 2)
@@ -53,12 +56,12 @@ def attention_maps(
     places = torch.tensor(positions, device=q.device)
     biases = [None] * len(chunks) if mask is None else _split(mask, per_chunk, len(chunks))
     if len(chunks) == 1:
-        return _maps_of_chunk(q, k, places, biases[0], factor)
+        return _maps_of_chunk(q, k, places, biases[0], factor, heads)
     parts = [
-        checkpoint(_maps_of_chunk, chunk, k, places, bias, factor, use_reentrant=False)
+        checkpoint(_maps_of_chunk, chunk, k, places, bias, factor, heads, use_reentrant=False)
         for chunk, bias in zip(chunks, biases, strict=True)
     ]
-    return torch.cat(parts, 2)
+    return torch.cat(parts, -1)
 
 
 def _split(mask: Tensor, size: int, count: int) -> list[Tensor | None]:
@@ -67,7 +70,7 @@ def _split(mask: Tensor, size: int, count: int) -> list[Tensor | None]:
 
 
 def _maps_of_chunk(
-    q: Tensor, k: Tensor, places: Tensor, bias: Tensor | None, factor: float
+    q: Tensor, k: Tensor, places: Tensor, bias: Tensor | None, factor: float, heads: str
 ) -> Tensor:
     wide = torch.promote_types(q.dtype, torch.float32)
     logits = (q.to(wide) * factor) @ k.to(wide).transpose(2, 3)
@@ -77,8 +80,8 @@ def _maps_of_chunk(
             if bias.dtype == torch.bool
             else logits + bias.to(wide)
         )
-    looks: Tensor = logits.softmax(3)[..., places].mean(1).transpose(1, 2)
-    return looks
+    looks = logits.softmax(3)[..., places]
+    return looks.movedim(3, 1) if heads == "each" else looks.mean(1).transpose(1, 2)
 
 
 def word_maps(layers: Sequence[Tensor], request: Attention, words: Sequence[Word]) -> list[Tensor]:
@@ -166,11 +169,12 @@ def across_text(maps: Tensor, *, start_token: bool = True) -> Tensor:
     draw most of the attention, are left out and become 0.
 
     References:
-        Attend-and-Excite, Chefer et al. 2023, arXiv:2301.13826, section 3 and its code.
+        Attend-and-Excite, Chefer et al. 2023, arXiv:2301.13826, section 3 and its code, whose
+        kernel of "sigma 0.5", exp(-(d / 2 sigma)^2), is a Gaussian of sigma 0.5 sqrt(2).
     """
     from kornia.filters import gaussian_blur2d  # heavy: only where shares of the text are asked
 
     first = int(start_token)
     shares = (100 * full_precision(maps[:, first:-1])).softmax(1)
-    blurred = gaussian_blur2d(shares, (3, 3), (0.5, 0.5), separable=False)
+    blurred = gaussian_blur2d(shares, (3, 3), (BLUR, BLUR), separable=False)
     return F.pad(blurred, (0, 0, 0, 0, first, 1))

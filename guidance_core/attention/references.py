@@ -77,7 +77,8 @@ class Reference:
     def at(self, sigma: float, request: Capture) -> Values:
         """What was recorded of a request, at the noise level nearest to sigma.
 
-        Some of the positions that were recorded together may be asked for.
+        Some of the positions that were recorded together may be asked for, and the mean of heads
+        that were recorded each.
 
         Raises:
             ValueError: the request was not recorded; the message lists what was.
@@ -85,19 +86,20 @@ class Reference:
         level = self.recorded[min(self.recorded, key=lambda there: abs(there - sigma))]
         if request in level:
             return level[request]
-        if isinstance(request, Attention) and request.positions:
-            for there, values in level.items():
-                places = _places(request, there)
-                if places is not None and max(places) < values[0].shape[1]:
-                    return tuple(value[:, places] for value in values)
+        for there, values in level.items():
+            places = _places(request, there, values[0].shape[1])
+            if places is not None:
+                parts = tuple(value[:, places] for value in values)
+                mean = there.heads != request.heads  # type: ignore[union-attr]
+                return tuple(part.mean(2) for part in parts) if mean else parts
         recorded = "; ".join(map(str, level))
         raise ValueError(
-            f"the reference holds no {request}: record it with the same words and layers; "
+            f"the reference holds no {request}: record it with the same words, layers and heads; "
             f"recorded was {recorded}"
         )
 
     def like(self, values: Values, sigma: float, request: Capture) -> Values:
-        """What was recorded, in the dtype and on the device of values (B, K, h, w), in its shape.
+        """What was recorded, in the dtype and on the device of values (B, K, ...), in its shape.
 
         Raises:
             ValueError: neither one image was recorded nor as many as the batch has, or the
@@ -123,7 +125,7 @@ def _like(recorded: Tensor, value: Tensor) -> Tensor:
             f"the reference holds values of shape {tuple(recorded.shape[1:])}, this run has "
             f"{tuple(value.shape[1:])}: record it with the same model, size and prompt"
         )
-    return recorded.expand(value.shape[0], -1, -1, -1)
+    return recorded.expand(value.shape)
 
 
 def _packed(value: Tensor) -> Tensor:
@@ -132,12 +134,13 @@ def _packed(value: Tensor) -> Tensor:
         return value.detach().to("cpu", torch.float16, copy=True)
 
 
-def _places(request: Attention, there: Capture) -> list[int] | None:
-    """Where the positions of a request stand among those recorded; None if they do not."""
-    if not isinstance(there, Attention) or there.layers != request.layers:
+def _places(request: Capture, there: Capture, count: int) -> list[int] | None:
+    """Where the positions of a request stand among the `count` recorded; None if they do not."""
+    if not (isinstance(request, Attention) and isinstance(there, Attention)):
         return None
-    if not there.positions:
-        return list(request.positions)
-    known = there.positions
-    inside = all(position in known for position in request.positions)
-    return [known.index(position) for position in request.positions] if inside else None
+    if there.layers != request.layers or there.heads not in (request.heads, "each"):
+        return None
+    known = there.positions or tuple(range(count))
+    wanted = request.positions or (() if there.positions else known)
+    inside = wanted and all(position in known for position in wanted)
+    return [known.index(position) for position in wanted] if inside else None

@@ -3,9 +3,10 @@
 References:
     Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,
     arXiv:2306.00986, section 3.2 (object appearance).
-    Deviates: the mask is taken from the mean of the layers read, not from one of them; and the
-    difference is squared, not absolute: the slope of an absolute one is as steep in a channel of
-    noise as in the few that tell one look from another.
+    Deviates: the mask is taken from the mean of the layers read, not from one of them. Unless
+    `measure` is published the mask is that of a whole word, not of each token, and hard at every
+    size; and the difference is squared, not absolute: the slope of an absolute one is as steep in a
+    channel of noise as in the few that tell one look from another.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..attention import self_guidance
 from ..attention.maps import layer_mean, maps_in, maps_recorded, resized, soft_masks
 from ..attention.references import Reference
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Features, Layers
 from ..process import full_precision
+from ..steering import check_choice
 from ..types import Estimate
 
 
@@ -28,25 +31,30 @@ from ..types import Estimate
 class Appearance:
     """Difference between the mean activations inside the words' masks and those of a reference.
 
-    energy = mean over words, layers and channels of (sum m F / sum m - (the same there))^2, where m
-    is the word's hard mask, a constant.
+    adapted: mean over words, layers and channels of (sum m F / sum m - (the same there))^2, where m
+        is the word's hard mask, a constant.
+    published: the mean over tokens, layers and channels of the absolute difference, with m resized
+        to the activations without being made hard again.
 
     Arguments:
         words: words of the positive prompt, at least one.
         reference: another run, with the words' maps and the same layers recorded.
         layers: layers of attention to read.
         features: layers of activations to read.
+        measure: adapted, or published (Self-Guidance's own).
 
     Raises:
-        ValueError: no words.
+        ValueError: no words, or an unknown measure.
     """
 
     words: tuple[Word, ...]
     reference: Reference
     layers: Layers = DEFAULT
     features: Layers = DEFAULT
+    measure: str = "adapted"
 
     def __post_init__(self) -> None:
+        check_choice("measure", self.measure, self_guidance.MEASURES)
         positions_of(self.words)
 
     @property
@@ -59,11 +67,25 @@ class Appearance:
         request = Features(self.features)
         values = estimate.capture(request)
         there = self.reference.like(values, float(estimate.sigma[0]), request)
-        maps = maps_in(estimate, self.words, self.layers)
-        recorded = maps_recorded(self.reference, estimate, self.words, self.layers)
-        pairs = zip(_means(values, maps), _means(there, recorded), strict=True)
-        gaps = [(a - b).square().flatten(1).mean(1) for a, b in pairs]
-        return torch.stack(gaps).mean(0)
+        published = self.measure == "published"
+        words = self_guidance.each_token(self.words) if published else self.words
+        means = _published_means if published else _means
+        maps = maps_in(estimate, words, self.layers)
+        recorded = maps_recorded(self.reference, estimate, words, self.layers)
+        gaps = [a - b for a, b in zip(means(values, maps), means(there, recorded), strict=True)]
+        sizes = [gap.abs() if published else gap.square() for gap in gaps]
+        return torch.stack([size.flatten(1).mean(1) for size in sizes]).mean(0)
+
+
+def _published_means(values: Sequence[Tensor], maps: list[Tensor]) -> list[Tensor]:
+    """Mean activations inside the tokens' masks of Self-Guidance, (B, W, C) per layer."""
+    hard = self_guidance.hard_masks(layer_mean(maps)).detach()
+    masks = [resized(hard, value.shape[-2:]).to(full_precision(value)) for value in values]
+    return [
+        torch.einsum("bcij,bwij->bwc", full_precision(value), mask)
+        / (mask.sum((-2, -1)) + self_guidance.EPSILON)[..., None]
+        for value, mask in zip(values, masks, strict=True)
+    ]
 
 
 def _means(values: Sequence[Tensor], maps: list[Tensor]) -> list[Tensor]:

@@ -4,7 +4,9 @@ References:
     Zero-shot Image-to-Image Translation (Pix2Pix-Zero), Parmar et al. 2023, arXiv:2302.03027,
     eq. (4) (cross-attention guidance).
     Deviates: a mean over the image and the layers in place of a sum, so that the size of the
-    energy does not grow with the resolution.
+    energy does not grow with the resolution; the positive branch alone, not both. Published are the
+    differences of each head (`heads`); by default they are those of the heads' mean, which takes as
+    many times less memory as there are heads.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from torch import Tensor
 
 from ..attention.references import Reference
 from ..attention.words import Word, positions_of
-from ..captures import DEFAULT, Attention, Capture, Layers
+from ..captures import DEFAULT, HEADS, Attention, Capture, Layers
 from ..process import full_precision
+from ..steering import check_choice
 from ..types import Estimate
 
 
@@ -25,23 +28,29 @@ from ..types import Estimate
 class AttentionKeep:
     """Squared difference between the maps of the words and those of a reference.
 
-    energy = mean over layers and pixels of sum over tokens of (A - A_ref)^2, in [0, 2].
+    energy = mean over layers and pixels, and heads where each counts, of sum over tokens of
+    (A - A_ref)^2, in [0, 2].
 
     Arguments:
         reference: another run, with the same layers recorded.
         words: words whose maps should stay; none means every place of the prompt, as published.
         layers: layers of attention to read.
+        heads: mean of the heads' maps, or each, as published, with a reference that has them.
     """
 
     reference: Reference
     words: tuple[Word, ...] = ()
     layers: Layers = DEFAULT
+    heads: str = "mean"
+
+    def __post_init__(self) -> None:
+        check_choice("heads", self.heads, HEADS)
 
     @property
     def captures(self) -> frozenset[Capture]:
         """Maps of the words, or of the whole context."""
         positions = positions_of(self.words) if self.words else ()
-        return frozenset({Attention(positions, self.layers)})
+        return frozenset({Attention(positions, self.layers, self.heads)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""

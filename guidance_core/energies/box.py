@@ -4,7 +4,9 @@ References:
     layout: Training-Free Layout Control with Cross-Attention Guidance, Chen et al. 2023,
     arXiv:2304.03373, eq. (1).  boxdiff: BoxDiff, Xie et al. 2023, arXiv:2307.10816, eqs. (3)-(6).
     Deviates: cells count by the part of them that the box covers, so that no box is ever empty;
-    a box may be turned.
+    a box may be turned; of BoxDiff, tokens of a word count as one, and words by their mean, not
+    their sum. Published for layout is the loss of each head and token (`heads`); by default it is
+    that of the words' maps, averaged over both.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from torch import Tensor
 
 from ..attention.maps import maps_in, text_shares
 from ..attention.words import Word, positions_of
-from ..captures import DEFAULT, Attention, Capture, Layers
+from ..captures import DEFAULT, HEADS, Attention, Capture, Layers
+from ..process import full_precision
+from ..steering import check_choice
 from ..types import Estimate
 
 LOSSES = ("layout", "boxdiff")
@@ -29,10 +33,12 @@ REACH = 1  # BoxDiff's L: cells to either side of a corner
 class Box:
     """How much of the words' attention lies outside a box.
 
-    layout: mean over words and layers of (1 - attention in the box / all attention)^2, in [0, 1].
+    layout: mean over words and layers, or over tokens, heads and layers, of
+        (1 - attention in the box / all attention)^2, in [0, 1].
     boxdiff: mean over words of 1 - mean of the strongest fifth inside, + mean of the strongest
-        fifth outside, + mean difference between the words' and the box's projections around the
-        corners; on attention made a share of the text, averaged over layers; in [0, 3].
+        fifth outside, + sum over both axes of the differences between the words' and the box's
+        projections around the corners, divided by the image's cells along the axis; on attention
+        made a share of the text, averaged over layers; in [0, 4].
 
     Arguments:
         words: words of the positive prompt, at least one; all keep to the one box.
@@ -41,10 +47,11 @@ class Box:
         layers: layers of attention to read.
         angle: degrees by which the box is turned about its centre, clockwise, in [-180, 180]; the
             box may reach out of the image then.
+        heads: mean of the heads' maps, or each, as published; of layout, boxdiff takes the mean.
 
     Raises:
         ValueError: no words, an empty box, one outside the image, an angle outside its range, or
-            an unknown loss.
+            an unknown loss or choice of heads.
     """
 
     words: tuple[Word, ...]
@@ -52,6 +59,7 @@ class Box:
     loss: str = "layout"
     layers: Layers = DEFAULT
     angle: float = 0.0
+    heads: str = "mean"
 
     def __post_init__(self) -> None:
         positions_of(self.words)
@@ -64,14 +72,19 @@ class Box:
             )
         if not abs(self.angle) <= 180:
             raise ValueError(f"need an angle in [-180, 180] degrees, got {self.angle}")
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got '{self.loss}'")
+        check_choice("loss", self.loss, LOSSES)
+        check_choice("heads", self.heads, HEADS)
 
     @property
     def captures(self) -> frozenset[Capture]:
         """Maps of the words; for shares of the text, of the whole context."""
-        positions = positions_of(self.words) if self.loss == "layout" else ()
-        return frozenset({Attention(positions, self.layers)})
+        return frozenset({self._request})
+
+    @property
+    def _request(self) -> Attention:
+        if self.loss == "boxdiff":
+            return Attention((), self.layers)
+        return Attention(positions_of(self.words), self.layers, self.heads)
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
@@ -79,8 +92,14 @@ class Box:
             shares = text_shares(estimate, self.words, self.layers)
             maps = [shares[:, list(word.positions)].mean(1) for word in self.words]
             return torch.stack([_boxdiff(part, self.covered(part)) for part in maps]).mean(0)
-        layers = maps_in(estimate, self.words, self.layers)
+        layers = self._layout_maps(estimate)
         return torch.stack([_layout(part, self.covered(part)) for part in layers]).mean(0)
+
+    def _layout_maps(self, estimate: Estimate) -> list[Tensor]:
+        """Maps of words, or of each token and head, (B, N, h, w) per layer."""
+        if self.heads == "mean":
+            return maps_in(estimate, self.words, self.layers)
+        return [full_precision(m).flatten(1, 2) for m in estimate.capture(self._request)]
 
     def covered(self, maps: Tensor) -> Tensor:
         """Part of each cell of maps (..., h, w) that the box covers, shape (h, w)."""
@@ -116,10 +135,14 @@ def _boxdiff(maps: Tensor, covered: Tensor) -> Tensor:
     box = (covered >= min(0.5, float(covered.max()))).to(maps)
     inside = _strongest(maps, box == 1)
     outside = _strongest(maps, box == 0)
-    gaps = [
-        (maps.amax(axis) - box.amax(axis)).abs()[:, _corners(box.amax(axis))] for axis in (-2, -1)
-    ]
-    return 1 - inside + outside + torch.cat(gaps, 1).mean(1)
+    return 1 - inside + outside + sum(_edges(maps, box, axis) for axis in (-2, -1))
+
+
+def _edges(maps: Tensor, box: Tensor, axis: int) -> Tensor:
+    """Differences of the projections along an axis around the box's corners, over all its cells."""
+    line = box.amax(axis)
+    gaps = (maps.amax(axis) - line).abs()[:, _corners(line)]
+    return gaps.sum(1) / len(line)
 
 
 def _strongest(maps: Tensor, where: Tensor) -> Tensor:
@@ -127,12 +150,12 @@ def _strongest(maps: Tensor, where: Tensor) -> Tensor:
     cells = maps[:, where]
     if cells.shape[1] == 0:
         return maps.new_zeros(len(maps))
-    return cells.topk(max(1, round(SHARE * cells.shape[1])), 1).values.mean(1)
+    return cells.topk(max(1, int(SHARE * cells.shape[1])), 1).values.mean(1)
 
 
 def _corners(line: Tensor) -> Tensor:
-    """Cells within reach of either end of a box's projection (n,), booleans."""
+    """Cells within reach of the first of a box's projection (n,), or of that behind its last."""
     inside = line.nonzero().flatten()
     cells = torch.arange(len(line), device=line.device)
-    ends = torch.stack([inside[0], inside[-1]])
+    ends = torch.stack([inside[0], inside[-1] + 1])
     return ((cells[:, None] - ends).abs() <= REACH).any(1)

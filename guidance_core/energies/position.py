@@ -3,22 +3,25 @@
 References:
     Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,
     arXiv:2306.00986, section 3.2 (object position).
-    Deviates: the centroid is that of the soft mask, not of the bare attention, whose background
-    pulls it to the middle; and the distance is the Euclidean one, whose gradient does not jitter
-    along an axis that has arrived.
+    Deviates, unless `measure` is published: the centroid is that of the soft mask of a whole word,
+    not of each token's bare attention, whose background pulls it to the middle; and the distance is
+    the Euclidean one, whose gradient does not jitter along an axis that has arrived.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..attention import self_guidance
 from ..attention.maps import centroid, maps_in, maps_recorded, soft_masks
 from ..attention.references import Reference
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Layers
+from ..steering import check_choice
 from ..types import Estimate
 
 
@@ -26,7 +29,9 @@ from ..types import Estimate
 class Position:
     """Distance of the words' centroids from a point, as fractions of the image.
 
-    energy = mean over words and layers of |centroid(mask(A)) - point|.
+    adapted: mean over words and layers of |centroid(mask(A)) - point|.
+    published: mean over tokens, layers, x and y of |centroid(A) - point|, with 0 and 1 in the
+        middle of the cells at the edges.
 
     Arguments:
         words: words of the positive prompt, at least one.
@@ -34,9 +39,11 @@ class Position:
         reference: another run: the point is where the word was there, plus `shift`.
         shift: x and y to add to the reference's centroid, in [-1, 1].
         layers: layers of attention to read.
+        measure: adapted, or published (Self-Guidance's own).
 
     Raises:
-        ValueError: no words, a point outside the image, or not just one of target and reference.
+        ValueError: no words, a point outside the image, not just one of target and reference, or
+            an unknown measure.
     """
 
     words: tuple[Word, ...]
@@ -44,8 +51,10 @@ class Position:
     reference: Reference | None = None
     shift: tuple[float, float] = (0.0, 0.0)
     layers: Layers = DEFAULT
+    measure: str = "adapted"
 
     def __post_init__(self) -> None:
+        check_choice("measure", self.measure, self_guidance.MEASURES)
         positions_of(self.words)
         if (self.target is None) == (self.reference is None):
             raise ValueError("a position needs a target or a reference, and not both")
@@ -61,20 +70,36 @@ class Position:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        layers = maps_in(estimate, self.words, self.layers)
-        targets = self._targets(estimate, layers)
-        distances = [
-            _length(centroid(soft_masks(maps)) - target).mean(1)
-            for maps, target in zip(layers, targets, strict=True)
-        ]
-        return torch.stack(distances).mean(0)
+        published = self.measure == "published"
+        words = self_guidance.each_token(self.words) if published else self.words
+        centre = self_guidance.centroid if published else _centre
+        distance = _mean_length if published else _length
+        layers = [centre(maps) for maps in maps_in(estimate, words, self.layers)]
+        targets = self._targets(estimate, layers, words, centre)
+        pairs = zip(layers, targets, strict=True)
+        return torch.stack([distance(there - target).mean(1) for there, target in pairs]).mean(0)
 
-    def _targets(self, estimate: Estimate, layers: list[Tensor]) -> list[Tensor]:
+    def _targets(
+        self,
+        estimate: Estimate,
+        layers: list[Tensor],
+        words: tuple[Word, ...],
+        centre: Callable[[Tensor], Tensor],
+    ) -> list[Tensor]:
         """The point of each layer and word, shape (2,) or (B, W, 2)."""
         if self.reference is None:
-            return [maps.new_tensor(self.target) for maps in layers]
-        recorded = maps_recorded(self.reference, estimate, self.words, self.layers)
-        return [centroid(soft_masks(m)) + m.new_tensor(self.shift) for m in recorded]
+            return [there.new_tensor(self.target) for there in layers]
+        recorded = maps_recorded(self.reference, estimate, words, self.layers)
+        return [centre(maps) + maps.new_tensor(self.shift) for maps in recorded]
+
+
+def _centre(maps: Tensor) -> Tensor:
+    return centroid(soft_masks(maps))
+
+
+def _mean_length(vectors: Tensor) -> Tensor:
+    """Mean of the absolute components of (..., 2)."""
+    return vectors.abs().mean(-1)
 
 
 def _length(vectors: Tensor) -> Tensor:

@@ -4,7 +4,9 @@ References:
     Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,
     arXiv:2306.00986, section 3.2 (object shape).
     Deviates: the outline may also be a mask that somebody painted, and it is moved, scaled and
-    turned about its own centre.
+    turned about its own centre, not about where the word is now; unless `measure` is published, it
+    is of a whole word, not of each token, and maps count as flat by their own height, not below
+    1e-4.
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..attention import self_guidance
 from ..attention.maps import centroid, maps_in, maps_recorded, soft_masks
 from ..attention.references import Reference
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Layers
 from ..image.masks import mask_at
+from ..steering import check_choice
 from ..types import Estimate
 
 
@@ -29,7 +33,8 @@ from ..types import Estimate
 class Shape:
     """Difference between the words' soft masks and an outline.
 
-    energy = mean over words, layers and pixels of |mask(A) - outline|, in [0, 1].
+    energy = mean over words (published: tokens), layers and pixels of |mask(A) - outline|, in
+    [0, 1].
 
     Arguments:
         words: words of the positive prompt, at least one.
@@ -40,10 +45,11 @@ class Shape:
         scale: factor of the outline's width and height, > 0.
         layers: layers of attention to read.
         angle: degrees by which the outline is turned, clockwise, in [-180, 180].
+        measure: adapted, or published (Self-Guidance's own).
 
     Raises:
-        ValueError: no words, an empty outline, an argument outside its range, or not just one of
-            outline and reference.
+        ValueError: no words, an empty outline, an argument outside its range, not just one of
+            outline and reference, or an unknown measure.
     """
 
     words: tuple[Word, ...]
@@ -53,8 +59,10 @@ class Shape:
     scale: float = 1.0
     layers: Layers = DEFAULT
     angle: float = 0.0
+    measure: str = "adapted"
 
     def __post_init__(self) -> None:
+        check_choice("measure", self.measure, self_guidance.MEASURES)
         positions_of(self.words)
         if (self.outline is None) == (self.reference is None):
             raise ValueError("a shape needs an outline or a reference, and not both")
@@ -74,20 +82,28 @@ class Shape:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        layers = maps_in(estimate, self.words, self.layers)
+        layers = maps_in(estimate, self._words, self.layers)
         outlines = [self._moved(outline) for outline in self._outlines(estimate, layers)]
+        masks = self_guidance.soft_masks if self.measure == "published" else soft_masks
         gaps = [
-            (soft_masks(maps) - outline).abs().flatten(1).mean(1)
+            (masks(maps) - outline).abs().flatten(1).mean(1)
             for maps, outline in zip(layers, outlines, strict=True)
         ]
         return torch.stack(gaps).mean(0)
+
+    @property
+    def _words(self) -> tuple[Word, ...]:
+        """What is measured by itself: words, or their tokens."""
+        return self_guidance.each_token(self.words) if self.measure == "published" else self.words
 
     def _outlines(self, estimate: Estimate, layers: list[Tensor]) -> list[Tensor]:
         """Hard masks for each layer and word, (B, W or 1, h, w)."""
         if self.reference is None:
             outline = cast(Tensor, self.outline)
             return [(mask_at(outline, maps)[:, None] >= 0.5).to(maps) for maps in layers]
-        recorded = maps_recorded(self.reference, estimate, self.words, self.layers)
+        recorded = maps_recorded(self.reference, estimate, self._words, self.layers)
+        if self.measure == "published":
+            return [self_guidance.hard_masks(maps) for maps in recorded]
         return [(soft_masks(maps) > 0.5).to(maps) for maps in recorded]
 
     def _moved(self, outline: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 References:
     Diffusion Self-Guidance for Controllable Image Generation, Epstein et al. 2023,
     arXiv:2306.00986, section 3.2 (object size).
+    Deviates, unless `measure` is published: of a whole word, not the mean over its tokens, and maps
+    count as flat by their own height, not below 1e-4.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..attention import self_guidance
 from ..attention.maps import maps_in, maps_recorded, soft_masks
 from ..attention.references import Reference
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Layers
+from ..steering import check_choice
 from ..types import Estimate
 
 
@@ -23,7 +27,8 @@ from ..types import Estimate
 class Size:
     """Difference between the area of the words' soft masks and a target, as fractions of the image.
 
-    energy = mean over words and layers of |mean_hw mask(A) - target|, in [0, 1].
+    energy = mean over words (published: tokens) and layers of |mean_hw mask(A) - target|, in
+    [0, 1].
 
     Arguments:
         words: words of the positive prompt, at least one.
@@ -31,10 +36,11 @@ class Size:
         reference: another run: the target is the word's area there, times `ratio`.
         ratio: factor of the reference's area, > 0.
         layers: layers of attention to read.
+        measure: adapted, or published (Self-Guidance's own).
 
     Raises:
-        ValueError: no words, an argument outside its range, or not just one of target and
-            reference.
+        ValueError: no words, an argument outside its range, not just one of target and
+            reference, or an unknown measure.
     """
 
     words: tuple[Word, ...]
@@ -42,8 +48,10 @@ class Size:
     reference: Reference | None = None
     ratio: float = 1.0
     layers: Layers = DEFAULT
+    measure: str = "adapted"
 
     def __post_init__(self) -> None:
+        check_choice("measure", self.measure, self_guidance.MEASURES)
         positions_of(self.words)
         if (self.target is None) == (self.reference is None):
             raise ValueError("a size needs a target or a reference, and not both")
@@ -59,21 +67,14 @@ class Size:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        layers = maps_in(estimate, self.words, self.layers)
-        targets = self._targets(estimate, layers)
-        gaps = [
-            (_area(maps) - target).abs().mean(1)
-            for maps, target in zip(layers, targets, strict=True)
-        ]
+        published = self.measure == "published"
+        words = self_guidance.each_token(self.words) if published else self.words
+        masks = self_guidance.soft_masks if published else soft_masks
+        layers = maps_in(estimate, words, self.layers)
+        targets: list[Tensor] = [maps.new_tensor(self.target or 0.0) for maps in layers]
+        if self.reference is not None:
+            recorded = maps_recorded(self.reference, estimate, words, self.layers)
+            targets = [self.ratio * masks(maps).mean((-2, -1)) for maps in recorded]
+        pairs = zip(layers, targets, strict=True)
+        gaps = [(masks(maps).mean((-2, -1)) - target).abs().mean(1) for maps, target in pairs]
         return torch.stack(gaps).mean(0)
-
-    def _targets(self, estimate: Estimate, layers: list[Tensor]) -> list[Tensor]:
-        """The area asked of each layer and word, shape () or (B, W)."""
-        if self.reference is None:
-            return [maps.new_tensor(self.target) for maps in layers]
-        recorded = maps_recorded(self.reference, estimate, self.words, self.layers)
-        return [self.ratio * _area(maps) for maps in recorded]
-
-
-def _area(maps: Tensor) -> Tensor:
-    return soft_masks(maps).mean((-2, -1))

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..host import record, samplers
 from ..host.browser.note import note
-from ..inputs.attention import layers_of
+from ..inputs.attention import heads_input, layers_of
 from ..inputs.noise_levels import schedule_inputs
 from ..inputs.sockets import Path, Reference, Tokens, schema
 
@@ -89,6 +89,11 @@ class RecordReference(io.ComfyNode):
                     tooltip="Records the maps of these words only, which saves memory; "
                     "without them, of the whole prompt.",
                 ),
+                heads_input(
+                    "mean: records the mean of the attention heads. each: records every head, for "
+                    "Keep Attention with heads each; the others read it too. Takes as many times "
+                    "the memory as the model has heads."
+                ),
             ],
             outputs=[
                 Reference.Output(
@@ -116,10 +121,11 @@ class RecordReference(io.ComfyNode):
         latent_image: dict[str, Any] | None = None,
         path: Any = None,
         tokens: Any = None,
+        heads: str = "mean",
     ) -> io.NodeOutput:
         """Record the source."""
         watched, reference_of = record.watched(
-            model, record.requests(model, tokens, maps, features, layers_of(layers))
+            model, record.requests(model, tokens, maps, features, layers_of(layers), heads)
         )
         widgets = (steps, cfg, sampler_name, scheduler, denoise)
         plan = samplers.plan_of(watched, positive, negative, *widgets)

@@ -12,6 +12,7 @@ from ..inputs.attention import (
     HOW,
     ending_inputs,
     layers_of,
+    measure_input,
     opening_inputs,
     outputs,
 )
@@ -39,11 +40,15 @@ class EnergyAppearance(io.ComfyNode):
                     tooltip="Recording of the image whose look is wanted, with maps and features.",
                 ),
                 *ending_inputs(),
+                measure_input("by absolute differences, to which channels of noise add most"),
             ],
             outputs=outputs(),
         )
 
     @classmethod
-    def execute(cls, tokens: Any, reference: Any, weight: float, layers: str) -> io.NodeOutput:
+    def execute(
+        cls, tokens: Any, reference: Any, weight: float, layers: str, measure: str = "adapted"
+    ) -> io.NodeOutput:
         """Build the energy."""
-        return finished(Appearance(tokens, reference, layers_of(layers)), weight, None)
+        energy = Appearance(tokens, reference, layers_of(layers), measure=measure)
+        return finished(energy, weight, None)

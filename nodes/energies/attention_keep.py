@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.energies.attention_keep import AttentionKeep
-from ..inputs.attention import CATEGORY, HOW, ending_inputs, layers_of, outputs
+from ..inputs.attention import CATEGORY, HOW, ending_inputs, heads_input, layers_of, outputs
 from ..inputs.energy import finished
 from ..inputs.sockets import Reference, Tokens, schema
 
@@ -35,12 +35,23 @@ class EnergyAttentionKeep(io.ComfyNode):
                     tooltip="Words to hold in place; without any, all tokens of the prompt. "
                     "Leave out the words that should change.",
                 ),
+                heads_input(
+                    "mean: keeps the mean of the attention heads. each: keeps every head, as "
+                    "Pix2Pix-Zero does; needs a reference recorded with heads each."
+                ),
             ],
             outputs=outputs(),
         )
 
     @classmethod
-    def execute(cls, reference: Any, weight: float, layers: str, tokens: Any = ()) -> io.NodeOutput:
+    def execute(
+        cls,
+        reference: Any,
+        weight: float,
+        layers: str,
+        tokens: Any = (),
+        heads: str = "mean",
+    ) -> io.NodeOutput:
         """Build the energy."""
-        energy = AttentionKeep(reference, tuple(tokens), layers_of(layers))
+        energy = AttentionKeep(reference, tuple(tokens), layers_of(layers), heads)
         return finished(energy, weight, None)

@@ -12,6 +12,7 @@ from ..inputs.attention import (
     HOW,
     angle_input,
     ending_inputs,
+    heads_input,
     layers_of,
     opening_inputs,
     outputs,
@@ -61,6 +62,11 @@ class EnergyBox(io.ComfyNode):
                 ),
                 *ending_inputs(),
                 angle_input("box"),
+                heads_input(
+                    "mean: the box is for the mean of the attention heads. each: for every head "
+                    "and token by itself, as in layout guidance; takes more memory. Not used with "
+                    "boxdiff."
+                ),
             ],
             outputs=outputs(),
         )
@@ -91,7 +97,8 @@ class EnergyBox(io.ComfyNode):
         weight: float,
         layers: str,
         angle: float = 0.0,
+        heads: str = "mean",
     ) -> io.NodeOutput:
         """Build the energy."""
-        energy = Box(tokens, (left, top, right, bottom), loss, layers_of(layers), angle)
+        energy = Box(tokens, (left, top, right, bottom), loss, layers_of(layers), angle, heads)
         return finished(energy, weight, None)

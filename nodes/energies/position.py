@@ -12,6 +12,7 @@ from ..inputs.attention import (
     HOW,
     ending_inputs,
     layers_of,
+    measure_input,
     opening_inputs,
     outputs,
     share,
@@ -73,6 +74,7 @@ class EnergyPosition(io.ComfyNode):
                     tooltip="Recording of a source image: the object goes to its place there "
                     "plus the shift, in place of x and y.",
                 ),
+                measure_input("by the bare attention, whose background pulls to the middle"),
             ],
             outputs=outputs(),
         )
@@ -88,8 +90,10 @@ class EnergyPosition(io.ComfyNode):
         weight: float,
         layers: str,
         reference: Any = None,
+        measure: str = "adapted",
     ) -> io.NodeOutput:
         """Build the energy."""
         target = (x, y) if reference is None else None
-        energy = Position(tokens, target, reference, (shift_x, shift_y), layers_of(layers))
+        shift = (shift_x, shift_y)
+        energy = Position(tokens, target, reference, shift, layers_of(layers), measure)
         return finished(energy, weight, None)

@@ -14,6 +14,7 @@ from ..inputs.attention import (
     angle_input,
     ending_inputs,
     layers_of,
+    measure_input,
     opening_inputs,
     outputs,
     share,
@@ -74,6 +75,7 @@ class EnergyShape(io.ComfyNode):
                     tooltip="Recording of a source image: the object takes its outline "
                     "there. Connect this or an outline.",
                 ),
+                measure_input("with its threshold"),
             ],
             outputs=outputs(),
         )
@@ -90,8 +92,9 @@ class EnergyShape(io.ComfyNode):
         angle: float = 0.0,
         outline: torch.Tensor | None = None,
         reference: Any = None,
+        measure: str = "adapted",
     ) -> io.NodeOutput:
         """Build the energy."""
         mask, shift = None if outline is None else normal(outline), (shift_x, shift_y)
-        energy = Shape(tokens, mask, reference, shift, scale, layers_of(layers), angle)
+        energy = Shape(tokens, mask, reference, shift, scale, layers_of(layers), angle, measure)
         return finished(energy, weight, None)

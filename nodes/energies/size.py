@@ -12,6 +12,7 @@ from ..inputs.attention import (
     HOW,
     ending_inputs,
     layers_of,
+    measure_input,
     opening_inputs,
     outputs,
 )
@@ -60,6 +61,7 @@ class EnergySize(io.ComfyNode):
                     tooltip="Recording of a source image: the object takes its area there "
                     "times the ratio.",
                 ),
+                measure_input("with its threshold"),
             ],
             outputs=outputs(),
         )
@@ -73,7 +75,9 @@ class EnergySize(io.ComfyNode):
         weight: float,
         layers: str,
         reference: Any = None,
+        measure: str = "adapted",
     ) -> io.NodeOutput:
         """Build the energy."""
         target = area if reference is None else None
-        return finished(Size(tokens, target, reference, ratio, layers_of(layers)), weight, None)
+        energy = Size(tokens, target, reference, ratio, layers_of(layers), measure)
+        return finished(energy, weight, None)

@@ -21,7 +21,12 @@ from .samplers import Plan
 
 
 def requests(
-    model: Any, words: tuple[Word, ...] | None, maps: bool, features: bool, layers: Layers
+    model: Any,
+    words: tuple[Word, ...] | None,
+    maps: bool,
+    features: bool,
+    layers: Layers,
+    heads: str = "mean",
 ) -> frozenset[Capture]:
     """Return what to record: the maps of these words, or of every position, and features.
 
@@ -32,6 +37,7 @@ def requests(
         features: whether features are wanted.
         layers: "default", "all" or names of layers; each name goes to the maps or to the features,
             whichever it is a layer of, and where none is left over the default ones are taken.
+        heads: "mean" of a layer's heads, or "each".
 
     Raises:
         ValueError: the model has no such layer, or cannot be read at all.
@@ -42,7 +48,7 @@ def requests(
     wanted: set[Capture] = set()
     if maps:
         positions = positions_of(words) if words is not None else ()
-        wanted.add(Attention(positions, _those_in(there.attention, layers)))
+        wanted.add(Attention(positions, _those_in(there.attention, layers), heads))
     if features:
         wanted.add(Features(_those_in(there.features, layers)))
     return frozenset(wanted)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...guidance_core.attention.self_guidance import MEASURES
+from ...guidance_core.captures import HEADS
 from .energy import weight_input
 from .sockets import Energy, Tokens, advanced
 
@@ -59,6 +61,27 @@ def angle_input(what: str) -> io.Input:
         optional=True,
         tooltip=f"Turns the {what} about its centre, clockwise, in degrees from -180 to 180; 0 "
         "leaves it upright.",
+    )
+
+
+def heads_input(tip: str) -> io.Input:
+    """Attention by head; optional, because workflows of earlier versions lack it."""
+    return advanced(
+        io.Combo.Input("heads", options=list(HEADS), default="mean", optional=True, tooltip=tip)
+    )
+
+
+def measure_input(published: str) -> io.Input:
+    """Ours or Self-Guidance's; optional, because workflows of earlier versions lack it."""
+    return advanced(
+        io.Combo.Input(
+            "measure",
+            options=list(MEASURES),
+            default="adapted",
+            optional=True,
+            tooltip="How it is measured. adapted: word by word, as this pack does it. published: "
+            f"token by token, as Self-Guidance does it, {published}.",
+        )
     )
 
 

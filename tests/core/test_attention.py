@@ -147,7 +147,7 @@ def test_boxdiff_falls_as_the_word_moves_into_its_box():
     energy = Box((Word("circle", (1,)),), (0.25, 0.25, 0.5, 0.5), "boxdiff")
     values = [float(energy(context(square(2, left), rival))) for left in (6, 4, 2)]
     assert values == sorted(values, reverse=True)
-    assert values[2] < 0.6 < values[0]
+    assert values[2] < 0.8 < 1.6 < values[0]
 
 
 def test_presence_is_about_the_worst_word():
@@ -182,11 +182,14 @@ def test_the_first_word_of_a_prompt_without_a_start_token_is_seen(energy):
 
 
 def test_a_share_of_the_text_is_blurred_with_the_published_kernel():
-    kornia = pytest.importorskip("kornia")
+    """Attend-and-Excite's: exp(-(d / (2 * 0.5))^2) along each axis, sum 1, mirrored at edges."""
     context = seeded(2, 5, 6, 7).sigmoid()
     sharp = (100 * context[:, 1:-1]).softmax(1)
-    expected = kornia.filters.gaussian_blur2d(sharp, (3, 3), (0.5, 0.5), separable=False)
-    assert_close(maps.across_text(context)[:, 1:-1], expected)
+    line = torch.tensor([math.exp(-((d / (2 * 0.5)) ** 2)) for d in (-1, 0, 1)], dtype=DOUBLE)
+    kernel = line[:, None] * line / line.sum() ** 2
+    padded = F.pad(sharp, (1, 1, 1, 1), mode="reflect")
+    expected = F.conv2d(padded, kernel.expand(3, 1, 3, 3), groups=3)
+    torch.testing.assert_close(maps.across_text(context)[:, 1:-1], expected, rtol=1e-10, atol=0)
 
 
 def test_binding_is_zero_together_and_apart_from_others():

@@ -135,8 +135,8 @@ def test_a_box_turned_the_other_way_is_its_mirror():
 
 def test_presence_is_about_the_worst_token():
     shares = torch.full((2, 6, 3, 4), 0.05, dtype=DOUBLE)
-    shares[0, 1, 1, 2], shares[0, 2, 0, 0], shares[0, 4, 2, 3] = 0.2, 0.1, 0.15
-    shares[1, 1, 0, 1], shares[1, 2, 1, 1], shares[1, 4, 1, 2] = 0.09, 0.3, 0.2
+    shares[0, 1, 0, 0], shares[0, 2, 0, 3], shares[0, 4, 2, 0] = 0.2, 0.1, 0.15
+    shares[1, 1, 0, 0], shares[1, 2, 0, 3], shares[1, 4, 2, 0] = 0.09, 0.3, 0.2
     words = Word("red", (1,)), Word("circles", (2, 4))
     peaks = maps.across_text(shares)[:, [1, 2, 4]].amax((2, 3))
     expected = torch.stack([1 - peaks[0, 1], 1 - peaks[1, 0]])

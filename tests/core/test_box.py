@@ -14,12 +14,13 @@ from tests.core.toys import DOUBLE, assert_close, levels, seeded
 
 WORD = (Word("circle", (1,)),)
 HEIGHT, WIDTH = 8, 10
-# Box, its rows, its columns, and the rows and columns within one cell of its first and last.
+# Box, its rows, its columns, and the rows and columns within one cell of its edges, counted as
+# BoxDiff counts them: from the first cell inside, and from the first behind it.
 BOXES = [
-    ((0.2, 0.25, 0.7, 0.5), range(2, 4), range(2, 7), (1, 2, 3, 4), (1, 2, 3, 5, 6, 7)),
-    ((0.0, 0.125, 0.4, 1.0), range(1, 8), range(4), (0, 1, 2, 6, 7), (0, 1, 2, 3, 4)),
-    ((0.5, 0.0, 1.0, 0.625), range(5), range(5, 10), (0, 1, 3, 4, 5), (4, 5, 6, 8, 9)),
-    ((0.3, 0.5, 0.4, 0.625), range(4, 5), range(3, 4), (3, 4, 5), (2, 3, 4)),
+    ((0.2, 0.25, 0.7, 0.5), range(2, 4), range(2, 7), (1, 2, 3, 4, 5), (1, 2, 3, 6, 7, 8)),
+    ((0.0, 0.125, 0.4, 1.0), range(1, 8), range(4), (0, 1, 2, 7), (0, 1, 3, 4, 5)),
+    ((0.5, 0.0, 1.0, 0.625), range(5), range(5, 10), (0, 1, 4, 5, 6), (4, 5, 6, 9)),
+    ((0.3, 0.5, 0.4, 0.625), range(4, 5), range(3, 4), (3, 4, 5, 6), (2, 3, 4, 5)),
 ]
 EACH = pytest.mark.parametrize(("box", "rows", "columns", "tall", "wide"), BOXES)
 
@@ -34,8 +35,8 @@ def seen(attention: torch.Tensor, request: Attention) -> Estimate:
 
 
 def strongest(values: list[float]) -> float:
-    """Mean of the strongest fifth, P = 0.2 in the paper, at least one cell."""
-    count = max(1, round(0.2 * len(values)))
+    """Mean of the strongest fifth, P = 0.2 in the paper, rounded down to at least one cell."""
+    count = max(1, len(values) // 5)
     return sum(sorted(values)[-count:]) / count
 
 
@@ -44,9 +45,10 @@ def boxdiff(share, rows, columns, tall, wide) -> float:
     cells = [(i, j) for i in range(HEIGHT) for j in range(WIDTH)]
     inside = [share[i][j] for i, j in cells if i in rows and j in columns]
     outside = [share[i][j] for i, j in cells if not (i in rows and j in columns)]
-    gaps = [abs(max(share[i][j] for i in range(HEIGHT)) - (j in columns)) for j in wide]
-    gaps += [abs(max(share[i][j] for j in range(WIDTH)) - (i in rows)) for i in tall]
-    return 1 - strongest(inside) + strongest(outside) + sum(gaps) / len(gaps)
+    across = [abs(max(share[i][j] for i in range(HEIGHT)) - (j in columns)) for j in wide]
+    down = [abs(max(share[i][j] for j in range(WIDTH)) - (i in rows)) for i in tall]
+    corners = sum(across) / WIDTH + sum(down) / HEIGHT
+    return 1 - strongest(inside) + strongest(outside) + corners
 
 
 @EACH
@@ -103,7 +105,7 @@ def test_boxdiff_of_the_whole_image_has_no_outside():
     shares = maps.across_text(attention)[:, 1]
     energy = Box(WORD, (0.0, 0.0, 1.0, 1.0), "boxdiff")(seen(attention, Attention()))
     for share, value in zip(shares.tolist(), energy.tolist(), strict=True):
-        gaps = [1 - max(row[j] for row in share) for j in (0, 1, 8, 9)]
-        gaps += [1 - max(share[i]) for i in (0, 1, 6, 7)]
+        corners = sum(1 - max(row[j] for row in share) for j in (0, 1, 9)) / WIDTH
+        corners += sum(1 - max(share[i]) for i in (0, 1, 7)) / HEIGHT
         cells = [value for row in share for value in row]
-        assert value == pytest.approx(1 - strongest(cells) + sum(gaps) / len(gaps))
+        assert value == pytest.approx(1 - strongest(cells) + corners)

@@ -18,6 +18,7 @@ from energy_guidance.nodes.host.reading.layouts import layout_of
 from energy_guidance.tests.host import probe, tiny
 
 WORDS, WHOLE = Attention((1, 4), "all"), Attention((), "all")
+HEADS = Attention((1, 4), "all", "each")
 WIDE = {"channels": 16, "width": 48, "pooled": 32}
 FAMILIES = {
     "SD 1.5": (tiny.unet, {}),
@@ -95,9 +96,45 @@ def test_maps_have_the_latents_aspect_and_rows_of_the_whole_context_sum_to_at_mo
 @EACH
 def test_slope_through_captures_is_that_of_finite_differences(family):
     make, options = FAMILIES[family]
-    for request in (WORDS, Features("all")):
+    for request in (WORDS, HEADS, Features("all")):
         for record in slopes(make(), request, **options):
             probe.agree(record)
+
+
+@EACH
+def test_each_head_is_read_by_itself_and_beside_their_mean(family):
+    make, options = FAMILIES[family]
+    start = torch.zeros(2, options.get("channels", 4), 8, 12)
+    model = make()
+    (alone,) = looked(model, WORDS, latent=start, **options)
+    mean, each, whole = looked(
+        model, WORDS, HEADS, Attention((), "all", "each"), latent=start, **options
+    )
+    for once, maps, heads, every in zip(alone, mean, each, whole, strict=True):
+        torch.testing.assert_close(maps, once, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(heads.mean(2), once, rtol=1e-5, atol=1e-7)
+        assert heads.shape == (*once.shape[:2], heads.shape[2], *once.shape[2:])
+        assert heads.shape[2] > 1
+        assert heads.std(2).min() > 0
+        assert torch.equal(heads, every[:, [1, 4]])
+
+
+def test_the_maps_of_each_head_are_its_own_softmax():
+    """From the queries and keys of a U-Net's block, head by head."""
+    model, raw = tiny.unet(), {}
+    network = model.get_model_object("diffusion_model")
+    block = layout_of(network).attention["middle.0.0"].attn2
+    keep = lambda name: lambda layer, args, out: raw.update({name: out.clone()})
+    handles = [block.to_q.register_forward_hook(keep("q"))]
+    handles.append(block.to_k.register_forward_hook(keep("k")))
+    (each,) = looked(model, Attention((1, 4), ("middle.0.0",), "each"))
+    for handle in handles:
+        handle.remove()
+    size = raw["q"].shape[2] // block.heads
+    for head in range(block.heads):
+        q, k = (raw[name][0, :, head * size : (head + 1) * size] for name in ("q", "k"))
+        softmax = (q @ k.T / size**0.5).softmax(1)[:, [1, 4]]
+        torch.testing.assert_close(each[0][0, :, head].flatten(1), softmax.T)
 
 
 @EACH

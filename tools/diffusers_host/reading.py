@@ -79,7 +79,8 @@ def _hooks(request: Capture, module: Any, note: Callable[[Tensor], None]) -> Ite
     def on_keys(layer: nn.Module, args: Any, keys: Tensor) -> None:
         positions = request.positions or tuple(range(keys.shape[1]))
         q, k = (heads_of(part, attention.heads) for part in (seen["queries"], keys))
-        note(attention_maps(q, k, positions).unflatten(2, seen["side"]))
+        maps = attention_maps(q, k, positions, heads=request.heads)
+        note(maps.unflatten(-1, seen["side"]))
 
     side = lambda module, args: seen.update(side=args[0].shape[-2:])
     yield module.register_forward_pre_hook(side)

@@ -46,6 +46,16 @@ class Captured:
             if name in asked
         }
 
+    @cached_property
+    def by_head(self) -> frozenset[str]:
+        """Layers of attention of which some request wants each head by itself."""
+        return frozenset(
+            name
+            for request, names in self.layers.items()
+            if isinstance(request, Attention) and request.heads == "each"
+            for name in names
+        )
+
     @property
     def attention(self) -> dict[str, nn.Module]:
         """Blocks whose attention is read, by name."""
@@ -87,7 +97,9 @@ class Captured:
             )
         there = self.positions[name] or range(self.prompt.places)
         positions = tuple(self.prompt.first + position for position in there)
-        self._maps[name] = attention_maps(q, k, positions, mask, scale).unflatten(2, size)
+        heads = "each" if name in self.by_head else "mean"
+        maps = attention_maps(q, k, positions, mask, scale, heads)
+        self._maps[name] = maps.unflatten(-1, size)
 
     def keep_features(self, name: str, activation: Tensor) -> None:
         """Keep a layer's activation (B, C, h, w), of all rows of the evaluation."""
@@ -112,11 +124,11 @@ class Captured:
         names = self.layers[request]
         if isinstance(request, Features):
             return tuple(self._features[name] for name in names)
-        return tuple(self._maps_at(name, request.positions) for name in names)
+        return tuple(self._maps_at(name, request) for name in names)
 
-    def _maps_at(self, name: str, positions: tuple[int, ...]) -> Tensor:
-        there = self.positions[name]
-        if there == positions:
-            return self._maps[name]
-        places = [there.index(p) for p in positions] if there else list(positions)
-        return self._maps[name][:, places]
+    def _maps_at(self, name: str, request: Attention) -> Tensor:
+        there, positions, maps = self.positions[name], request.positions, self._maps[name]
+        if there != positions:
+            places = [there.index(p) for p in positions] if there else list(positions)
+            maps = maps[:, places]
+        return maps.mean(2) if name in self.by_head and request.heads == "mean" else maps
