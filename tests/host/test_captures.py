@@ -114,8 +114,9 @@ def test_each_head_is_read_by_itself_and_beside_their_mean(family):
         torch.testing.assert_close(maps, once, rtol=1e-5, atol=1e-7)
         torch.testing.assert_close(heads.mean(2), once, rtol=1e-5, atol=1e-7)
         assert heads.shape == (*once.shape[:2], heads.shape[2], *once.shape[2:])
-        assert heads.shape[2] > 1
-        assert heads.std(2).min() > 0
+        # The small SDXL has one head only.
+        assert (heads.shape[2] == 1) == (family == "SDXL")
+        assert family == "SDXL" or heads.std(2).min() > 0
         assert torch.equal(heads, every[:, [1, 4]])
 
 
