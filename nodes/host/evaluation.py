@@ -63,6 +63,7 @@ class Evaluation:
         self._calls: list[_Branches] = []
         self._pair: tuple[Tensor | None, Tensor | None] | None = None
         self._uncond_of_cfg: Tensor | None = None
+        self._others: list[Any] = []
 
     def options(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the host's model options, with CFG telling what it is given and has used.
@@ -157,9 +158,13 @@ class Evaluation:
         transformer = self.reader.options(options.get("transformer_options", {}))
         return {**options, "transformer_options": transformer}
 
-    def estimate(self, x0: Tensor, sigma: Tensor, decode: Any) -> Estimate:
-        """Return what this evaluation says, given x0 after CFG (B, C, *S)."""
+    def estimate(self, predicted: Any, sigma: Tensor, decode: Any) -> Estimate:
+        """Return what this evaluation says, given x0 after CFG (B, C, *S), or a tuple of it first.
+
+        Guiders that inpaint by Langevin steps give a second x0, of another CFG, behind it.
+        """
         self.run.lender.check_hooks()
+        x0, *self._others = predicted if isinstance(predicted, tuple) else (predicted,)
         self._x0 = x0.detach()
         if self._pair is None:
             self._pair = self._only_pair()
@@ -178,6 +183,17 @@ class Evaluation:
         whole = [call for call in calls if any(x0 is positive for x0 in call.outputs)]
         calls = whole or [call for call in calls if call.stock] or calls
         return calls[-1].reader if calls else None
+
+    def predicted(self, x0: Tensor) -> Any:
+        """What the guider predicts under guidance to x0 (B, C, *S): its other estimates follow."""
+        step = x0 - self._x0
+        others = [
+            other.detach() + step
+            if isinstance(other, Tensor) and other.shape == x0.shape
+            else other
+            for other in self._others
+        ]
+        return (x0, *others) if others else x0
 
     def move_uncond(self, x0: Tensor) -> None:
         """Let the unconditional estimate follow the guidance to x0 (B, C, *S).

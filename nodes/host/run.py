@@ -107,8 +107,8 @@ class GuidedRun:
 
     def step(
         self, executor: Any, x: Tensor, sigma: Tensor, model_options: dict, seed: Any = None
-    ) -> Tensor:
-        """Return x0 after CFG and guidance, for x (B, C, *S) and sigma (B,)."""
+    ) -> Any:
+        """Return what the guider predicts, x0 after CFG, guided: x is (B, C, *S), sigma (B,)."""
         options = {key: value for key, value in model_options.items() if key != "multigpu_clones"}
         self._predict = lambda x, sigma, evaluation: executor(
             x, sigma, evaluation.options(options), seed
@@ -124,7 +124,7 @@ class GuidedRun:
                 x0 = self._guided(normal(x), normal(sigma)).x0.detach()
                 if self._moves_uncond:
                     self.evaluation.move_uncond(x0)
-                return x0
+                return self.evaluation.predicted(x0)
         finally:
             self.evaluation = None
 
@@ -145,8 +145,8 @@ class GuidedRun:
             guests=guests,
         )
         with normal_on_use(needed=guests):
-            x0 = self._predict(x, sigma, evaluation)
-        return evaluation.estimate(x0, sigma, self.guidance.reader)
+            predicted = self._predict(x, sigma, evaluation)
+        return evaluation.estimate(predicted, sigma, self.guidance.reader)
 
     def _has_guests(self) -> bool:
         """Whether other packs take part in this step's evaluations."""
