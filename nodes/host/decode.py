@@ -38,12 +38,14 @@ def still_image(image: Tensor) -> Tensor:
     """
     if image.ndim == 5 and image.shape[2] == 1:
         image = image[:, :, 0]
-    if image.ndim != 4 or image.shape[1] != 3:
-        raise ValueError(
-            f"expected the decoder to give images (B, 3, H, W), got {tuple(image.shape)}: "
-            "energies that look at the image need a model of still images and its VAE"
-        )
-    return image
+    if image.ndim == 4 and image.shape[1] == 3:
+        return image
+    known = {4: f"{image.shape[1]} channels", 5: f"a video of {image.shape[2]} frames"}
+    given = known.get(image.ndim, "no image")
+    raise ValueError(
+        f"energies that look at the image need a decoder that gives one RGB image, got {given}: "
+        "sample one frame, with the VAE that belongs to the model"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,8 @@ class VaeDecoder:
         network = self.vae.first_stage_model
         raw = _differentiable(self.latent_format).process_out(x0.float())
         latent = raw.to(self.vae.device, self.vae.vae_dtype)
+        if latent.ndim == 5 and not self._of_videos:
+            latent = latent.squeeze(2)
         tight = memory.is_short_of(self.graph_bytes(latent.shape), self.vae.device)
         blocks = [m for m in network.modules() if isinstance(m, (ResnetBlock, AttnBlock))]
         sparing = recomputed(blocks if tight else (), contextlib.nullcontext)
@@ -81,11 +85,23 @@ class VaeDecoder:
         return still_image(self.vae.process_output(image.clone()))
 
     def encode(self, image: Tensor) -> Tensor:
-        """Encode an image (B, 3, H, W) in [0, 1] to x0 (B, C, *S), without sampling."""
+        """Encode an image (B, 3, H, W) in [0, 1] to x0 (B, C, *S), without sampling.
+
+        Where the model's latents are of videos, x0 is that of one frame.
+        """
         pixels = self.vae.process_input(image).to(self.vae.device, self.vae.vae_dtype)
+        if self._of_videos:
+            pixels = pixels.unsqueeze(2)
         with memory.explained("the VAE"):
             latent = self.vae.first_stage_model.encode(pixels).to(image.device, torch.float32)
+        if latent.ndim == 4 and self.latent_format.latent_dimensions == 3:
+            latent = latent.unsqueeze(2)
         return _differentiable(self.latent_format).process_in(latent)
+
+    @property
+    def _of_videos(self) -> bool:
+        """Whether the VAE takes videos, an image as one of one frame."""
+        return getattr(self.vae, "latent_dim", 2) == 3
 
 
 @dataclass(frozen=True, eq=False)

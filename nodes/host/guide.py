@@ -16,6 +16,7 @@ from ...guidance_core.requirements import requirements_of
 from .autograd import memory
 from .browser import monitor
 from .decode import decoder as choose_decoder
+from .latents import check_has_image, check_one_image, check_single, looks_at_image
 from .networks import managed
 from .reading.layouts import layout_of
 from .reading.run_reader import check_references
@@ -38,7 +39,7 @@ class Guidance:
     @property
     def reader(self) -> Any:
         """The decoder, where an energy looks at the image."""
-        return self.decoder if self.requirements.reads_image or self.projects else None
+        return self.decoder if any(map(looks_at_image, self.rules)) else None
 
     @property
     def projects(self) -> bool:
@@ -80,6 +81,8 @@ def apply(
         ValueError: a required input is missing; raised before the first model call.
     """
     guided = model.clone()
+    if any(map(looks_at_image, rules)):
+        check_has_image(guided.model)
     reader = choose_decoder(decoder, vae, guided.get_model_object("latent_format"))
     traces = () if trace is None else monitor.sinks_of(trace)
     guidance = Guidance(tuple(rules), reader, traces)
@@ -139,10 +142,11 @@ def _outer_sample(guidance: Guidance) -> Callable:
         guider, sigmas = executor.class_obj, kwargs["sigmas"] if "sigmas" in kwargs else args[2]
         seed = kwargs["seed"] if "seed" in kwargs else args[6]
         sampler = kwargs["sampler"] if "sampler" in kwargs else args[1]
-        _refuse_nested(noise, kwargs.get("latent_shapes"))
+        check_single(noise, kwargs.get("latent_shapes"))
         _start_traces(guidance.traces)
         check_references(guidance.rules, noise, guider.conds.get("positive"))
         run = GuidedRun(guidance, guider, sigmas, seed, sampler, noise)
+        check_one_image(run.rules, noise, sigmas)
         options = guider.model_options.setdefault("transformer_options", {})
         options[KEY] = run
         try:
@@ -163,14 +167,6 @@ def _start_traces(traces: Sequence[Any]) -> None:
             if getattr(trace, "prompt", prompt) != prompt:
                 trace.rows.clear()
             trace.prompt = prompt
-
-
-def _refuse_nested(noise: Tensor, latent_shapes: Sequence[Any] | None) -> None:
-    if getattr(noise, "is_nested", False) or (latent_shapes is not None and len(latent_shapes) > 1):
-        raise ValueError(
-            "expected one latent, got a nested one (audio with video): sample it with the model "
-            "before Apply Guidance"
-        )
 
 
 def _prepare_sampling(guidance: Guidance) -> Callable:

@@ -140,8 +140,12 @@ def test_a_vae_of_another_family_is_refused(vae):
 
 
 def test_videos_are_refused():
-    with pytest.raises(ValueError, match="expected the decoder to give images"):
+    with pytest.raises(ValueError, match="one RGB image, got a video of 5 frames"):
         decode.still_image(torch.zeros(1, 3, 5, 8, 8))
+    with pytest.raises(ValueError, match="got 6 channels"):
+        decode.still_image(torch.zeros(1, 6, 8, 8))
+    with pytest.raises(ValueError, match="got no image"):
+        decode.still_image(torch.zeros(1, 2, 8))
     assert decode.still_image(torch.zeros(1, 3, 1, 8, 8)).shape == (1, 3, 8, 8)
 
 
@@ -172,3 +176,15 @@ def test_a_projection_without_a_vae_is_refused():
     rule = Manifold(probe.Nearness(), PercentWindow(), projected=True)
     with pytest.raises(ValueError, match="connect a VAE"):
         guide.apply(tiny.unet(), [rule], decoder="rgb")
+
+
+def test_a_latent_of_one_frame_goes_through_a_vae_of_images(vae):
+    frames = comfy.latent_formats.SD15()
+    frames.latent_dimensions = 3
+    x = latents(4)
+    with torch.no_grad(), Loan(vae.first_stage_model)():
+        image = decode.VaeDecoder(vae, FORMAT)(x)
+        one_frame = decode.VaeDecoder(vae, frames)
+        torch.testing.assert_close(one_frame(x.unsqueeze(2)), image)
+        expected = decode.VaeDecoder(vae, FORMAT).encode(image).unsqueeze(2)
+        torch.testing.assert_close(one_frame.encode(image), expected)
