@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from .autograd import memory
 from .autograd.recompute import recomputed
 from .autograd.weights import normal
+from .latents import still_image
 from .networks import managed
 
 CHOICES = ("auto", "vae", "taesd", "rgb")
@@ -28,24 +29,6 @@ def _differentiable(thing: Any) -> Any:
     for name, value in vars(thing).items():
         twin.__dict__[name] = normal(value)
     return twin
-
-
-def still_image(image: Tensor) -> Tensor:
-    """Return a decoded image as (B, 3, H, W); video models give one frame, (B, 3, 1, H, W).
-
-    Raises:
-        ValueError: there is more than one frame, or it is no RGB image.
-    """
-    if image.ndim == 5 and image.shape[2] == 1:
-        image = image[:, :, 0]
-    if image.ndim == 4 and image.shape[1] == 3:
-        return image
-    known = {4: f"{image.shape[1]} channels", 5: f"a video of {image.shape[2]} frames"}
-    given = known.get(image.ndim, "no image")
-    raise ValueError(
-        f"energies that look at the image need a decoder that gives one RGB image, got {given}: "
-        "sample one frame, with the VAE that belongs to the model"
-    )
 
 
 @dataclass(frozen=True, eq=False)

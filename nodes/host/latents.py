@@ -1,4 +1,4 @@
-"""What a latent holds: refused before the first model call where energies cannot look at it."""
+"""What a latent holds: refused where energies cannot look at it, before the model is called."""
 
 from __future__ import annotations
 
@@ -74,3 +74,21 @@ def check_single(latent: Tensor, shapes: Sequence[Any] | None) -> None:
     """
     if getattr(latent, "is_nested", False) or (shapes is not None and len(shapes) > 1):
         raise ValueError(NESTED)
+
+
+def still_image(image: Tensor) -> Tensor:
+    """Return a decoded image as (B, 3, H, W); video models give one frame, (B, 3, 1, H, W).
+
+    Raises:
+        ValueError: there is more than one frame, or it is no RGB image.
+    """
+    if image.ndim == 5 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim == 4 and image.shape[1] == 3:
+        return image
+    known = {4: f"{image.shape[1]} channels", 5: f"a video of {image.shape[2]} frames"}
+    given = known.get(image.ndim, "no image")
+    raise ValueError(
+        f"energies that look at the image need a decoder that gives one RGB image, got {given}: "
+        "sample one frame, with the VAE that belongs to the model"
+    )

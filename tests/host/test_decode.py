@@ -139,16 +139,6 @@ def test_a_vae_of_another_family_is_refused(vae):
         decode.decoder("vae", vae, comfy.latent_formats.Flux())
 
 
-def test_videos_are_refused():
-    with pytest.raises(ValueError, match="one RGB image, got a video of 5 frames"):
-        decode.still_image(torch.zeros(1, 3, 5, 8, 8))
-    with pytest.raises(ValueError, match="got 6 channels"):
-        decode.still_image(torch.zeros(1, 6, 8, 8))
-    with pytest.raises(ValueError, match="got no image"):
-        decode.still_image(torch.zeros(1, 2, 8))
-    assert decode.still_image(torch.zeros(1, 3, 1, 8, 8)).shape == (1, 3, 8, 8)
-
-
 def test_encoding_is_the_stock_one(vae):
     decoder = decode.VaeDecoder(vae, FORMAT)
     with torch.inference_mode():

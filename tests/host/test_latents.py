@@ -129,3 +129,13 @@ def test_latents_of_one_dimension_hold_no_image():
     model.latent_format.latent_dimensions = 1
     with pytest.raises(ValueError, match="hold no image"):
         latents.check_has_image(model)
+
+
+def test_a_decoder_of_videos_or_of_other_channels_is_refused():
+    with pytest.raises(ValueError, match="one RGB image, got a video of 5 frames"):
+        latents.still_image(torch.zeros(1, 3, 5, 8, 8))
+    with pytest.raises(ValueError, match="got 6 channels"):
+        latents.still_image(torch.zeros(1, 6, 8, 8))
+    with pytest.raises(ValueError, match="got no image"):
+        latents.still_image(torch.zeros(1, 2, 8))
+    assert latents.still_image(torch.zeros(1, 3, 1, 8, 8)).shape == (1, 3, 8, 8)
