@@ -14,6 +14,8 @@ BLANKS = ("</w>", "▁", "Ġ")
 # an embedding are marked, so that none is found inside another.
 FIRST, LAST, VECTOR = "\ue000", "\ue001", 0xE100
 UNKNOWN = "\ufffd"
+# Number of the word that start, end and padding belong to.
+NO_WORD = 0
 # Bytes of the longest character.
 BYTES = 4
 
@@ -37,7 +39,7 @@ def spoken(tokenizer: Any, chunks: list[list[Token]], start: int = 0) -> Pieces:
     """
     pieces: Pieces = []
     waiting: list[tuple[int, int]] = []
-    for token, place, edges in _said(tokenizer, chunks, start):
+    for token, place, edges in _said(chunks, start):
         if not isinstance(token, int):
             pieces.append((_vector(token, *edges), (place,)))
             continue
@@ -50,17 +52,13 @@ def spoken(tokenizer: Any, chunks: list[list[Token]], start: int = 0) -> Pieces:
     return pieces + [(UNKNOWN, (place,)) for _, place in waiting]
 
 
-def _said(
-    tokenizer: Any, chunks: list[list[Token]], start: int
-) -> Iterator[tuple[Any, int, tuple[bool, bool]]]:
+def _said(chunks: list[list[Token]], start: int) -> Iterator[tuple[Any, int, tuple[bool, bool]]]:
     """Token, place, and whether it is the first and the last of its embedding."""
     said: list[tuple[Any, int, Any]] = []
     for chunk in chunks:
         for index, (token, _, *word) in enumerate(chunk):
-            if index == 0 and tokenizer.start_token is not None:
+            if word == [NO_WORD]:
                 continue
-            if isinstance(token, int) and token == tokenizer.end_token:
-                break
             said.append((token, start + index, word))
         start += len(chunk)
     for index, (token, place, word) in enumerate(said):
@@ -83,7 +81,10 @@ def _spelling(tokenizer: Any, tokens: list[int]) -> str:
         return UNKNOWN
     spelt = [tokenizer.inv_vocab[token] for token in tokens]
     decode = getattr(inner, "convert_tokens_to_string", "".join)
-    text = decode(spelt).strip()
+    text = decode(spelt)
+    if text.isspace():
+        return " "
+    text = text.strip()
     for mark in BLANKS:
         text = text.replace(mark, "")
     blank = lambda piece, ends: any(ends(piece, mark) for mark in BLANKS)

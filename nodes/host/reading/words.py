@@ -12,12 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import comfy.sd1_clip
-from comfy.sdxl_clip import SDXLClipModel
-from comfy.text_encoders.flux import FluxClipModel
-from comfy.text_encoders.sd3_clip import SD3ClipModel
-
 from ....guidance_core.attention.words import Context, Word
+from .encoders import Part, parts_of
 from .spelling import UNKNOWN, Pieces, spoken, tokenized
 
 SEPARATORS = re.compile(r"[\n,]")
@@ -54,8 +50,8 @@ def find_words(clip: Any, prompt: str, words: str) -> tuple[Word, ...]:
         raise ValueError(
             "words must hold at least one word of the prompt, got none: write one per line"
         )
-    parts = _parts(clip, prompt)
-    start_token = parts[0][0].start_token is not None
+    parts = parts_of(clip, prompt)
+    start_token = parts[0].tokenizer.start_token is not None
     return tuple(Word(phrase, _positions(parts, phrase), start_token) for phrase in phrases)
 
 
@@ -72,13 +68,13 @@ def in_context(clip: Any, prompt: str, words: tuple[Word, ...]) -> tuple[Word, .
     return tuple(replace(word, context=context) for word in words)
 
 
-def _positions(parts: list[tuple[Any, Pieces]], phrase: str) -> tuple[int, ...]:
+def _positions(parts: list[Part], phrase: str) -> tuple[int, ...]:
     """Positions of a phrase in every part of the context."""
     numbered = OCCURRENCE.match(phrase)
     text, number = (numbered["phrase"], int(numbered["number"])) if numbered else (phrase, None)
     found: set[int] = set()
-    for tokenizer, pieces in parts:
-        spans = list(_spans(tokenizer, pieces, text))
+    for part in parts:
+        spans = list(_spans(part, text))
         for span in spans if number is None else spans[number - 1 : number]:
             found.update(span)
     if not found:
@@ -92,13 +88,13 @@ def words_of(clip: Any, prompt: str) -> list[Spelt]:
     Raises:
         ValueError: the text encoder is of a kind whose context is not known.
     """
-    tokenizer, pieces = _parts(clip, prompt)[0]
-    weights = [weight for chunk in tokenized(tokenizer, prompt) for _, weight, *_ in chunk]
-    text, owner = _joined(pieces)
+    part = parts_of(clip, prompt)[0]
+    weights = [weight for chunk in part.chunks for _, weight, *_ in chunk]
+    text, owner = _joined(part.pieces)
     found = []
     for match in WORD.finditer(text):
         owners = owner[match.start() : match.end()]
-        weight = float(weights[pieces[owners[0]][1][0]])
+        weight = float(weights[part.pieces[owners[0]][1][0]])
         found.append(Spelt(match.group(), tuple(_runs(match.group(), owners)), weight))
     return found
 
@@ -116,11 +112,11 @@ def _runs(text: str, owners: list[int]) -> Iterator[str]:
         yield "".join(letter for letter, _ in run)
 
 
-def _words(parts: list[tuple[Any, Pieces]]) -> list[str]:
-    return WORD.findall(_joined(parts[0][1])[0])
+def _words(parts: list[Part]) -> list[str]:
+    return WORD.findall(_joined(parts[0].pieces)[0])
 
 
-def _absence(parts: list[tuple[Any, Pieces]], phrase: str) -> str:
+def _absence(parts: list[Part], phrase: str) -> str:
     there = ", ".join(dict.fromkeys(_words(parts))) or "nothing"
     return (
         f"expected words of the prompt, got '{phrase}', which is not in it: choose among {there} "
@@ -128,46 +124,15 @@ def _absence(parts: list[tuple[Any, Pieces]], phrase: str) -> str:
     )
 
 
-def _spans(tokenizer: Any, pieces: Pieces, phrase: str) -> Iterator[list[int]]:
-    """Positions of each occurrence of a phrase, as this tokenizer spells both."""
-    wanted = "".join(piece for piece, _ in spoken(tokenizer, tokenized(tokenizer, phrase)))
-    wanted = wanted.strip()
-    text, owner = _joined(pieces)
+def _spans(part: Part, phrase: str) -> Iterator[list[int]]:
+    """Positions of each occurrence of a phrase, as the part's tokenizer spells both."""
+    spelt = spoken(part.tokenizer, tokenized(part.tokenizer, phrase))
+    wanted = "".join(piece for piece, _ in spelt).strip()
+    text, owner = _joined(part.pieces)
     if not wanted or UNKNOWN in wanted:
         return
     before = rf"(?<!{LETTER.pattern})" if LETTER.match(wanted[0]) else ""
     after = rf"(?!{LETTER.pattern})" if LETTER.match(wanted[-1]) else ""
     for match in re.finditer(before + re.escape(wanted) + after, text):
         owners = dict.fromkeys(owner[match.start() : match.end()])
-        yield [place for index in owners for place in pieces[index][1]]
-
-
-def _parts(clip: Any, prompt: str) -> list[tuple[Any, Pieces]]:
-    """Tokenizer and pieces of each encoder whose states the context is made of."""
-    tokens, model = clip.tokenize(prompt, return_word_ids=True), clip.cond_stage_model
-    part = lambda name, start=0: (
-        _tokenizer(clip, name),
-        spoken(_tokenizer(clip, name), tokens[name], start),
-    )
-    if isinstance(model, SD3ClipModel):
-        # CLIP's states lie side by side, T5's come after them; each may be left out.
-        first = [name for name in ("l", "g") if getattr(model, f"clip_{name}") is not None]
-        length = min((sum(map(len, tokens[name])) for name in first), default=0)
-        parts = [part(name) for name in first]
-        return parts + ([part("t5xxl", length)] if model.t5xxl is not None else [])
-    if isinstance(model, SDXLClipModel):
-        return [part("l"), part("g")]
-    if isinstance(model, FluxClipModel):
-        return [part("t5xxl")]
-    plain = comfy.sd1_clip.SD1ClipModel
-    if isinstance(model, plain) and type(model).encode_token_weights is plain.encode_token_weights:
-        return [part(model.clip_name)]
-    raise ValueError(
-        "expected a text encoder whose context is known (one CLIP or T5, SDXL, SD3, Flux), got "
-        f"{type(model).__name__}: use another model, or energies that look at the image"
-    )
-
-
-def _tokenizer(clip: Any, name: str) -> Any:
-    """The tokenizer of one encoder: hosts call it clip_l, or by its own name."""
-    return getattr(clip.tokenizer, f"clip_{name}", None) or getattr(clip.tokenizer, name)
+        yield [place for index in owners for place in part.pieces[index][1]]
