@@ -12,13 +12,11 @@ from torch import Tensor
 
 from ...guidance_core.types import Estimate
 from .autograd.conds import controls_of, networks_of, normal_conds, only
-from .autograd.graph import OVERRIDE, carries_graph, differentiable_attention
+from .autograd.graph import carries_graph
+from .autograd.kernels import graph_options, torch_attention
 from .branches import first_of_each, negative_among, with_borrowed_slopes
 from .reading.run_reader import Reader
 
-# The host adds ControlNet's output to skip connections in place: they must not be what the next
-# block has saved for its backward pass.
-AFTER_SKIP = "input_block_patch_after_skip"
 # Functions of packs that the host calls with the branches of CFG, and with its result.
 BEFORE_CFG, AFTER_CFG = "sampler_pre_cfg_function", "sampler_post_cfg_function"
 
@@ -64,6 +62,9 @@ class Evaluation:
         self._pair: tuple[Tensor | None, Tensor | None] | None = None
         self._uncond_of_cfg: Tensor | None = None
         self._others: list[Any] = []
+        # Whether the network was evaluated for a positive branch, with a graph or without.
+        self.reached = False
+        self._with_graph = False
 
     def options(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the host's model options, with CFG telling what it is given and has used.
@@ -112,7 +113,8 @@ class Evaluation:
             self.reader = self.run.readers.at(model.diffusion_model, positive, float(sigma[0]))
         else:
             self.reader = None
-        if carries_graph(x):
+        self._with_graph = carries_graph(x)
+        if self._with_graph:
             outputs = self._differentiable(evaluate, conds, negative, x, sigma, options)
         else:
             outputs = evaluate(conds, x, sigma, self._readable(options))
@@ -143,8 +145,9 @@ class Evaluation:
                 others = evaluate(only(conds, negative), x.detach(), sigma, options)
         positive = normal_conds(only(conds, [not flag for flag in negative]))
         controls = controls_of(positive)
-        options = self._readable(_graph_options(options, controlled=bool(controls)))
-        with self.run.lender.loan(*networks_of(controls))():
+        options = self._readable(graph_options(options, controlled=bool(controls)))
+        with self.run.lender.loan(*networks_of(controls))(), torch_attention():
+            self.reached = False
             kept = evaluate(positive, x, sigma, options)
         if alone:
             others = [kept[there.index(True)].detach()] * len(conds)
@@ -184,6 +187,12 @@ class Evaluation:
         calls = whole or [call for call in calls if call.stock] or calls
         return calls[-1].reader if calls else None
 
+    @property
+    def branches_have_slope(self) -> bool:
+        """Whether a branch of CFG has a slope, or none was asked for."""
+        outputs = [x0 for call in self._calls for x0 in call.outputs if isinstance(x0, Tensor)]
+        return not self._with_graph or any(x0.requires_grad for x0 in outputs)
+
     def predicted(self, x0: Tensor) -> Any:
         """What the guider predicts under guidance to x0 (B, C, *S): its other estimates follow."""
         step = x0 - self._x0
@@ -204,14 +213,3 @@ class Evaluation:
         """
         if self._uncond_of_cfg is not None:
             self._uncond_of_cfg.detach().add_(x0 - self._x0)
-
-
-def _graph_options(options: dict[str, Any], *, controlled: bool) -> dict[str, Any]:
-    """The host's model options for branches that carry a graph; controlled ones: by ControlNets."""
-    transformer = dict(options.get("transformer_options", {}))
-    transformer[OVERRIDE] = differentiable_attention(transformer.get(OVERRIDE))
-    if controlled:
-        patches = transformer.get("patches", {})
-        after = [*patches.get(AFTER_SKIP, ()), lambda h, extra: h.clone()]
-        transformer["patches"] = {**patches, AFTER_SKIP: after}
-    return {**options, "transformer_options": transformer}

@@ -7,56 +7,21 @@ it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
 
-import comfy.model_management
 import torch
-from comfy.ldm.modules.attention import attention_pytorch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from .guests import normal_on_use
+from .kernels import torch_kernels, uncompiled
 from .weights import Loan, is_plain, laid_on
-
-OVERRIDE = "optimized_attention_override"
 
 
 def carries_graph(x: Tensor) -> bool:
     """Whether an evaluation at x is going to be differentiated."""
     return torch.is_grad_enabled() and not torch.is_inference_mode_enabled() and x.requires_grad
-
-
-def differentiable_attention(previous: Callable | None) -> Callable:
-    """Return an attention override that computes with PyTorch's own, differentiable kernel.
-
-    An override that another pack has set is called first, as the host would.  If its result has
-    lost the gradient (some kernels have no backward), it is computed again with PyTorch's.
-    """
-    if previous is None:
-        return lambda kernel, *args, **kwargs: attention_pytorch(*args, **kwargs)
-
-    def attention(kernel: Callable, *args: Any, **kwargs: Any) -> Tensor:
-        out = previous(attention_pytorch, *args, **kwargs)
-        tracked = any(isinstance(a, Tensor) and a.requires_grad for a in args)
-        return attention_pytorch(*args, **kwargs) if tracked and not out.requires_grad else out
-
-    return attention
-
-
-@contextlib.contextmanager
-def torch_kernels() -> Iterator[None]:
-    """Make the host choose kernels with a derivative, as its own trainer does."""
-    if not hasattr(comfy.model_management, "in_training"):
-        yield
-        return
-    before = comfy.model_management.in_training
-    comfy.model_management.in_training = True
-    try:
-        yield
-    finally:
-        comfy.model_management.in_training = before
 
 
 class _Copies:
@@ -118,6 +83,7 @@ def differentiable(
     with (
         loan(),
         torch_kernels(),
+        uncompiled(),
         _kept(network, loan, hooked, guests),
         normal_on_use(needed=guests),
     ):

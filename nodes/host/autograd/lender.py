@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from . import memory
-from .graph import OVERRIDE, differentiable
+from .graph import differentiable
 from .hooked import LATE, addresses_of, hooked_keys, is_read_late
+from .kernels import OVERRIDE, as_written
 from .recompute import blocks_of, recomputed
 from .weights import Loan, normal
 
@@ -67,11 +68,12 @@ class Lender:
             name: arg if name == "transformer_options" else normal(arg)
             for name, arg in kwargs.items()
         }
-        network, loan = model.diffusion_model, self.loan(model)
+        network, loan = as_written(model.diffusion_model), self.loan(model)
         keys = hooked_keys(model)
         hooked = addresses_of(model, keys)
         context: Callable = lambda: differentiable(network, loan, hooked, guests=guests)
-        twice = [b for b in self._recomputed_blocks(model, x) if not any(b is w for w in whole)]
+        kept = set(map(as_written, whole))
+        twice = [block for block in self._recomputed_blocks(model, x) if block not in kept]
         if keys and (twice or is_read_late(model, keys)):
             self._late.append((model.current_patcher, model.current_patcher.current_hooks))
         with context(), recomputed(twice, context):
@@ -81,5 +83,7 @@ class Lender:
         """Blocks to compute twice; decided at the first evaluation of each shape."""
         if x.shape not in self._recomputed:
             short = memory.is_short_of(memory.graph_bytes(model, x.shape), x.device)
-            self._recomputed[x.shape] = blocks_of(model.diffusion_model) if short else []
+            self._recomputed[x.shape] = (
+                blocks_of(as_written(model.diffusion_model)) if short else []
+            )
         return self._recomputed[x.shape]

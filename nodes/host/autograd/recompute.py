@@ -16,13 +16,23 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import ResBlock, UNetModel
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from .kernels import as_written
+
 
 def blocks_of(network: nn.Module) -> list[nn.Module]:
     """Blocks of a diffusion network that are worth computing twice."""
     if isinstance(network, UNetModel):
         return [m for m in network.modules() if isinstance(m, (ResBlock, BasicTransformerBlock))]
-    lists = [child for child in network.children() if isinstance(child, nn.ModuleList)]
-    return [block for blocks in lists for block in blocks]
+    return list(_listed(network, inside=False))
+
+
+def _listed(module: nn.Module, *, inside: bool) -> Iterator[nn.Module]:
+    """Members of the outermost lists of a module; inside: it is such a list itself."""
+    for child in map(as_written, module.children()):
+        if inside and not isinstance(child, nn.ModuleList):
+            yield child
+        else:
+            yield from _listed(child, inside=isinstance(child, nn.ModuleList))
 
 
 class _Call:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ....guidance_core.attention.maps import heads_of
-from ..autograd.graph import OVERRIDE
+from ..autograd.kernels import OVERRIDE
 from .captured import Captured
 
 

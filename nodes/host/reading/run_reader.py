@@ -13,6 +13,7 @@ from ....guidance_core.attention.references import Reference
 from ....guidance_core.captures import Attention, Capture
 from ....guidance_core.compose import any_active
 from ....guidance_core.requirements import requirements_of, walk
+from ..autograd.kernels import uncompiled
 from .captured import Captured
 from .joint_reader import JointReader
 from .layouts import layout_of
@@ -72,6 +73,7 @@ def reading(reader: Reader | None, x: Tensor, options: dict[str, Any]) -> Iterat
         for handle in (*reader.hooks(x), *_feature_hooks(reader)):
             stack.callback(handle.remove)
         stack.callback(reader.close)
+        stack.enter_context(uncompiled())
         yield
 
 
