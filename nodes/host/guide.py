@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...guidance_core.requirements import requirements_of
 from .autograd import memory
 from .browser import monitor
+from .caches import inside_guidance
 from .decode import decoder as choose_decoder
 from .latents import check_has_image, check_one_image, check_single, looks_at_image
 from .networks import managed
@@ -150,7 +151,8 @@ def _outer_sample(guidance: Guidance) -> Callable:
         options = guider.model_options.setdefault("transformer_options", {})
         options[KEY] = run
         try:
-            with monitor.shown(guidance.traces, run.model_sampling, sigmas):
+            shown = monitor.shown(guidance.traces, run.model_sampling, sigmas)
+            with shown, inside_guidance(options):
                 return executor(noise, *args, **kwargs)
         finally:
             options.pop(KEY, None)

@@ -16,11 +16,13 @@ from ...guidance_core.steering import needs_both
 from ...guidance_core.types import Estimate, Run
 from . import steps
 from .autograd import memory
+from .autograd.cut import check_slope, noticed
 from .autograd.graph import carries_graph
 from .autograd.guests import has_guests, normal_on_use
 from .autograd.lender import Lender
 from .autograd.weights import Loan, normal
 from .batch_numbers import batch_numbers
+from .caches import switched_off
 from .evaluation import Evaluation
 from .reading.run_reader import RunReader, reading
 
@@ -110,6 +112,7 @@ class GuidedRun:
     ) -> Any:
         """Return what the guider predicts, x0 after CFG, guided: x is (B, C, *S), sigma (B,)."""
         options = {key: value for key, value in model_options.items() if key != "multigpu_clones"}
+        options = switched_off(options)
         self._predict = lambda x, sigma, evaluation: executor(
             x, sigma, evaluation.options(options), seed
         )
@@ -137,7 +140,7 @@ class GuidedRun:
     def _denoise(self, x: Tensor, sigma: Tensor) -> Estimate:
         """The core's denoiser: one evaluation with CFG, with a graph where x asks for one."""
         comfy.model_management.throw_exception_if_processing_interrupted()
-        guests = carries_graph(x) and self._has_guests()
+        guests, self._cut_inside = carries_graph(x) and self._has_guests(), False
         self.evaluation = evaluation = Evaluation(
             self,
             positive_alone=self._alone,
@@ -146,7 +149,13 @@ class GuidedRun:
         )
         with normal_on_use(needed=guests):
             predicted = self._predict(x, sigma, evaluation)
-        return evaluation.estimate(predicted, sigma, self.guidance.reader)
+        estimate = evaluation.estimate(predicted, sigma, self.guidance.reader)
+        if carries_graph(x):
+            kept = evaluation.branches_have_slope
+            places = {"inside_model": self._cut_inside, "behind_model": kept}
+            active = evaluation.reached or kept
+            check_slope(estimate, self._options, KEY, active=active, **places)
+        return estimate
 
     def _has_guests(self) -> bool:
         """Whether other packs take part in this step's evaluations."""
@@ -163,6 +172,8 @@ class GuidedRun:
             args: further arguments of the model.
             kwargs: further arguments of the model.
         """
+        if self.evaluation is not None:
+            self.evaluation.reached = True
         reader = None if self.evaluation is None else self.evaluation.reader
         with reading(reader, x, options):
             if not carries_graph(x):
@@ -170,4 +181,8 @@ class GuidedRun:
             # What is read in a block must keep its graph.
             whole = [] if reader is None else list(reader.captured.attention.values())
             guests = self.evaluation is None or self.evaluation.guests
-            return self.lender.forward(executor, x, args, kwargs, whole, guests=guests)
+            with noticed(executor.class_obj.diffusion_model, self._on_cut):
+                return self.lender.forward(executor, x, args, kwargs, whole, guests=guests)
+
+    def _on_cut(self) -> None:
+        self._cut_inside = True
