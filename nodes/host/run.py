@@ -151,11 +151,21 @@ class GuidedRun:
             predicted = self._predict(x, sigma, evaluation)
         estimate = evaluation.estimate(predicted, sigma, self.guidance.reader)
         if carries_graph(x):
-            kept = evaluation.branches_have_slope
-            places = {"inside_model": self._cut_inside, "behind_model": kept}
-            active = evaluation.reached or kept
-            check_slope(estimate, self._options, KEY, active=active, **places)
+            self._check_slope(estimate)
         return estimate
+
+    def _check_slope(self, estimate: Estimate) -> None:
+        """Refuse an estimate without a gradient where the rules look at it."""
+        positive = all(getattr(rule, "look_at", "") == "positive" for rule in self.rules)
+        kept = self.evaluation.branches_have_slope
+        check_slope(
+            estimate.seen("positive" if positive else "cfg"),
+            self._options,
+            KEY,
+            active=self.evaluation.reached or kept,
+            inside_model=self._cut_inside,
+            behind_model=kept,
+        )
 
     def _has_guests(self) -> bool:
         """Whether other packs take part in this step's evaluations."""

@@ -61,12 +61,11 @@ def test_slope_of_flux_whatever_was_compiled(way, short, monkeypatch):
         slope(model, compiled)
 
 
-@pytest.mark.parametrize("graph", [False, True], ids=["plain", "graph"])
-def test_attention_and_features_are_read(graph):
+def test_attention_and_features_are_read():
     model, seen = tiny.unet(), []
     with torch.inference_mode():
         for one in (model, compiled(model)):
-            guided = guide.apply(one, [Seeing(seen.append, graph)])
+            guided = guide.apply(one, [Seeing(seen.append, graph=False)])
             tiny.sample(guided, steps=1)
     for request in REQUESTS:
         for one, two in zip(seen[0].captures[request], seen[1].captures[request], strict=True):

@@ -11,7 +11,7 @@ from energy_guidance.guidance_core.schedules import Constant
 from energy_guidance.nodes.host import guide
 from energy_guidance.tests.host import probe, tiny
 
-FORWARD = Forward(probe.Nearness(), Constant(0.5))
+FORWARD = Forward(probe.Nearness(), Constant(0.5), look_at="cfg")
 ADVICE = "use Rule: Backward or Rule: Manifold"
 
 
@@ -83,6 +83,11 @@ def test_a_pack_at_another_place_is_not_blamed():
     with pytest.raises(RuntimeError, match="on_result") as told:
         sampled(FORWARD, change)
     assert "good pack" not in str(told.value)
+
+
+def test_what_cuts_the_result_of_cfg_does_not_cut_the_positive_estimate():
+    rule = Forward(probe.Nearness(), Constant(0.5), look_at="positive")
+    assert sampled(rule, PACKS["result"][0]).isfinite().all()
 
 
 @pytest.mark.parametrize("cfg", [1.0, 4.0])
