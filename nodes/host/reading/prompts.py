@@ -23,8 +23,8 @@ SEVERAL_PROMPTS = (
 )
 NO_WHOLE_PROMPT = (
     "an energy reads the attention to a prompt for the whole image, but every positive prompt "
-    "that it reads is evaluated for a part of it alone: add one without an area, or give the part "
-    "by Conditioning (Set Mask) with set_cond_area 'default', not 'mask bounds'"
+    "that it reads has an area: add one without, or give the areas by Conditioning (Set Mask) with "
+    "set_cond_area 'default', not 'mask bounds'"
 )
 
 
