@@ -126,10 +126,41 @@ BIG_RED, BLUE = (
 
 def test_a_caption_is_as_true_of_a_blend_as_the_share_of_the_scenes_that_show_it() -> None:
     blend = Blend((BIG_RED, BLUE, BIG_RED), (0.5, 0.3, 0.2))
-    assert train_clip.truth_of(blend, [{"red"}]) == pytest.approx(0.7)
-    assert train_clip.truth_of(blend, [{"blue", "circle"}]) == pytest.approx(0.3)
-    assert train_clip.truth_of(blend, [{"circle"}]) == 1
-    assert train_clip.truth_of(blend, [{"circle"}, {"red"}]) == 0
+    phrases = [(("red",),), (("blue", "circle"),), (("circle",),), (("circle",), ("red",))]
+    found = train_clip.truth([blend, Blend((BLUE,), (1.0,))], phrases)
+    torch.testing.assert_close(found, torch.tensor([[0.7, 0.3, 1, 0], [0, 1, 1, 0]]))
+
+
+def test_what_names_every_object_is_the_truest_caption() -> None:
+    both = scenes.Scene((*BIG_RED.items, replace(BLUE.items[0], shape="square", x=90.0)))
+    phrases = [
+        (("red", "circle"), ("blue", "square")),
+        (("blue", "square"), ("red", "circle")),
+        (("red", "circle"),),
+        (("red", "square"), ("blue", "circle")),
+        (("red", "circle"), ("red", "circle")),
+    ]
+    found = train_clip.truth_of_scenes([both], phrases)
+    torch.testing.assert_close(found, torch.tensor([[1, 1, train_clip.LEAVES_OUT, 0, 0]]))
+
+
+def test_hard_negatives_change_one_word_or_exchange_one() -> None:
+    phrase = (("big", "red", "circle"), ("small", "blue", "square"))
+    generator = torch.Generator().manual_seed(0)
+    drawn = [train_clip.confusable(phrase, generator) for _ in range(200)]
+    words = lambda phrase: [word for words in phrase for word in words]
+    changes = [
+        [a for a, b in zip(words(one), words(phrase), strict=True) if a != b] for one in drawn
+    ]
+    exchanged = [one for one in drawn if sorted(words(one)) == sorted(words(phrase))]
+    assert {len(change) for change in changes} == {1, 2}
+    assert 60 < len(exchanged) < 140
+    assert all(
+        len(change) == 2 for one, change in zip(drawn, changes, strict=True) if one in exchanged
+    )
+    assert {train_clip.KIND_OF[word] for change in changes for word in change} == {
+        *train_clip.KINDS
+    }
 
 
 def test_a_fade_puts_other_objects_at_the_same_places() -> None:
@@ -144,24 +175,39 @@ def test_pairs_of_pictures_and_captions_are_softly_true() -> None:
     images, captions, truth = train_clip.batch(0, 24)
     assert images.shape == (24, 3, 64, 64)
     assert truth.shape == (24, len(captions))
+    assert len(captions) == 24 * (2 + train_clip.HARD_NEGATIVES)
     soft = (truth > 0) & (truth < 1)
     assert bool(soft.any())
     assert float(truth.min()) == 0
     assert float(truth.max()) == 1
-    assert float(truth.diagonal().mean()) > 2 * float(truth.mean())
+    hard = truth.split(24, 1)[1].diagonal()
+    assert float(truth.diagonal().mean()) > 2 * float(hard.mean())
 
 
 def test_soft_truth_is_where_the_clip_loss_is_least() -> None:
     """Of a single pair whose caption is true by a third: its logit wants to be that third's."""
-
-    def loss(logit: float) -> float:
-        model = lambda images, ids: (torch.ones(1, 1), torch.full((1, 1), logit), 1.0, 0.0)
-        truth = torch.full((1, 1), 1 / 3)
-        return float(train_clip.loss_of(model, torch.zeros(1, 3, 64, 64), torch.zeros(1), truth))
-
+    truth = torch.full((1, 1), 1 / 3)
+    loss = lambda logit: float(train_clip.matching(torch.full((1, 1), logit), truth))
     logits = torch.linspace(-3, 3, 121).tolist()
     # The matches weigh as much as the rest together: twice as much here, which makes odds even.
     assert min(logits, key=loss) == pytest.approx(0, abs=0.06)
+
+
+def test_an_image_picks_its_own_caption_among_its_own_hard_negatives() -> None:
+    count = 2 * (2 + train_clip.HARD_NEGATIVES)
+    truth = torch.zeros(2, count)
+    truth[0, 0] = truth[1, 1] = 1
+    right = torch.zeros(2, count)
+    right[0, 0] = right[1, 1] = 9
+    others = right.clone()
+    others[0, 1], others[1, 0], others[:, -2:] = 20, 20, 20  # the other's, and any captions
+    wrong = torch.zeros(2, count)
+    wrong[0, 2] = wrong[1, 3] = 9
+    none = torch.log(torch.tensor(1.0 + train_clip.HARD_NEGATIVES))
+    torch.testing.assert_close(train_clip.picking(torch.zeros(2, count), truth), none)
+    assert float(train_clip.picking(right, truth)) < 0.01
+    torch.testing.assert_close(train_clip.picking(others, truth), train_clip.picking(right, truth))
+    assert float(train_clip.picking(wrong, truth)) > 8
 
 
 def test_the_classifier_is_told_how_much_of_each_label_a_blend_shows() -> None:
