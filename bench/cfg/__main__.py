@@ -1,0 +1,68 @@
+"""What should an energy look at above CFG 1? Measured on Shapes; writes docs/cfg.md.
+
+    python -m bench.cfg
+    python -m bench.cfg --task label --cfg 4 --seeds 128
+
+Each finished batch is kept in bench/results/cfg.json, so that a run that was stopped continues
+where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from bench import command, records
+from bench.cfg import page
+from bench.cfg.tasks import CFG_SCALES, TASKS, measured
+from bench.records import Row, fingerprint_with
+from guidance_core.gradients import LOOKS
+from tools import diffusers_host
+
+AT_ESTIMATE = ("Manifold", "Backward", "Backward, polyak")
+
+
+def looks(name: str, rule: str) -> Sequence[str]:
+    """What can differ: energies of attention read the positive branch; x0 has no slope."""
+    if not rule or name == "position":
+        return LOOKS[:1]
+    return LOOKS[:2] if rule in AT_ESTIMATE else LOOKS
+
+
+def jobs(options: argparse.Namespace) -> list[Row]:
+    """Every batch asked for, the first seeds of all cells first."""
+    cells = [
+        {"task": name, "rule": rule, "strength": strength, "cfg": cfg, "look": look}
+        for name in options.task
+        for cfg in options.cfg
+        for rule, strengths in {"": (0.0,), **TASKS[name].strengths}.items()
+        for strength in strengths
+        for look in looks(name, rule)
+    ]
+    weights = {name: fingerprint_with(TASKS[name].networks) for name in TASKS}
+    return [
+        {**cell, "weights": weights[cell["task"]], "seed": seed, "batch": size}
+        for seed, size in command.batches(options)
+        for cell in cells
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what is missing, then write the page."""
+    parser = command.benchmark("cfg", __doc__, list(TASKS), "cfg", batch=16)
+    parser.set_defaults(seeds=128)
+    parser.add_argument("--cfg", nargs="+", type=float, choices=CFG_SCALES, default=CFG_SCALES)
+    options = parser.parse_args(arguments)
+    known = [{"weights": fingerprint_with(task.networks)} for task in TASKS.values()]
+    rows = records.read(options.results, known)
+    if not options.render:
+        model = diffusers_host.load()
+        measure = lambda job: measured(model, TASKS[job["task"]], job)
+        records.complete(options.results, rows, jobs(options), measure)
+    text = page.page(rows)
+    options.page.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    command.run(main, "bench.cfg")

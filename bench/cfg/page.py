@@ -1,0 +1,71 @@
+"""The page of what an energy should look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from bench import markdown
+from bench.cfg.tasks import TASKS
+from bench.records import Row
+
+HEAD = ("CFG", "rule, strength", "looks at", "satisfied", "clean", "clean, prompt kept", "images")
+PAGE = """\
+# What an energy looks at above CFG 1
+
+Written by `python -m bench.cfg`. Percentages ± standard error, judged from pixels by the oracle; 20
+Euler steps (measurement: 10, from the enlarged image), relative scale, rules and energies with the
+widgets of their nodes. No seed had a part in choosing anything. "positive" shows the energy the
+estimate of the positive branch, "cfg" the result of CFG with the slope of the positive branch,
+"both" the same with its true derivative, for which both branches carry a graph.
+
+{tables}
+"""
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The whole page in Markdown."""
+    tables = []
+    for name, task in TASKS.items():
+        own = [row for row in rows if row["task"] == name]
+        if own:
+            tables += [f"## {name}", "", f"Asked is {task.asks}.", "", *_table(own), ""]
+    return PAGE.format(tables="\n".join(tables).rstrip())
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    cells: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        key = row["cfg"], row["rule"], row["strength"], row["look"]
+        cells.setdefault(key, []).append(row)
+    order = sorted(cells, key=lambda key: (*key[:3], LOOK_ORDER.index(key[3])))
+    head = [*HEAD[:-1], "PSNR, dB", HEAD[-1]] if "psnr" in rows[0] else HEAD
+    return markdown.table(head, [_line(key, cells[key]) for key in order])
+
+
+LOOK_ORDER = ("positive", "cfg", "both")
+
+
+def _line(key: tuple[object, ...], rows: Sequence[Row]) -> list[str]:
+    cfg, rule, strength, look = key
+    name = f"{rule} {strength}" if rule else "unguided"
+    shown = [_share([flag for row in rows for flag in row[part]]) for part in PARTS]
+    count = sum(len(row["clean"]) for row in rows)
+    return [str(cfg), name, str(look) if rule else "", *shown, *_decibels(rows), str(count)]
+
+
+def _decibels(rows: Sequence[Row]) -> list[str]:
+    """Mean PSNR in dB of restored images, with its standard error."""
+    values = [value for row in rows for value in row.get("psnr", ())]
+    if not values:
+        return []
+    return [f"{fmean(values):.1f} ± {stdev(values) / len(values) ** 0.5:.1f}"]
+
+
+PARTS = ("satisfied", "clean", "kept")
+
+
+def _share(flags: Sequence[bool]) -> str:
+    share = sum(flags) / len(flags)
+    error = (share * (1 - share) / len(flags)) ** 0.5
+    return f"{100 * share:.0f} ± {100 * error:.0f}"
