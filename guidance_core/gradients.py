@@ -16,8 +16,8 @@ from .process import per_sample
 from .types import Denoiser, Energy, Estimate
 
 # What an energy is shown above CFG 1: the default, and the choices; measured in docs/cfg.md.
-LOOK_AT = "positive"
-LOOKS = (LOOK_AT, "cfg", "both")
+LOOK_AT = "cfg"
+LOOKS = ("positive", LOOK_AT, "both")
 
 
 def through_model(
@@ -26,7 +26,7 @@ def through_model(
     x: Tensor,
     sigma: Tensor,
     *,
-    look_at: str = "cfg",
+    look_at: str = LOOK_AT,
     rule: str = "guidance",
 ) -> tuple[Estimate, Tensor, Tensor]:
     """Evaluate the model once and differentiate the energy of its estimate through it.
@@ -63,7 +63,7 @@ def through_model(
 
 
 def at_estimate(
-    energy: Energy, estimate: Estimate, *, look_at: str = "cfg", rule: str = "guidance"
+    energy: Energy, estimate: Estimate, *, look_at: str = LOOK_AT, rule: str = "guidance"
 ) -> tuple[Tensor, Tensor]:
     """Differentiate an energy at the clean estimate, without the model.
 

@@ -1,0 +1,48 @@
+"""The benchmark of what an energy looks at above CFG 1."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+
+from bench.cfg import page
+from bench.cfg.__main__ import jobs, looks
+from bench.cfg.tasks import TASKS, ByRow
+from guidance_core.shapes import scenes
+from guidance_core.shapes.oracle import Verdict
+
+RED_CIRCLE = scenes.Item("circle", "red", "big", 38.0, 90.0, 20.0)
+
+
+def test_a_page_counts_images_and_their_standard_error():
+    row = {"task": "label", "cfg": 4.0, "rule": "Forward", "strength": 0.8, "look": "cfg"}
+    flags = {"satisfied": [True] * 3 + [False], "clean": [True] * 4, "kept": [False] * 4}
+    text = page.page([{**row, **flags}, {**row, **flags, "look": "positive"}])
+    assert "| 4.0 | Forward 0.8 | cfg | 75 ± 22 | 100 ± 0 | 0 ± 0 | 4 |" in text
+    assert text.index("| positive |") < text.index("| cfg |")
+    assert "measurement" not in text.split("## label")[1]
+
+
+def test_only_what_can_differ_is_compared():
+    assert looks("label", "Forward") == ("positive", "cfg", "both")
+    assert looks("label", "Manifold") == ("positive", "cfg")
+    assert len(looks("position", "Forward")) == len(looks("label", "")) == 1
+    options = SimpleNamespace(task=["label"], cfg=[4.0], seeds=20, batch=16)
+    sizes = [job["batch"] for job in jobs(options)]
+    assert sizes == [16] * 6 + [4] * 6
+
+
+def test_each_image_is_asked_for_its_own_label():
+    energies = tuple(lambda estimate, k=k: torch.full((3,), float(k)) for k in range(3))
+    assert ByRow(energies, (2, 0, 1))(None).tolist() == [2.0, 0.0, 1.0]
+
+
+def test_the_oracle_decides_what_is_satisfied_and_kept():
+    red, place = Verdict((RED_CIRCLE,), clean=True), TASKS["position"]
+    # Seeds take the pairs circle and blue, square and red, triangle and yellow in turn.
+    assert TASKS["label"].prompts(0, 4) == ["a circle", "a square", "a triangle", "a circle"]
+    assert [TASKS["label"].satisfied(seed, red) for seed in range(3)] == [False, True, False]
+    assert not TASKS["label"].kept(1, red)
+    assert place.satisfied(0, red)
+    assert not TASKS["sentence"].satisfied(0, red)
