@@ -57,8 +57,8 @@ def through_model(
     pairs = _with_slopes(slopes, _place(rule, energy, estimate))
     if not any(slope.any() for _, slope in pairs):  # every sample has met its energy
         return estimate if shared else estimate.detached(), value, torch.zeros_like(x)
-    grad = _pulled_back(pairs, tracked, keep_graph=shared)
-    _check_finite(grad, "gradient", rule, energy, estimate)
+    grad = pulled_back(pairs, tracked, keep_graph=shared)
+    check_finite(grad, "gradient", rule, energy, estimate)
     return estimate if shared else estimate.detached(), value, grad
 
 
@@ -86,7 +86,7 @@ def at_estimate(
             _place(rule, energy, estimate) + "the energy does not depend on the clean estimate "
             "itself: use a rule that goes through the model"
         )
-    _check_finite(slope, "gradient", rule, energy, estimate)
+    check_finite(slope, "gradient", rule, energy, estimate)
     return value, slope
 
 
@@ -142,8 +142,14 @@ def _with_slopes(
     return pairs
 
 
-def _pulled_back(pairs: list[tuple[Tensor, Tensor]], x: Tensor, *, keep_graph: bool) -> Tensor:
-    """Slopes at the model's outputs, carried to its input."""
+def pulled_back(pairs: list[tuple[Tensor, Tensor]], x: Tensor, *, keep_graph: bool) -> Tensor:
+    """Slopes at the model's outputs, carried to its input x: the gradient there, like x.
+
+    Arguments:
+        pairs: outputs with the model's graph, each with the slope there, alike in shape.
+        x: the model's input, tracked.
+        keep_graph: whether the model's graph is needed again.
+    """
     peaks = [slope.flatten(1).abs().amax(1) for _, slope in pairs]
     scale = _power_of_two(torch.stack([peak.to(peaks[0]) for peak in peaks]).amax(0))
     outputs = [part for part, _ in pairs]
@@ -173,10 +179,11 @@ def _check_energy(value: Tensor, rule: str, energy: Energy, estimate: Estimate) 
             + f"an energy returns one value per sample, shape {tuple(batch)}, "
             f"got {tuple(value.shape)}"
         )
-    _check_finite(value, "energy", rule, energy, estimate)
+    check_finite(value, "energy", rule, energy, estimate)
 
 
-def _check_finite(values: Tensor, what: str, rule: str, energy: Energy, estimate: Estimate) -> None:
+def check_finite(values: Tensor, what: str, rule: str, energy: Energy, estimate: Estimate) -> None:
+    """Refuse values (B, ...) that are not finite with a RuntimeError that names the rule."""
     finite = torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else values.isfinite()
     if not finite.all():
         rows = (~finite).nonzero().flatten().tolist()

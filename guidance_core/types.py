@@ -140,6 +140,7 @@ class Energy(Protocol):
 
     Besides being called, an energy may declare `captures: frozenset[Capture]` and
     `reads_image: bool`, and have `active(sigma: float) -> bool` and `within(mask) -> Energy`.
+    One of a linear measurement has `linear`, see `calibration.LinearMeasurement`.
     Guide networks are found in its fields. A wrapper holds its energy in a field `energy`, or
     several in `parts` of (weight, energy), and declares nothing for them. One of captures that
     reads x0 besides has `captures_only = False`.

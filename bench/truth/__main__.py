@@ -16,7 +16,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,19 +35,48 @@ from bench.truth.page import (
     plot,
 )
 from guidance_core.compose import guided
+from guidance_core.energies.measurement import Measurement
+from guidance_core.noise import mixed_seed
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.manifold import Manifold
 from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant
-from guidance_core.types import Energy, Estimate, Rule, Run
+from guidance_core.types import Estimate, Rule, Run
 from tests.ground_truth import Mixture, flow, three_hills, ve
 from tools.hosts import CHECKOUT
 
 PROJECTIONS = 128
-RULES: dict[str, Callable[[Energy, float], Rule]] = {
+
+
+@dataclass(frozen=True, eq=False)
+class Likelihood:
+    """Negative log-likelihood of y (D,), measured of x0 with a variance of LIKELIHOOD."""
+
+    y: Tensor
+
+    def __call__(self, estimate: Estimate) -> Tensor:
+        """Energy of shape (B,)."""
+        return 0.5 * (estimate.x0 - self.y).square().sum(1) / LIKELIHOOD
+
+    @property
+    def measurement(self) -> Measurement:
+        """The same as a linear measurement, which tells the rule its noise."""
+        return Measurement(pixels(self.y[None]), noise=math.sqrt(LIKELIHOOD))
+
+
+def pixels(x0: Tensor) -> Tensor:
+    """Samples (B, D) as images of one pixel."""
+    return x0[:, :, None, None]
+
+
+RULES: dict[str, Callable[[Likelihood, float], Rule]] = {
     "forward absolute": lambda e, s: Forward(e, Constant(s), "absolute"),
+    "forward calibrated, draws": lambda e, s: Forward(e, Constant(s), "calibrated"),
+    "forward calibrated, measurement": lambda e, s: Forward(
+        e.measurement, Constant(s), "calibrated"
+    ),
     "forward relative": lambda e, s: Forward(e, Constant(s)),
     "backward relative": lambda e, s: Backward(e, Constant(s)),
     "manifold relative": lambda e, s: Manifold(e, Constant(s)),
@@ -56,6 +85,16 @@ RULES: dict[str, Callable[[Energy, float], Rule]] = {
     "posterior spherical": lambda e, s: Posterior(e, Constant(PER_STEP * s), "spherical"),
     "unified absolute": lambda e, s: Unified(e, Constant(PER_STEP * s), "absolute"),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class OneGenerator(Run):
+    """A run whose samples are drawn together: a generator for each of a thousand takes long."""
+
+    def noise(self, like: Tensor, *key: int | float) -> Tensor:
+        """Standard normal noise like `like`, by seed and key."""
+        generator = torch.Generator().manual_seed(mixed_seed(self.seed, *key))
+        return torch.randn(like.shape, generator=generator, dtype=like.dtype)
 
 
 def hills(dimensions: int, alpha: Callable[[Tensor], Tensor]) -> Mixture:
@@ -82,7 +121,8 @@ def sampled(mixture: Mixture, rules: Sequence[Rule], steps: int, start: Tensor) 
     else:
         levels = torch.logspace(math.log10(20), -2, steps, dtype=torch.float64)
         sigmas = torch.cat([levels, levels.new_zeros(1)])
-    denoise = guided(rules, mixture.denoise, Run(mixture.alpha, sigmas))
+    seen = lambda x, sigma: replace(mixture.denoise(x, sigma), decode=pixels)
+    denoise = guided(rules, seen, OneGenerator(mixture.alpha, sigmas))
     x = start * sigmas[0]
     for high, low in zip(sigmas[:-1], sigmas[1:], strict=True):
         x0 = denoise(x, high.expand(len(x))).x0
@@ -131,16 +171,13 @@ def measured(count: int) -> Iterator[Row]:
                 gaps = wasserstein(samples, posterior), mmd(samples, posterior)
                 return Row(*place, rule, strength, steps, *gaps)
 
-            def energy(estimate: Estimate, y: Tensor = y) -> Tensor:
-                return 0.5 * (estimate.x0 - y).square().sum(1) / LIKELIHOOD
-
             yield row("another exact draw", 0, 0, exact(truth, count, generator))
             for steps in STEPS:
                 yield row("unguided", 0, steps, sampled(mixture, [], steps, start))
                 yield row("exact denoiser", 0, steps, sampled(truth, [], steps, start))
             for name, build in RULES.items():
                 for strength, steps in grid:
-                    samples = sampled(mixture, [build(energy, strength)], steps, start)
+                    samples = sampled(mixture, [build(Likelihood(y), strength)], steps, start)
                     yield row(name, strength, steps, samples)
 
 

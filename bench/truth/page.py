@@ -41,7 +41,9 @@ def page(rows: Sequence[Row], count: int) -> str:
         'two exact sets of this size differ by; "exact denoiser" is Euler\'s method on the true '
         "posterior's own denoiser. Strengths of",
         f"posterior and of unified absolute are in units of {PER_STEP:g}: they act at every step, "
-        "however many there are.",
+        "however many there are. Forward",
+        "calibrated, whose strength 1 means this posterior, knows the likelihood as an energy "
+        "(draws) or as a linear measurement.",
         "",
         "![Distance against strength](truth.png)",
     ]

@@ -59,6 +59,12 @@ class Masked:
         rows = range(estimate.x0.shape[0])
         return torch.cat([self._row(estimate, masks, slice(i, i + 1)) for i in rows])
 
+    @property
+    def linear(self) -> Any:
+        """The linear measurement of the masked area that this is; None if it is none."""
+        measurement = getattr(self.energy, "linear", None)
+        return None if measurement is None else measurement.within(self.mask)
+
     def _row(self, estimate: Estimate, masks: Tensor, row: slice) -> Tensor:
         sigma, alpha = estimate.sigma[row], estimate.alpha
         alpha = alpha if alpha is None else alpha[row]

@@ -72,6 +72,20 @@ class Measurement:
             )
         return now - expand_batch(self.measured, now, "the measured reference")
 
+    def weighted_residual(self, image: Tensor) -> Tensor:
+        """The residual in units of equal noise: times the root of each value's weight."""
+        residual = self.residual(image)
+        return (
+            residual
+            if self.mask is None
+            else residual * mask_at(self.mask, residual)[:, None].sqrt()
+        )
+
+    @property
+    def linear(self) -> Measurement:
+        """Itself: it is linear in the image."""
+        return self
+
     def within(self, mask: Tensor) -> Measurement:
         """The same measurement, of a part of the image."""
         return replace(self, mask=mask_product(mask, self.mask))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -52,3 +53,15 @@ class WeightedSum:
     def active(self, sigma: float) -> bool:
         """Whether any part has an effect at this noise level."""
         return bool(self._at(sigma))
+
+    @property
+    def linear(self) -> Any:
+        """The linear measurement that a sum of one is; None if it is none.
+
+        A weight multiplies the log-likelihood, as less noise does.
+        """
+        (weight, energy), *others = self.parts
+        measurement = getattr(energy, "linear", None)
+        if others or measurement is None or not weight > 0:
+            return None
+        return replace(measurement, noise=measurement.noise / math.sqrt(weight))

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from comfy.patcher_extension import WrappersMP
-from comfy_execution.utils import get_executing_context
 from torch import Tensor, nn
 
 from ...guidance_core.requirements import requirements_of
@@ -53,6 +52,11 @@ class Guidance:
         through = [rule for rule in self.rules if getattr(rule, "through_model", True)]
         both = any(getattr(rule, "look_at", "") == "both" for rule in through)
         return 2 if both else int(bool(through))
+
+    def decoded(self, samples: int) -> int:
+        """How many images are decoded at once, for a batch of this many samples."""
+        alone = max((getattr(rule, "together", 1) for rule in self.rules), default=1)
+        return alone if samples == 1 else samples
 
     def joined(self, later: Guidance) -> Guidance:
         """Return this guidance and a later one as one: a stack evaluates the model once."""
@@ -144,7 +148,7 @@ def _outer_sample(guidance: Guidance) -> Callable:
         seed = kwargs["seed"] if "seed" in kwargs else args[6]
         sampler = kwargs["sampler"] if "sampler" in kwargs else args[1]
         check_single(noise, kwargs.get("latent_shapes"))
-        _start_traces(guidance.traces)
+        monitor.start(guidance.traces)
         check_references(guidance.rules, noise, guider.conds.get("positive"))
         run = GuidedRun(guidance, guider, sigmas, seed, sampler, noise)
         check_one_image(run.rules, noise, sigmas)
@@ -160,17 +164,6 @@ def _outer_sample(guidance: Guidance) -> Callable:
     return wrapper
 
 
-def _start_traces(traces: Sequence[Any]) -> None:
-    """Empty traces of an earlier prompt: the host keeps guided models in its cache."""
-    context = get_executing_context()
-    prompt = None if context is None else context.prompt_id
-    for trace in traces:
-        if hasattr(trace, "rows") and prompt is not None:
-            if getattr(trace, "prompt", prompt) != prompt:
-                trace.rows.clear()
-            trace.prompt = prompt
-
-
 def _prepare_sampling(guidance: Guidance) -> Callable:
     """The host frees memory: ask for that of the backward pass too."""
 
@@ -179,7 +172,8 @@ def _prepare_sampling(guidance: Guidance) -> Callable:
         graphs = [shape[0] * guidance.graphs, *shape[1:]]
         extra = memory.asked_for(patcher, graphs) if guidance.graphs else 0.0
         if guidance.reader is not None:
-            extra += guidance.reader.graph_bytes(torch.Size(shape))
+            images = torch.Size([guidance.decoded(shape[0]), *shape[1:]])
+            extra += guidance.reader.graph_bytes(images)
         widened = (
             memory.widened(shape, extra, patcher.model.memory_required) if extra else noise_shape
         )

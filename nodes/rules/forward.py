@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.forward import Forward
 from ..inputs.rule import (
+    WHOLE_WINDOW,
     every_input,
     look_input,
     schedule_input,
@@ -36,13 +37,16 @@ class RuleForward(io.ComfyNode):
             inputs=[
                 *shared_inputs(
                     "Size of each step: higher follows the energy more, 0 is exactly no "
-                    "guidance. relative: start with 0.5; above 2 texture burns in. cfg and "
-                    "absolute: see the published values on the help page.",
-                    ["relative", "cfg", "absolute"],
+                    "guidance. relative: start with 0.5; above 2 texture burns in. calibrated: 1. "
+                    "cfg and absolute: see the published values on the help page.",
+                    ["relative", "cfg", "absolute", "calibrated"],
                     "What strength 1 means. relative: a step as large as the estimated "
                     "uncertainty of the clean estimate, so one number suits every energy and "
                     "model. cfg: a step as large as that of classifier-free guidance (needs "
-                    "CFG above 1). absolute: the plain gradient.",
+                    "CFG above 1). absolute: the plain gradient. calibrated: just as far as the "
+                    "energy, taken as a negative log-probability, makes likely: for a label, or a "
+                    "measurement with its noise, over the whole noise schedule unless a schedule "
+                    "is connected. Costs up to 16 evaluations of the energy per step.",
                 ),
                 stop_input(),
                 schedule_input(),
@@ -64,6 +68,7 @@ class RuleForward(io.ComfyNode):
         every: int = 1,
     ) -> io.NodeOutput:
         """Build the rule."""
-        strengths = timed(strength, schedule, every)
-        rule = Forward(energy, strengths, scale=scale, stop=stop, look_at=look_at)
+        whole = schedule is None and scale == "calibrated"  # half a likelihood is no posterior
+        when = timed(strength, WHOLE_WINDOW if whole else schedule, every)
+        rule = Forward(energy, when, scale=scale, stop=stop, look_at=look_at)
         return io.NodeOutput(rule)

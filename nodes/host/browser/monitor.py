@@ -43,6 +43,17 @@ def sinks_of(trace: Any) -> tuple[Any, ...]:
     return (trace,) if context is None else (trace, Monitor(trace, context.node_id))
 
 
+def start(traces: Sequence[Any]) -> None:
+    """Empty traces of an earlier prompt: the host keeps guided models in its cache."""
+    context = get_executing_context()
+    prompt = None if context is None else context.prompt_id
+    for trace in traces:
+        if hasattr(trace, "rows") and prompt is not None:
+            if getattr(trace, "prompt", prompt) != prompt:
+                trace.rows.clear()
+            trace.prompt = prompt
+
+
 @contextmanager
 def shown(traces: Sequence[Any], model_sampling: Any, sigmas: Any) -> Iterator[None]:
     """Tell the monitors among the traces of a sampling run's beginning and end."""
