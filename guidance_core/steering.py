@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .gradients import LOOKS
 from .process import per_sample
-from .requirements import is_active
+from .requirements import is_active, requirements_of
 from .shaping import cfg_push, rms, unit_rms, unit_size
 from .trace import Record
 from .types import Estimate, Run
@@ -37,9 +37,19 @@ def has_work(rule: Any, sigma: float) -> bool:
     return not hasattr(rule, "energy") or is_active(rule.energy, sigma)
 
 
+def takes_both(rule: Any) -> bool:
+    """Whether a rule takes the slope of both branches of CFG.
+
+    Rules at the estimate take none of the model's, and captures are of the positive branch.
+    """
+    if getattr(rule, "look_at", "") != "both" or not rule.through_model:
+        return False
+    return not requirements_of([rule.energy]).captures_only
+
+
 def needs_both(rules: Sequence[Any], sigma: float) -> bool:
     """Whether a rule with work at this noise level takes the slope of both branches of CFG."""
-    return any(getattr(rule, "look_at", "") == "both" and has_work(rule, sigma) for rule in rules)
+    return any(has_work(rule, sigma) and takes_both(rule) for rule in rules)
 
 
 def strength_at(rule: Any, sigma: Tensor) -> float:

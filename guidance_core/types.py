@@ -88,7 +88,8 @@ class Estimate:
         """The estimate that an energy is shown: x0 as it is, or in its place the positive branch.
 
         Above CFG 1 x0 lies beyond both branches, where the model itself puts no image; the positive
-        branch is an image that the model believes in, and has a derivative of its own.
+        branch is an image that the model believes in, and has a derivative of its own. Which one
+        energies are obeyed by is measured in docs/cfg.md.
 
         Arguments:
             look_at: the estimate of the positive branch (positive), or the result of CFG with the
@@ -140,7 +141,7 @@ class Energy(Protocol):
 
     Besides being called, an energy may declare `captures: frozenset[Capture]` and
     `reads_image: bool`, and have `active(sigma: float) -> bool` and `within(mask) -> Energy`.
-    One of a linear measurement has `linear`, see `calibration.LinearMeasurement`.
+    One of a linear measurement has `linear`, see `inverse.LinearMeasurement`.
     Guide networks are found in its fields. A wrapper holds its energy in a field `energy`, or
     several in `parts` of (weight, energy), and declares nothing for them. One of captures that
     reads x0 besides has `captures_only = False`.

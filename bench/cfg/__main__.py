@@ -19,7 +19,7 @@ from bench.records import Row, fingerprint_with
 from guidance_core.gradients import LOOKS
 from tools import diffusers_host
 
-AT_ESTIMATE = ("Manifold", "Backward", "Backward, polyak")
+AT_ESTIMATE = ("Manifold", "Backward, polyak")
 
 
 def looks(name: str, rule: str) -> Sequence[str]:

@@ -14,8 +14,8 @@ PAGE = """\
 # What an energy looks at above CFG 1
 
 Written by `python -m bench.cfg`. Percentages ± standard error, judged from pixels by the oracle; 20
-Euler steps (measurement: 10, from the enlarged image), relative scale, rules and energies with the
-widgets of their nodes. No seed had a part in choosing anything. "positive" shows the energy the
+Euler steps (measurement: 10, from the enlarged image), relative scale, windows and energies as the
+nodes have them. No seed had a part in choosing anything. "positive" shows the energy the
 estimate of the positive branch, "cfg" the result of CFG with the slope of the positive branch,
 "both" the same with its true derivative, for which both branches carry a graph.
 

@@ -36,7 +36,6 @@ CONFIDENCE = 0.9  # of the label's node
 RULES: dict[str, Callable[..., Rule]] = {
     "Forward": lambda energy, when, look: Forward(energy, when, look_at=look),
     "Manifold": lambda energy, when, look: Manifold(energy, when, look_at=look),
-    "Backward": lambda energy, when, look: Backward(energy, when, look_at=look),
     "Backward, polyak": lambda energy, when, look: Backward(
         energy, when, steps=2, optimiser="polyak", look_at=look
     ),
@@ -188,8 +187,9 @@ def measured(model: Shapes, task: Task, job: dict[str, Any]) -> dict[str, list[A
     )
     images = model.images(latents)
     verdicts = list(enumerate(oracle.judge(images), seed))
-    truth = scenes.render(scenes_of(seed, count))
-    restored = {} if task.start is None else {"psnr": psnr(images, truth).tolist()}
+    restored = {}
+    if task.start is not None:
+        restored["psnr"] = psnr(images, scenes.render(scenes_of(seed, count))).tolist()
     return {
         "satisfied": [task.satisfied(*one) for one in verdicts],
         "clean": [one[1].clean for one in verdicts],

@@ -12,6 +12,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
 from ...guidance_core.requirements import requirements_of
+from ...guidance_core.steering import takes_both
 from .autograd import memory
 from .browser import monitor
 from .caches import inside_guidance
@@ -50,8 +51,7 @@ class Guidance:
     def graphs(self) -> int:
         """How many branches of CFG carry a graph: none where no rule goes through the model."""
         through = [rule for rule in self.rules if getattr(rule, "through_model", True)]
-        both = any(getattr(rule, "look_at", "") == "both" for rule in through)
-        return 2 if both else int(bool(through))
+        return 2 if any(map(takes_both, through)) else int(bool(through))
 
     def decoded(self, samples: int) -> int:
         """How many images are decoded at once, for a batch of this many samples."""

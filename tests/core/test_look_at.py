@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 
+from guidance_core.captures import Attention
 from guidance_core.gradients import LOOKS, at_estimate, through_model
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
@@ -15,6 +16,7 @@ from guidance_core.rules.manifold import Manifold
 from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant
+from guidance_core.steering import needs_both
 from guidance_core.types import Estimate, Run
 from tests.core.toys import DOUBLE, assert_close, latent, levels
 
@@ -106,6 +108,19 @@ def test_polyak_descends_what_is_looked_at():
     x, plain = latent(), model(latent(), levels(2.0))
     rule = Backward(energy, Constant(1000.0), steps=1, optimiser="polyak", look_at="positive")
     assert_close(moved_image(rule, x)[0].x0 - plain.x0, (TARGET - plain.cond) / 2)
+
+
+def test_only_slopes_that_are_read_are_taken_of_both():
+    attention = lambda estimate: estimate.capture(Attention((1,)))[0].flatten(1).sum(1)
+    attention.captures = frozenset({Attention((1,))})
+    needs = lambda *rules: needs_both(rules, 1.0)
+    assert needs(Manifold(energy, Constant()), Forward(energy, Constant(), look_at="both"))
+    assert not needs(Forward(energy, Constant(), look_at="cfg"))
+    assert not needs(Forward(energy, Constant(0.0), look_at="both"))
+    # A rule at the estimate takes no slope of the model, maps are of the positive branch.
+    assert not needs(Manifold(energy, Constant(), look_at="both"))
+    assert not needs(Unified(energy, Constant(), rho=0.0, look_at="both"))
+    assert not needs(LatentUpdate(attention, Constant(), look_at="both"))
 
 
 def test_without_branches_x0_is_shown():
