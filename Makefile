@@ -6,7 +6,7 @@ TASK ?= colour label
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench bench-quality bench-guides bench-editing
-.PHONY: bench-transfer bench-truth bench-widgets tune lint format
+.PHONY: bench-start bench-transfer bench-truth bench-widgets tune lint format
 .PHONY: new-energy locales contract environment clean
 
 help: ## list these commands
@@ -20,6 +20,9 @@ test: environment ## every test: core, web/ in node, each ComfyUI found, a brows
 
 bench: environment ## time and memory of guided steps, in out/bench/ (ARGS="--case shapes")
 	$(VENV) -m bench $(ARGS)
+
+bench-start: environment ## what the pack adds to the start of ComfyUI (ARGS="--starts 5")
+	$(VENV) -m bench.start $(ARGS)
 
 bench-quality: environment ## published methods and ours, judged from pixels (ARGS="--seeds 8")
 	$(VENV) -m bench.quality $(ARGS)

@@ -35,7 +35,7 @@ NEEDED_BY_HOST = ("torch", "torchvision", "torchsde", "transformers", "aiohttp",
 
 def own() -> Path:
     """The python of .venv, made or brought up to date first."""
-    return _environment(CHECKOUT / ".venv", TORCH, ())
+    return _environment(CHECKOUT / ".venv", TORCH, (), None)
 
 
 def of(host: Host) -> Path:
@@ -45,7 +45,7 @@ def of(host: Host) -> Path:
         return theirs
     name = re.sub(r"[^\w.]", "-", host.version)
     folder = CHECKOUT / f".venv-host-{name}"
-    return _environment(folder, HOST_TORCH, (host.path / "requirements.txt",))
+    return _environment(folder, HOST_TORCH, (host.path / "requirements.txt",), own())
 
 
 def _complete(host: Host) -> Path | None:
@@ -67,7 +67,10 @@ def _missing(python: Path, host: Host) -> bool:
     )
 
 
-def _environment(folder: Path, torch: Sequence[str], requirements: Sequence[Path]) -> Path:
+def _environment(
+    folder: Path, torch: Sequence[str], requirements: Sequence[Path], base: Path | None
+) -> Path:
+    """An environment with all it needs, over what that of the python `base` has already."""
     files = (CHECKOUT / "requirements.txt", *requirements)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "installed"
@@ -77,10 +80,25 @@ def _environment(folder: Path, torch: Sequence[str], requirements: Sequence[Path
     print(f"Installing into {folder.name} ...", file=sys.stderr, flush=True)
     if not python.is_file():
         venv.create(folder, with_pip=True, symlinks=os.name != "nt")
+    if base:
+        _share(base, python)
     arguments = [*torch, *(f"--requirement={file}" for file in files)]
     _install(python, [*arguments, *(f"--group={group}" for group in GROUPS)])
     stamp.write_text(wanted, encoding="utf-8")
     return python
+
+
+def _share(base: Path, python: Path) -> None:
+    """Let one environment find what another has; what it installs itself comes first.
+
+    PyTorch is several GB and the same for every ComfyUI.
+    """
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    folders = [
+        subprocess.run([one, "-c", where], check=True, capture_output=True, text=True).stdout
+        for one in (base, python)
+    ]
+    Path(folders[1].strip(), "base.pth").write_text(folders[0], encoding="utf-8")
 
 
 def _install(python: Path, arguments: Sequence[str]) -> None:

@@ -20,6 +20,9 @@ from tools import environment, hosts, javascript
 ADVICE = "no ComfyUI found (set COMFYUI_PATH to the folder with its main.py)"
 # A count at the end of node's report.
 COUNT = re.compile(r"\S (pass|fail) (\d+)$")
+# Each file of tests in one process, as many processes as there are cores; "-n 0" takes one.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+TOGETHER = ("-n", "auto", "--maxprocesses=4", "--dist=loadfile")
 # pytest's own code for "nothing was collected", for example under -k.
 NO_TESTS = 5
 
@@ -27,13 +30,14 @@ NO_TESTS = 5
 def main(arguments: Sequence[str]) -> int:
     """Run all suites; 0 where all passed."""
     ci = bool(os.environ.get("CI"))
-    code, line = _pytest(environment.own(), "core", arguments, {})
+    shared = (*TOGETHER, *arguments)
+    code, line = _pytest(environment.own(), "core", shared, ONE_THREAD)
     codes, closing = [code], [f"core: {line}"]
     node_code, line = _node(ci)
     closing.append(f"js: {line}")
     for host in _hosts(ci):
-        variables = {"COMFYUI_PATH": str(host.path)}
-        code, line = _pytest(environment.of(host), "host", arguments, variables)
+        variables = {"COMFYUI_PATH": str(host.path), **ONE_THREAD}
+        code, line = _pytest(environment.of(host), "host", shared, variables)
         codes.append(code)
         closing.append(f"host {host.version}: {line}")
         if len(codes) == 2:

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import re
 import sys
-import time
 import warnings
 
 import pytest
@@ -19,7 +18,6 @@ LANGUAGES = ("en", "ko")
 RELEASED = contract.stored()
 REGENERATE = "run make locales"
 EXAMPLES = sorted(file.stem for file in (CHECKOUT / "example_workflows" / "api").glob("*.json"))
-START_LIMIT = 0.5
 
 
 @pytest.fixture(scope="session")
@@ -139,11 +137,11 @@ def linked(page: dict, node: dict) -> dict:
     return {socket["name"]: origins[socket["link"]] for socket in sockets}
 
 
-def test_pack_starts_in_less_than_half_a_second_and_imports_nothing_heavy() -> None:
+def test_pack_starts_without_any_package_that_the_host_has_not_loaded() -> None:
     parts = ("comfy.sd", "comfy.sample", "comfy_api.latest", "folder_paths", "latent_preview")
     for part in (*parts, "server"):
         importlib.import_module(part)  # the server has these before it looks for packs
-    before, clock = set(sys.modules), time.process_time()
+    before = set(sys.modules)
     path = CHECKOUT / "__init__.py"
     spec = importlib.util.spec_from_file_location(
         "fresh", path, submodule_search_locations=[str(CHECKOUT)]
@@ -153,10 +151,10 @@ def test_pack_starts_in_less_than_half_a_second_and_imports_nothing_heavy() -> N
     spec.loader.exec_module(pack)
     found = asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
     schemas = [node.GET_SCHEMA() for node in found]
-    assert time.process_time() - clock < START_LIMIT
     assert {schema.node_id for schema in schemas} >= RELEASED.keys()
-    heavy = {name.split(".")[0] for name in set(sys.modules) - before}
-    assert not heavy & {"kornia", "open_clip", "timm", "matplotlib", "torchvision"}
+    loaded = {name.split(".")[0] for name in set(sys.modules) - before}
+    # What it costs is measured by `make bench-start`.
+    assert loaded - sys.stdlib_module_names == {"fresh"}
 
 
 def test_host_names_the_pack_among_those_it_loaded(server: Server) -> None:
