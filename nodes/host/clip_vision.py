@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
+from comfy.clip_model import CLIPVisionModelProjection
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -16,27 +18,30 @@ from .networks import PATCHER
 
 
 class VisionNetwork(nn.Module):
-    """The host's CLIP vision model, differentiable. It has no text encoder.
+    """The host's CLIP or SigLIP vision model, differentiable. It has no text encoder.
 
-    The host goes on loading and offloading it by its own patcher.
+    The host goes on loading and offloading it by its own patcher. SigLIP has no class token, and
+    the host leaves its pooling away: its embedding is the mean of its patches.
 
     Arguments:
         vision: a CLIP_VISION.
 
     Raises:
-        ValueError: another kind of vision model, such as SigLIP or DINO.
+        ValueError: another kind of vision model, such as DINO.
     """
 
     def __init__(self, vision: Any) -> None:
         super().__init__()
-        # The host's SigLIP has a function that does nothing in its place, its DINO none.
-        if not isinstance(getattr(vision.model, "visual_projection", None), nn.Module):
+        if not isinstance(vision.model, CLIPVisionModelProjection):
             raise ValueError(
-                "expected a CLIP vision model with a projection (ViT-L, ViT-H, bigG), this one has "
-                "none: choose a file such as CLIP-ViT-H-14-laion2B-s32B-b79K in Load CLIP Vision"
+                "expected a CLIP or SigLIP vision model, got "
+                f"{type(vision.model).__name__}: choose a file such as "
+                "CLIP-ViT-H-14-laion2B-s32B-b79K in Load CLIP Vision, or a DINO in Load Guide: ViT"
             )
         self.network, self.name = vision.model, "the CLIP vision model"
-        self.input_size: int = vision.image_size
+        self.input_size = _side(vision)
+        embeddings = vision.model.vision_model.embeddings
+        self.has_class_token = getattr(embeddings, "class_embedding", None) is not None
         self.mean, self.std = tuple(vision.image_mean), tuple(vision.image_std)
         setattr(self, PATCHER, vision.patcher)
 
@@ -51,7 +56,7 @@ class VisionNetwork(nn.Module):
     def outputs(self, image: Tensor) -> CLIPOutputs:
         """Embedding and feature maps of images (B, 3, H, W) in [0, 1], in one forward pass."""
         seen = self._seen(image, "all")
-        return CLIPOutputs(self._embedding(seen), _maps(seen[1]))
+        return CLIPOutputs(self._embedding(seen), _maps(seen[1][:, :, self.has_class_token :]))
 
     def _seen(self, image: Tensor, hidden: str | None) -> tuple[Any, ...]:
         """What the host's model gives: of hidden states all or none, and the embedding, third."""
@@ -59,15 +64,23 @@ class VisionNetwork(nn.Module):
         with _kept_inputs(self.network):
             return self.network(pixel_values=pixels, intermediate_output=hidden)
 
-    @staticmethod
-    def _embedding(seen: tuple[Any, ...]) -> Tensor:
-        return normalize(full_precision(seen[2]), dim=-1)
+    def _embedding(self, seen: tuple[Any, ...]) -> Tensor:
+        projected = full_precision(seen[2])
+        return normalize(projected if self.has_class_token else projected.mean(1), dim=-1)
 
 
-def _maps(hidden: Tensor) -> list[Tensor]:
-    """Hidden states (B, L, 1 + h w, D), the class token first, as L maps (B, D, h, w)."""
-    side = round((hidden.shape[2] - 1) ** 0.5)
-    return list(hidden[:, :, 1:].transpose(2, 3).unflatten(3, (side, side)).unbind(1))
+def _side(vision: Any) -> int:
+    """Side in pixels of the square that a vision model is shown."""
+    if vision.image_size > 0:
+        return vision.image_size
+    # NaFlex takes any size of so many patches.
+    return math.isqrt(vision.config["num_patches"]) * vision.config["patch_size"]
+
+
+def _maps(patches: Tensor) -> list[Tensor]:
+    """Hidden states (B, L, h w, D) of the patches of a square, as L maps (B, D, h, w)."""
+    side = math.isqrt(patches.shape[2])
+    return list(patches.transpose(2, 3).unflatten(3, (side, side)).unbind(1))
 
 
 @contextlib.contextmanager

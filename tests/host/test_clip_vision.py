@@ -42,9 +42,27 @@ def model_of(config, folder):
     return model
 
 
+SIGLIP = {
+    **{key: value for key, value in CONFIG.items() if key != "projection_dim"},
+    "model_type": "siglip_vision_model",
+    "hidden_act": "gelu_pytorch_tanh",
+}
+NAFLEX = {**SIGLIP, "model_type": "siglip2_vision_model", "image_size": -1, "num_patches": 16}
+KINDS = {
+    config["model_type"]: config
+    for config in (CONFIG, SIGLIP, NAFLEX)
+    if config["model_type"] in comfy.clip_vision.IMAGE_ENCODERS
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
 @pytest.fixture
-def vision(tmp_path):
-    return model_of(CONFIG, tmp_path)
+def vision(tmp_path, kind):
+    return model_of(KINDS[kind], tmp_path)
 
 
 def guide_of(vision):
@@ -57,14 +75,18 @@ def pictures(count: int = 1) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, 32, 32), generator=generator) / 255
 
 
-def test_it_says_what_the_host_says(vision) -> None:
+def test_it_says_what_the_host_says(vision, kind) -> None:
     with torch.inference_mode():
         seen = vision.encode_image(pictures(2).movedim(1, -1))
         ours = guide_of(vision).outputs(pictures(2))
-    expected = torch.nn.functional.normalize(seen["image_embeds"].float(), dim=1)
+    embeds, first = seen["image_embeds"].float(), 1
+    if kind != CONFIG["model_type"]:
+        # No class token and no pooling: what the host calls the embedding is every patch.
+        embeds, first = embeds.mean(1), 0
+    expected = torch.nn.functional.normalize(embeds, dim=1)
     torch.testing.assert_close(ours.embedding, expected, atol=2e-3, rtol=0)
-    tokens = ours.blocks[-2].flatten(2).mT
-    torch.testing.assert_close(tokens, seen["penultimate_hidden_states"][:, 1:], atol=2e-2, rtol=0)
+    tokens, hidden = ours.blocks[-2].flatten(2).mT, seen["penultimate_hidden_states"][:, first:]
+    torch.testing.assert_close(tokens, hidden, atol=2e-2, rtol=0)
     assert [block.shape for block in ours.blocks] == [(2, 32, 4, 4)] * 3
 
 
@@ -92,10 +114,7 @@ def test_it_guides_and_is_left_as_it_was(parts, vision) -> None:  # noqa: F811
     assert not any(part._forward_pre_hooks for part in vision.model.modules())
 
 
-@pytest.mark.parametrize("kind", ["siglip_vision_model", "dinov2"])
-def test_other_vision_models_are_refused(tmp_path, kind) -> None:
-    dino = {"use_swiglu_ffn": False, "layer_norm_eps": 1e-6}
-    config = {**CONFIG, **dino, "model_type": kind}
-    del config["projection_dim"]
-    with pytest.raises(ValueError, match="expected a CLIP vision model with a projection"):
-        guide_of(model_of(config, tmp_path))
+def test_other_vision_models_are_refused(tmp_path) -> None:
+    dino = {"model_type": "dinov2", "use_swiglu_ffn": False, "layer_norm_eps": 1e-6}
+    with pytest.raises(ValueError, match="expected a CLIP or SigLIP vision model, got Dino"):
+        guide_of(model_of({**CONFIG, **dino}, tmp_path))
