@@ -20,7 +20,8 @@ class Attention:
     The value is one tensor per layer, (B, K, h, w): the softmax over the whole context, averaged
     over heads, one map per position, in the layer's own resolution and the latent's aspect. In
     models of joint attention it is the part of an image token's attention that goes to the text.
-    With each head by itself it is (B, K, H, h, w), for H heads.
+    With each head by itself it is (B, K, H, h, w), for H heads. Models of video give every map a
+    frame axis before its last two, (B, K, T, h, w), where the latent has more than one frame.
 
     Arguments:
         positions: places in the positive prompt's context, in the order of the K maps; none means
@@ -53,6 +54,8 @@ class Attention:
 @dataclass(frozen=True)
 class Features:
     """Activations of the positive branch, one tensor (B, C, h, w) per layer.
+
+    Those of video have a frame axis, (B, C, T, h, w), where the latent has more than one frame.
 
     Arguments:
         layers: "default" (the host's choice for the model), "all", or names of layers.

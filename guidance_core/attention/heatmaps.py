@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..captures import Attention, Layers
+from .maps import resized
 from .references import Reference
 from .words import Word, positions_of
 
@@ -13,7 +14,7 @@ from .words import Word, positions_of
 def heatmaps(
     reference: Reference, words: tuple[Word, ...], sigma: float, size: tuple[int, int]
 ) -> Tensor:
-    """Attention of the image to each word: (B, N, H, W), values in [0, 1].
+    """Attention of the image to each word: (B, N, H, W), values in [0, 1]; frames are images too.
 
     The attention to a word's positions is added, layers are averaged at the size asked for, and
     each map is stretched from its lowest to its highest value.
@@ -61,12 +62,8 @@ def _layers(
 
 def _word_maps(reference: Reference, word: Word, sigma: float, size: tuple[int, int]) -> Tensor:
     values = reference.at(sigma, Attention(word.positions, _named(reference)))
-    summed = [value.float().sum(1, keepdim=True) for value in values]
-    resized = [
-        torch.nn.functional.interpolate(part, size, mode="bilinear", align_corners=False)
-        for part in summed
-    ]
-    return torch.cat(resized, 1)
+    pictures = [value.float().sum(1).flatten(0, -3)[:, None] for value in values]
+    return torch.cat([resized(part, size) for part in pictures], 1)
 
 
 def _named(reference: Reference) -> Layers:

@@ -85,7 +85,10 @@ def _maps_of_chunk(
 
 
 def word_maps(layers: Sequence[Tensor], request: Attention, words: Sequence[Word]) -> list[Tensor]:
-    """Maps of words, the mean over the tokens of each: (B, K, h, w) to (B, W, h, w) per layer."""
+    """Maps of words, the mean over the tokens of each: (B, K, h, w) to (B, W, h, w) per layer.
+
+    A frame axis before the last two stays.
+    """
     places = {position: i for i, position in enumerate(request.positions)}
     index = [[places.get(p, p) for p in word.positions] for word in words]
     return [
@@ -110,7 +113,7 @@ def maps_recorded(
 
 
 def text_shares(estimate: Estimate, words: tuple[Word, ...], layers: Layers) -> Tensor:
-    """Attention to every place of the context as a share of the text, mean of layers: (B, T, h, w).
+    """Attention to every place of the context as a share of the text, mean of layers: (B, K, h, w).
 
     The words tell whether the context begins with a start token. See `across_text`.
     """
@@ -119,14 +122,20 @@ def text_shares(estimate: Estimate, words: tuple[Word, ...], layers: Layers) -> 
 
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Maps (B, W, h, w) at another size, bilinear."""
+    """Maps (..., h, w) at another size, bilinear."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
-    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
+    pictures = F.interpolate(_pictures(maps), tuple(size), mode="bilinear", align_corners=False)
+    return pictures.reshape(*maps.shape[:-2], *size)
+
+
+def _pictures(maps: Tensor) -> Tensor:
+    """Maps (..., h, w) as one batch of pictures of one channel."""
+    return maps.reshape(-1, 1, *maps.shape[-2:])
 
 
 def layer_mean(layers: Sequence[Tensor]) -> Tensor:
-    """Mean over layers at the size of the finest, (B, W, h, w)."""
+    """Mean over layers at the size of the finest, (B, W, h, w), with frames (B, W, T, h, w)."""
     finest = max((layer.shape[-2:] for layer in layers), key=lambda size: size[0] * size[1])
     return torch.stack([resized(layer, finest) for layer in layers]).mean(0)
 
@@ -162,7 +171,7 @@ def _centres(count: int, like: Tensor) -> Tensor:
 
 
 def across_text(maps: Tensor, *, start_token: bool = True) -> Tensor:
-    """Attention to every place of a context (B, T, h, w), sharpened and made a share of the text.
+    """Attention to every place of a context (B, K, h, w), sharpened and made a share of the text.
 
     A softmax of 100 times the attention over the places of the text, each map then blurred a
     little. The start token, if there is one, and the last place (an end token or padding), which
@@ -176,5 +185,5 @@ def across_text(maps: Tensor, *, start_token: bool = True) -> Tensor:
 
     first = int(start_token)
     shares = (100 * full_precision(maps[:, first:-1])).softmax(1)
-    blurred = gaussian_blur2d(shares, (3, 3), (BLUR, BLUR), separable=False)
-    return F.pad(blurred, (0, 0, 0, 0, first, 1))
+    blurred = gaussian_blur2d(_pictures(shares), (3, 3), (BLUR, BLUR), separable=False)
+    return F.pad(blurred.reshape(shares.shape), (0, 0) * (maps.ndim - 2) + (first, 1))

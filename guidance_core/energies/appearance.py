@@ -82,8 +82,8 @@ def _published_means(values: Sequence[Tensor], maps: list[Tensor]) -> list[Tenso
     hard = self_guidance.hard_masks(layer_mean(maps)).detach()
     masks = [resized(hard, value.shape[-2:]).to(full_precision(value)) for value in values]
     return [
-        torch.einsum("bcij,bwij->bwc", full_precision(value), mask)
-        / (mask.sum((-2, -1)) + self_guidance.EPSILON)[..., None]
+        _totals(full_precision(value), mask)
+        / (mask.flatten(2).sum(2) + self_guidance.EPSILON)[..., None]
         for value, mask in zip(values, masks, strict=True)
     ]
 
@@ -96,5 +96,9 @@ def _means(values: Sequence[Tensor], maps: list[Tensor]) -> list[Tensor]:
 
 def _mean(value: Tensor, soft: Tensor) -> Tensor:
     mask = (resized(soft, value.shape[-2:]) > 0.5).to(value)
-    total = torch.einsum("bcij,bwij->bwc", value, mask)
-    return total / mask.sum((-2, -1)).clamp_min(1.0)[..., None]
+    return _totals(value, mask) / mask.flatten(2).sum(2).clamp_min(1.0)[..., None]
+
+
+def _totals(value: Tensor, mask: Tensor) -> Tensor:
+    """Sums of activations (B, C, ..., h, w) inside masks (B, W, ..., h, w): (B, W, C)."""
+    return torch.einsum("bcn,bwn->bwc", value.flatten(2), mask.flatten(2))

@@ -91,7 +91,7 @@ class Box:
         if self.loss == "boxdiff":
             shares = text_shares(estimate, self.words, self.layers)
             maps = [shares[:, list(word.positions)].mean(1) for word in self.words]
-            return torch.stack([_boxdiff(part, self.covered(part)) for part in maps]).mean(0)
+            return torch.stack([self._boxdiff(part) for part in maps]).mean(0)
         layers = self._layout_maps(estimate)
         return torch.stack([_layout(part, self.covered(part)) for part in layers]).mean(0)
 
@@ -100,6 +100,11 @@ class Box:
         if self.heads == "mean":
             return maps_in(estimate, self.words, self.layers)
         return [full_precision(m).flatten(1, 2) for m in estimate.capture(self._request)]
+
+    def _boxdiff(self, maps: Tensor) -> Tensor:
+        """Energy of one word's maps (B, h, w), the mean of its frames in video (B, T, h, w)."""
+        pictures = _boxdiff(maps.flatten(0, -3), self.covered(maps))
+        return pictures.reshape(len(maps), -1).mean(1)
 
     def covered(self, maps: Tensor) -> Tensor:
         """Part of each cell of maps (..., h, w) that the box covers, shape (h, w)."""
@@ -127,7 +132,7 @@ def _overlap(centres: Tensor, cell: float, length: float) -> Tensor:
 
 def _layout(maps: Tensor, covered: Tensor) -> Tensor:
     inside = (maps * covered).sum((-2, -1)) / maps.sum((-2, -1))
-    return (1 - inside).square().mean(1)
+    return (1 - inside).square().flatten(1).mean(1)
 
 
 def _boxdiff(maps: Tensor, covered: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..attention.references import Reference
 from ..captures import DEFAULT, Capture, Features, Layers
-from ..image.masks import mask_at
+from ..image.masks import mask_over
 from ..process import full_precision
 from ..types import Estimate
 
@@ -59,7 +59,7 @@ class FeatureKeep:
         return torch.stack(gaps).mean(0)
 
     def _gap(self, here: Tensor, recorded: Tensor) -> Tensor:
-        weight = here.new_ones(1) if self.mask is None else mask_at(self.mask, here)[:, None]
+        weight = here.new_ones(1) if self.mask is None else mask_over(self.mask, here)
         power = (weight * recorded.square()).flatten(1).sum(1)
         change = (weight * (here - recorded).square()).flatten(1).sum(1)
         return change / power.clamp_min(torch.finfo(power.dtype).tiny)

@@ -79,7 +79,8 @@ class Position:
         layers = [centre(maps) for maps in maps_in(estimate, words, self.layers)]
         targets = self._targets(estimate, layers, words, centre)
         pairs = zip(layers, targets, strict=True)
-        return torch.stack([distance(there - target).mean(1) for there, target in pairs]).mean(0)
+        gaps = [distance(there - target).flatten(1).mean(1) for there, target in pairs]
+        return torch.stack(gaps).mean(0)
 
     def _targets(
         self,
@@ -88,7 +89,7 @@ class Position:
         words: tuple[Word, ...],
         centre: Callable[[Tensor], Tensor],
     ) -> list[Tensor]:
-        """The point of each layer and word, shape (2,) or (B, W, 2)."""
+        """The point of each layer and word, shape (2,) or (B, W, 2), of video (B, W, T, 2)."""
         if self.reference is None:
             return [there.new_tensor(self.target) for there in layers]
         recorded = maps_recorded(self.reference, estimate, words, self.layers)

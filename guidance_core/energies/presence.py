@@ -21,7 +21,7 @@ class Presence:
     """How far the most neglected of the words is from owning some place of the image.
 
     energy = max over words of 1 - max_hw share(A), in [0, 1], on attention made a share of the
-    text, averaged over layers.
+    text, averaged over layers; of video the mean over frames.
 
     Arguments:
         words: words of the positive prompt, at least one; not its start token or last place.
@@ -46,4 +46,4 @@ class Presence:
         """Energy of shape (B,)."""
         shares = text_shares(estimate, self.words, self.layers)
         peaks = shares[:, list(positions_of(self.words))].amax((-2, -1))
-        return 1 - peaks.amin(1)
+        return (1 - peaks.amin(1)).reshape(len(peaks), -1).mean(1)

@@ -24,7 +24,7 @@ from ..attention.maps import centroid, maps_in, maps_recorded, soft_masks
 from ..attention.references import Reference
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Layers
-from ..image.masks import mask_at
+from ..image.masks import mask_over
 from ..steering import check_choice
 from ..types import Estimate
 
@@ -97,20 +97,20 @@ class Shape:
         return self_guidance.each_token(self.words) if self.measure == "published" else self.words
 
     def _outlines(self, estimate: Estimate, layers: list[Tensor]) -> list[Tensor]:
-        """Hard masks for each layer and word, (B, W or 1, h, w)."""
+        """Hard masks for each layer and word, (B, W or 1, h, w), of video with a frame axis."""
         if self.reference is None:
             outline = cast(Tensor, self.outline)
-            return [(mask_at(outline, maps)[:, None] >= 0.5).to(maps) for maps in layers]
+            return [(mask_over(outline, maps) >= 0.5).to(maps) for maps in layers]
         recorded = maps_recorded(self.reference, estimate, self._words, self.layers)
         if self.measure == "published":
             return [self_guidance.hard_masks(maps) for maps in recorded]
         return [(soft_masks(maps) > 0.5).to(maps) for maps in recorded]
 
     def _moved(self, outline: Tensor) -> Tensor:
-        """Outlines (B, W, h, w) scaled and turned about their centres, and shifted."""
+        """Outlines (B, W, ..., h, w) scaled and turned about their centres, and shifted."""
         if self.shift == (0.0, 0.0) and self.scale == 1.0 and self.angle == 0.0:
             return outline
-        masks = outline.flatten(0, 1)[:, None]
+        masks = outline.flatten(0, -3)[:, None]
         # Pixel p shows what was at c + back (p - shift - c), in coordinates of [-1, 1].
         back = masks.new_tensor(self._back(masks.shape[-2] / masks.shape[-1]))
         centre = 2 * centroid(masks)[:, 0] - 1

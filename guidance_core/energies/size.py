@@ -76,5 +76,5 @@ class Size:
             recorded = maps_recorded(self.reference, estimate, words, self.layers)
             targets = [self.ratio * masks(maps).mean((-2, -1)) for maps in recorded]
         pairs = zip(layers, targets, strict=True)
-        gaps = [(masks(maps).mean((-2, -1)) - target).abs().mean(1) for maps, target in pairs]
-        return torch.stack(gaps).mean(0)
+        gaps = [(masks(maps).mean((-2, -1)) - target).abs() for maps, target in pairs]
+        return torch.stack([gap.flatten(1).mean(1) for gap in gaps]).mean(0)

@@ -23,6 +23,16 @@ def mask_at(mask: Tensor, image: Tensor) -> Tensor:
     return resized.expand(image.shape[0], -1, -1)
 
 
+def mask_over(mask: Tensor, maps: Tensor) -> Tensor:
+    """A mask (H, W) or (B, H, W) at the size of maps (B, C, ..., h, w): (B, 1, ..., h, w).
+
+    Raises:
+        ValueError: the mask's batch is neither 1 nor that of the maps.
+    """
+    there = mask_at(mask, maps)
+    return there.reshape(len(there), *(1,) * (maps.ndim - 3), *there.shape[1:])
+
+
 def mask_product(mask: Tensor, other: Tensor | None) -> Tensor:
     """Where both masks are, each (H, W) or (B, H, W), at the size of the first; None is all."""
     if other is None:
