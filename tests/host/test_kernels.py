@@ -49,10 +49,12 @@ def with_fast_kernel(monkeypatch):
     CALLS.clear()
 
 
-WHOLE = [(family, False) for family in families.FAMILIES]
+# Families whose attention is handed no options, or some of it.
+KINDS = ("PixArt Sigma", "HunyuanDiT", "Qwen-Image", "Wan 2.1", "Stable Audio", "ACE-Step")
+WHOLE = [(name, False) for name in (*KINDS, "ACE-Step 1.5") if name in families.FAMILIES]
 
 
-@pytest.mark.parametrize(("family", "short"), [*WHOLE, ("PixArt", True), ("HunyuanDiT", True)])
+@pytest.mark.parametrize(("family", "short"), [*WHOLE, *((name, True) for name in KINDS[:2])])
 def test_slope_is_that_of_a_kernel_with_a_derivative(family, short, monkeypatch, request):
     exact = families.slope(families.FAMILIES[family].model(), family)
     request.getfixturevalue("with_fast_kernel")
@@ -86,7 +88,7 @@ INTERRUPTED = comfy.model_management.InterruptProcessingException
 
 @pytest.mark.parametrize("error", [None, RuntimeError, INTERRUPTED])
 def test_the_hosts_kernel_is_put_back(error, with_fast_kernel, monkeypatch):
-    model, there = families.FAMILIES["PixArt"].model(), kernels()
+    model, there = families.FAMILIES["PixArt Sigma"].model(), kernels()
     seen = []
 
     def forward(block, x, *args, **kwargs):
@@ -102,7 +104,7 @@ def test_the_hosts_kernel_is_put_back(error, with_fast_kernel, monkeypatch):
     with torch.inference_mode():
         guided = guide.apply(model, [Forward(probe.Nearness(), Constant(0.5))])
         try:
-            tiny.sample(guided, steps=1, cfg=1.0, **families.FAMILIES["PixArt"].options())
+            tiny.sample(guided, steps=1, cfg=1.0, **families.FAMILIES["PixArt Sigma"].options())
         except (RuntimeError, INTERRUPTED):
             assert error is not None
     assert seen

@@ -52,7 +52,7 @@ def sampled(family, rule, vae=None, frames=1, **options):
 
 
 def test_one_frame_is_encoded_as_the_host_does(video_vae):
-    decoder = decoder_of(video_vae, "Wan")
+    decoder = decoder_of(video_vae, "Wan 2.1")
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
         stock = video_vae.encode(image.movedim(1, -1))
@@ -64,7 +64,7 @@ def test_one_frame_is_encoded_as_the_host_does(video_vae):
 
 
 def test_the_projection_of_one_frame_has_the_right_slope(video_vae):
-    decoder, x = decoder_of(video_vae, "Wan"), latent(1, 16, 1, 2, 2)
+    decoder, x = decoder_of(video_vae, "Wan 2.1"), latent(1, 16, 1, 2, 2)
     weight = torch.randn(x.shape, generator=torch.Generator().manual_seed(5))
     value = lambda x: (decoder.encode(decoder(x)).double() * weight).sum()
     with Loan(video_vae.first_stage_model)():
@@ -76,7 +76,7 @@ def test_the_projection_of_one_frame_has_the_right_slope(video_vae):
     assert float((grad * direction).sum()) == pytest.approx(float(difference), rel=3e-2)
 
 
-@pytest.mark.parametrize("family", ["Wan", "Qwen-Image"])
+@pytest.mark.parametrize("family", ["Wan 2.1", "Qwen-Image"])
 @pytest.mark.parametrize("rule", [PROJECTED, FORWARD], ids=["projected", "forward"])
 def test_one_frame_is_guided_by_its_image(family, rule, video_vae):
     (record,) = sampled(family, rule, video_vae)
@@ -84,7 +84,7 @@ def test_one_frame_is_guided_by_its_image(family, rule, video_vae):
 
 
 def test_a_batch_of_single_frames_is_a_batch_of_images(video_vae):
-    decoder, x = decoder_of(video_vae, "Wan"), latent(2, 16, 1, 2, 2)
+    decoder, x = decoder_of(video_vae, "Wan 2.1"), latent(2, 16, 1, 2, 2)
     with torch.no_grad(), Loan(video_vae.first_stage_model)():
         both = decoder.encode(decoder(x))
         each = torch.cat([decoder.encode(decoder(row[None])) for row in x])
@@ -94,17 +94,17 @@ def test_a_batch_of_single_frames_is_a_batch_of_images(video_vae):
 @pytest.mark.parametrize("rule", [PROJECTED, FORWARD, Backward(IMAGE, Constant(0.5))])
 def test_several_frames_are_refused_before_the_model_runs(rule, video_vae, monkeypatch):
     calls = []
-    network = families.FAMILIES["Wan"].model().model.diffusion_model
+    network = families.FAMILIES["Wan 2.1"].model().model.diffusion_model
     monkeypatch.setattr(type(network), "forward", lambda *args, **kwargs: calls.append(args))
     with pytest.raises(ValueError, match=r"one image, got a video of 3 latent frames: sample one"):
-        sampled("Wan", rule, video_vae, frames=3)
+        sampled("Wan 2.1", rule, video_vae, frames=3)
     assert not calls
 
 
 @pytest.mark.parametrize("strength", [Constant(0.0), PercentWindow(0.999, 1.0, value=1.0)])
 def test_several_frames_run_where_no_image_is_looked_at(strength, video_vae):
-    assert not sampled("Wan", Forward(IMAGE, strength), video_vae, frames=3)
-    records = sampled("Wan", Forward(probe.Nearness(), Constant(0.5)), frames=3)
+    assert not sampled("Wan 2.1", Forward(IMAGE, strength), video_vae, frames=3)
+    records = sampled("Wan 2.1", Forward(probe.Nearness(), Constant(0.5)), frames=3)
     assert records[0].grad_norm > 0
 
 
@@ -125,7 +125,7 @@ def test_energies_of_the_latent_apply_to_audio():
 
 
 def test_latents_of_one_dimension_hold_no_image():
-    model = families.FAMILIES["Wan"].model().model
+    model = families.FAMILIES["Wan 2.1"].model().model
     model.latent_format.latent_dimensions = 1
     with pytest.raises(ValueError, match="hold no image"):
         latents.check_has_image(model)

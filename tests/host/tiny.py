@@ -52,11 +52,12 @@ FLUX = {
 def _filled(model: torch.nn.Module) -> None:
     generator = torch.Generator().manual_seed(0)
     for name, p in model.named_parameters():
+        if not p.dtype.is_floating_point:
+            continue
         fan = max(p[0].numel(), 1) if p.ndim > 1 else 1
         noise = torch.randn(p.shape, generator=generator) * (fan**-0.5 if p.ndim > 1 else 0.1)
-        p.copy_(
-            noise + (1.0 if p.ndim == 1 and "norm" in name and name.endswith("weight") else 0.0)
-        )
+        norm = ("norm" in name and name.endswith("weight")) or name.endswith((".gamma", ".scale"))
+        p.copy_((noise + (1.0 if p.ndim == 1 and norm else 0.0)).to(p.dtype))
 
 
 def patcher(model: torch.nn.Module) -> comfy.model_patcher.ModelPatcher:

@@ -1,0 +1,41 @@
+"""Tiny models of the families that the host knows, with random weights: one file a group."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from energy_guidance.nodes.host import guide
+from energy_guidance.tests.host import probe, tiny
+from energy_guidance.tests.host.families import (
+    audio,
+    cascade,
+    cross_attention,
+    flux,
+    lumina,
+    mmdit,
+    pixels,
+    unets,
+    video,
+)
+
+GROUPS = (unets, cascade, mmdit, flux, lumina, cross_attention, video, pixels, audio)
+ALL = {name: family for group in GROUPS for name, family in group.FAMILIES.items()}
+FAMILIES = {name: family for name, family in ALL.items() if family.is_known}
+
+
+@functools.cache
+def model(family: str) -> Any:
+    """The MODEL of a family, made once; for tests that leave it as it is."""
+    return FAMILIES[family].model()
+
+
+def slope(model: Any, family: str) -> torch.Tensor:
+    """The gradient through a model in the middle of three steps, which agrees with differences."""
+    records: list[Any] = []
+    with torch.inference_mode():
+        guided = guide.apply(model, [probe.Slopes(step=0.1)], trace=records.append)
+        tiny.sample(guided, steps=3, cfg=1.0, **FAMILIES[family].options())
+    probe.agree(records[1])
+    return records[1].terms["grad"]

@@ -1,0 +1,85 @@
+"""Audio: Stable Audio, ACE-Step."""
+
+from __future__ import annotations
+
+import comfy.ldm.audio.embedders
+import comfy.model_base
+import torch
+from energy_guidance.tests.host import tiny
+from energy_guidance.tests.host.families.family import Family, draw
+
+STABLE_AUDIO = {
+    "audio_model": "dit1.0",
+    "global_cond_dim": 1536,
+    "project_cond_tokens": True,
+    "embed_dim": 64,
+    "num_heads": 2,
+    "depth": 2,
+    "cond_token_dim": 768,
+    "io_channels": 64,
+    "input_concat_dim": 0,
+}
+ACE = {
+    "audio_model": "ace",
+    "attention_head_dim": 32,
+    "in_channels": 8,
+    "inner_dim": 64,
+    "max_height": 16,
+    "max_position": 256,
+    "max_width": 256,
+    "mlp_ratio": 2.0,
+    "num_attention_heads": 2,
+    "num_layers": 2,
+    "out_channels": 8,
+    "patch_size": [16, 1],
+    "rope_theta": 1000000.0,
+    "speaker_embedding_dim": 512,
+    "text_embedding_dim": 32,
+    "ssl_encoder_depths": [1, 1],
+    "ssl_latent_dims": [16, 16],
+    "ssl_names": ["mert", "m-hubert"],
+    "lyric_encoder_vocab_size": 32,
+    "lyric_hidden_size": 1024,
+}
+ACE_15 = {
+    "audio_model": "ace1.5",
+    "in_channels": 192,
+    "hidden_size": 64,
+    "text_hidden_dim": 32,
+    "timbre_hidden_dim": 64,
+    "audio_acoustic_hidden_dim": 64,
+    "num_dit_layers": 2,
+    "num_lyric_layers": 1,
+    "num_timbre_layers": 1,
+    "num_tokenizer_layers": 1,
+    "num_heads": 2,
+    "num_kv_heads": 1,
+    "head_dim": 32,
+    "intermediate_size": 64,
+    "fsq_dim": 64,
+    "encoder_hidden_size": 64,
+    "encoder_intermediate_size": 64,
+    "encoder_num_heads": 2,
+}
+
+
+def _stable_audio(config):
+    seconds = comfy.ldm.audio.embedders.NumberConditioner(768, min_val=0, max_val=512)
+    tiny._filled(seconds)
+    return comfy.model_base.StableAudio1(config, seconds.state_dict(), seconds.state_dict())
+
+
+FAMILIES = {
+    "Stable Audio": Family(
+        *("StableAudio", _stable_audio, STABLE_AUDIO, (64, 24)), width=768, wide=(64, 32)
+    ),
+    "ACE-Step": Family(
+        *("ACEStep", "ACEStep", ACE, (8, 16, 20)),
+        conds=lambda seed: {"conditioning_lyrics": torch.arange(5)[None] + seed},
+    ),
+    "ACE-Step 1.5": Family(
+        *("ACEStep15", "ACEStep15", ACE_15, (64, 20)),
+        conds=lambda seed: {"conditioning_lyrics": draw(seed, 1, 5, 32)},
+        wide=(64, 30),
+    ),
+}
