@@ -26,8 +26,8 @@ class GuideFromCLIPVision(io.ComfyNode):
             inputs=[
                 io.ClipVision.Input(
                     "clip_vision",
-                    tooltip="From Load CLIP Vision: a ViT-L, ViT-H or bigG, or SigLIP, whose embedding "
-                    "is the mean of its patches; DINO is refused.",
+                    tooltip="From Load CLIP Vision: a ViT-L, ViT-H or bigG, or SigLIP, whose "
+                    "embedding is the mean of its patches; DINO is refused.",
                 )
             ],
             outputs=[
