@@ -100,11 +100,15 @@ def linear_names(network: nn.Module) -> list[str]:
     return [name for name, part in network.named_modules() if hasattr(part, "in_features")]
 
 
+# Weights whose rows are rotated in groups: as small ones as there are.
+GROUPS = {name: {"convrot_groupsize": 16} for name in ("convrot_w4a4", "asym_w4a8_int8")}
+
+
 def _quantised(name: str, *, whole: bool) -> Callable[[str], nn.Module]:
     """Weights in a quantised format of the host; whole: they are dequantised for each layer."""
     layout = comfy.ops.QUANT_ALGOS[name]["comfy_tensor_layout"]
     quantise = comfy.ops.QuantizedTensor.from_float
-    groups = {"convrot_groupsize": 16} if name == "convrot_w4a4" else {}
+    groups = GROUPS.get(name, {})
     note = torch.tensor(list(json.dumps({"format": name, **groups}).encode()), dtype=torch.uint8)
 
     def make(family: str) -> nn.Module:
@@ -181,7 +185,12 @@ if hasattr(comfy.ops, "scaled_fp8_ops"):
 if hasattr(comfy.ops, "QUANT_ALGOS"):
     STORAGES |= {name: _quantised(name, whole=True) for name in comfy.ops.QUANT_ALGOS}
     STORAGES["rounded fp8"] = _quantised("float8_e4m3fn", whole=False)
-    ROUNDED = {"int8_tensorwise": 0.99, "rounded fp8": 0.98, "convrot_w4a4": 0.85}
+    ROUNDED = {
+        "int8_tensorwise": 0.99,
+        "asym_w4a8_int8": 0.99,
+        "rounded fp8": 0.98,
+        "convrot_w4a4": 0.85,
+    }
 
 
 class _LowVram(comfy.model_patcher.ModelPatcher):
