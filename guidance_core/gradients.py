@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .noise import seeded_noise
-from .process import per_sample
+from .process import lengths, per_sample
 from .types import Denoiser, Energy, Estimate
 
 # What an energy is shown above CFG 1: the default, and the choices; measured in docs/cfg.md.
@@ -176,8 +176,8 @@ def _check_energy(value: Tensor, rule: str, energy: Energy, estimate: Estimate) 
     if value.shape != batch:
         raise RuntimeError(
             _place(rule, energy, estimate)
-            + f"an energy returns one value per sample, shape {tuple(batch)}, "
-            f"got {tuple(value.shape)}"
+            + f"an energy returns one value per sample, {batch[0]} here, got {lengths(value)}: "
+            "reduce all axes but the first"
         )
     check_finite(value, "energy", rule, energy, estimate)
 
@@ -186,9 +186,9 @@ def check_finite(values: Tensor, what: str, rule: str, energy: Energy, estimate:
     """Refuse values (B, ...) that are not finite with a RuntimeError that names the rule."""
     finite = torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else values.isfinite()
     if not finite.all():
-        rows = (~finite).nonzero().flatten().tolist()
+        rows = ", ".join(map(str, (~finite).nonzero().flatten().tolist()))
         raise RuntimeError(
-            _place(rule, energy, estimate) + f"the {what} is not finite for sample(s) {rows}: "
+            _place(rule, energy, estimate) + f"the {what} is not finite for sample {rows}: "
             "lower the strength, start the guidance later, or run the guide network and the VAE "
             "in full precision"
         )

@@ -35,6 +35,11 @@ def full_precision(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
+def lengths(values: Tensor) -> str:
+    """Lengths of all axes, for messages, such as "4 x 16 x 16"."""
+    return " x ".join(map(str, values.shape)) or "a single number"
+
+
 def posterior_std(sigma: Tensor, alpha: Tensor) -> Tensor:
     """Standard deviation of x0 given x, for latents of unit variance, shape (B,)."""
     return sigma / radius(sigma, alpha)

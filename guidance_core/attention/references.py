@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..captures import Attention, Capture
+from ..process import lengths
 
 Values = tuple[Tensor, ...]
 
@@ -122,8 +123,8 @@ def _like(recorded: Tensor, value: Tensor) -> Tensor:
     recorded = recorded.to(value.device, torch.promote_types(value.dtype, torch.float32))
     if recorded.shape[1:] != value.shape[1:]:
         raise ValueError(
-            f"the reference holds values of shape {tuple(recorded.shape[1:])}, this run has "
-            f"{tuple(value.shape[1:])}: record it with the same model, size and prompt"
+            f"the reference holds values of {lengths(recorded[0])}, this run has "
+            f"{lengths(value[0])}: record it with the same model, size and prompt"
         )
     return recorded.expand(value.shape)
 

@@ -37,8 +37,8 @@ class MeanColor:
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        shape, values = tuple(self.target.shape), self.target.tolist()
-        if shape != (3,) or not all(0 <= value <= 1 for value in values):
+        if self.target.shape != (3,) or self.target.min() < 0 or self.target.max() > 1:
+            values = ", ".join(f"{value:g}" for value in self.target.flatten().tolist())
             raise ValueError(f"target must be RGB, three values in [0, 1], got {values}")
         if not 0 < self.share <= 1:
             raise ValueError(f"share must be in (0, 1], got {self.share}")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..networks.labels import index_of, name_of
 from ..noise import mixed_seed, seeded
-from ..process import full_precision
+from ..process import full_precision, lengths
 from ..types import Estimate
 
 
@@ -57,14 +57,14 @@ class Detection:
         if self.boxes.shape != (len(self.labels), 4) or not self.labels:
             raise ValueError(
                 "detection needs at least one box with a label, got "
-                f"{len(self.labels)} labels and boxes of shape {tuple(self.boxes.shape)}"
+                f"{len(self.labels)} labels and boxes of {lengths(self.boxes)}"
             )
         for box in self.boxes.tolist():
             left, top, right, bottom = box
             if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
                 raise ValueError(
                     "a box is left top right bottom with 0 <= left < right <= 1 and "
-                    f"0 <= top < bottom <= 1, got {[round(value, 4) for value in box]}"
+                    f"0 <= top < bottom <= 1, got {' '.join(f'{value:.4g}' for value in box)}"
                 )
         for label in self.labels:
             index_of(label, self.network.box_labels, self.network)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..image.masks import mask_at, square_around
+from ..process import lengths
 from ..requirements import requirements_of
 from ..types import Energy, Estimate
 
@@ -33,9 +34,7 @@ class Masked:
 
     def __post_init__(self) -> None:
         if self.mask.ndim not in (2, 3):
-            raise ValueError(
-                f"mask must have shape (H, W) or (B, H, W), got {tuple(self.mask.shape)}"
-            )
+            raise ValueError(f"mask must be H x W or B x H x W, got {lengths(self.mask)}")
         if self.mask.min() < 0 or self.mask.max() > 1:
             raise ValueError("mask values must be in [0, 1]")
         if not (self.mask.flatten(-2).amax(-1) > 0).all():

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..image.batches import expand_batch
 from ..image.degradations import Compose, Operator
 from ..image.masks import mask_at, mask_product, masked_mean
-from ..process import full_precision
+from ..process import full_precision, lengths
 from ..types import Estimate
 
 
@@ -50,8 +50,8 @@ class Measurement:
     def __post_init__(self) -> None:
         if self.measured.ndim != 4 or not self.measured.isfinite().all():
             raise ValueError(
-                "measured must be finite, of shape (N, channels, height, width), got "
-                f"{tuple(self.measured.shape)}"
+                "measured must be finite, of N x channels x height x width, got "
+                f"{lengths(self.measured)}"
             )
         if not self.noise >= 0:
             raise ValueError(f"noise must be >= 0, got {self.noise}")

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..image.masks import mask_product, masked_mean
-from ..process import full_precision
+from ..process import full_precision, lengths
 from ..types import Estimate
 
 
@@ -31,9 +31,10 @@ class Palette:
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        shape = tuple(self.colors.shape)
-        if self.colors.ndim != 2 or shape[0] == 0 or shape[1] != 3:
-            raise ValueError(f"a palette is RGB colours of shape (N, 3), N >= 1, got {shape}")
+        if self.colors.ndim != 2 or len(self.colors) == 0 or self.colors.shape[1] != 3:
+            raise ValueError(
+                f"a palette is RGB colours, N x 3 with N >= 1, got {lengths(self.colors)}"
+            )
         if self.colors.min() < 0 or self.colors.max() > 1:
             raise ValueError("colours of a palette must be in [0, 1]")
 

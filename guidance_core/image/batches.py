@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..process import lengths
+
 
 def check_images(images: Tensor, name: str = "reference") -> None:
     """Refuse what is not images (N, 3, h, w) in [0, 1] with a ValueError."""
-    shape = tuple(images.shape)
-    if images.ndim != 4 or shape[1] != 3 or 0 in shape:
-        raise ValueError(f"{name} must be images of shape (N, 3, height, width), got {shape}")
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        raise ValueError(f"{name} must be images, N x 3 x height x width, got {lengths(images)}")
     if not (images.isfinite().all() and images.min() >= 0 and images.max() <= 1):
         raise ValueError(f"{name} must have values in [0, 1]")
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
+from ..process import lengths
 from .masks import mask_at
 
 Operator = Callable[[Tensor], Tensor]
@@ -38,9 +39,7 @@ class Hide:
 
     def __post_init__(self) -> None:
         if self.missing.ndim not in (2, 3):
-            raise ValueError(
-                f"missing must have shape (H, W) or (B, H, W), got {tuple(self.missing.shape)}"
-            )
+            raise ValueError(f"missing must be H x W or B x H x W, got {lengths(self.missing)}")
         if self.missing.min() < 0 or self.missing.max() > 1:
             raise ValueError("missing must have values in [0, 1]")
         if not (self.missing.flatten(-2).amin(-1) < 1).all():

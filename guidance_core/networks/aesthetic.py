@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from ..process import lengths
 from . import weights
 
 
@@ -39,17 +40,18 @@ def load(path: str | Path) -> AestheticNetwork:
     name = Path(path).name
     state, _ = weights.read(path)
     numbered = {re.sub(r"^(weight|bias)$", r"layers.0.\1", key): v for key, v in state.items()}
-    shapes = [tuple(v.shape) for k, v in sorted(numbered.items(), key=_place) if v.ndim == 2]
-    fits = [after[1] == before[0] for before, after in zip(shapes, shapes[1:], strict=False)]
-    if not shapes or not all(fits) or shapes[-1][0] != 1:
+    matrices = [v for k, v in sorted(numbered.items(), key=_place) if v.ndim == 2]
+    pairs = zip(matrices, matrices[1:], strict=False)
+    fits = all(after.shape[1] == before.shape[0] for before, after in pairs)
+    if not matrices or not fits or matrices[-1].shape[0] != 1:
         raise ValueError(
             f"{name} is no aesthetic predictor: expected linear layers that end in one number, got "
-            f"matrices {shapes or 'none'}"
+            f"{', '.join(map(lengths, matrices)) or 'no matrices'}"
         )
     places = [_place((key, None)) for key, v in numbered.items() if v.ndim == 2]
     layers = nn.Sequential(*[nn.Identity() for _ in range(max(places) + 1)])
-    for place, (out, width) in zip(sorted(places), shapes, strict=True):
-        layers[place] = nn.Linear(width, out)
+    for place, matrix in zip(sorted(places), matrices, strict=True):
+        layers[place] = nn.Linear(*reversed(matrix.shape))
     network = AestheticNetwork(layers, name=name)
     weights.fill(network, numbered, name)
     return network

@@ -11,6 +11,8 @@ import safetensors
 import torch
 from torch import Tensor, nn
 
+from ..process import lengths
+
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """State dict (float32 where floating) and metadata of a .safetensors, .pt, .pth or .bin file.
@@ -52,8 +54,8 @@ def fill(network: nn.Module, state: dict[str, Tensor], name: str) -> nn.Module:
     Raises:
         ValueError: keys or shapes differ; the message names up to three of each.
     """
-    have = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    came = {key: tuple(value.shape) for key, value in state.items()}
+    have = {key: lengths(value) for key, value in network.state_dict().items()}
+    came = {key: lengths(value) for key, value in state.items()}
     wrong = [f"{k} is {came[k]}, not {have[k]}" for k in have if k in came and came[k] != have[k]]
     if have.keys() != came.keys() or wrong:
         raise ValueError(

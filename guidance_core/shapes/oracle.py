@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..process import lengths
 from . import scenes
 from .scenes import PALETTE, SHAPES, SIDE, SIZES, Item
 
@@ -73,7 +74,7 @@ def nearest(images: Tensor) -> Tensor:
         ValueError: the images are of another size or have no three channels.
     """
     if images.shape[1:] != (3, SIDE, SIDE):
-        raise ValueError(f"expected images (B, 3, {SIDE}, {SIDE}), got {tuple(images.shape)}")
+        raise ValueError(f"expected images of B x 3 x {SIDE} x {SIDE}, got {lengths(images)}")
     images = images.detach().float().cpu()
     colours = torch.tensor([scenes.BACKGROUND, *PALETTE.values()]).float() / 255
     distance = (images[:, None] - colours[None, :, :, None, None]).square().sum(2)

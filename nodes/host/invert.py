@@ -13,6 +13,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
 from ...guidance_core.procedures.inversion import Path, WhiteNoise, invert
+from ...guidance_core.process import lengths
 from ...guidance_core.types import Estimate
 from .autograd.weights import normal
 from .run import signal_scale
@@ -128,8 +129,8 @@ class PathNoise:
         top = self.path.states[0]
         if latent["samples"].shape != top.shape:
             raise ValueError(
-                f"the inverted noise is for a latent of shape {tuple(top.shape)}, got "
-                f"{tuple(latent['samples'].shape)}: connect the latent that was inverted"
+                f"the inverted noise is for a latent of {lengths(top)}, got "
+                f"{lengths(latent['samples'])}: connect the latent that was inverted"
             )
         unit, source = _scaled(self.model, self.path, 1.0, 0.0), self.path.states[-1]
         return (top - _scaled(self.model, self.path, 0.0, source)) / unit

@@ -253,7 +253,7 @@ def test_aesthetic_predictors_are_read_off_their_keys(improved: bool, tmp_path: 
 
 
 def test_what_is_no_predictor_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"is no aesthetic predictor: .*\(8, 4\), \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"is no aesthetic predictor: .*got 8 x 4, 3 x 2"):
         aesthetic.load(
             saved(tmp_path / "odd.safetensors", nn.Sequential(nn.Linear(4, 8), nn.Linear(2, 3)))
         )
