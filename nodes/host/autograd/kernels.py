@@ -77,6 +77,10 @@ def _holders(loaded: int) -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def torch_kernels() -> Iterator[None]:
     """Make the host choose kernels with a derivative, as its own trainer does."""
+    # Nothing of the host's fused kernels is touched before a gradient is wanted.
+    from .fused import give_derivatives
+
+    give_derivatives()
     with torch_attention():
         if not hasattr(comfy.model_management, "in_training"):
             yield
