@@ -155,8 +155,9 @@ class GuidedRun:
         return estimate
 
     def _check_slope(self, estimate: Estimate) -> None:
-        """Refuse an estimate without a gradient where the rules look at it."""
-        positive = all(getattr(rule, "look_at", "") == "positive" for rule in self.rules)
+        """Refuse an estimate without a gradient where the rules take one through the model."""
+        through = [rule for rule in self.rules if getattr(rule, "through_model", True)]
+        positive = all(getattr(rule, "look_at", "") == "positive" for rule in through)
         kept = self.evaluation.branches_have_slope
         check_slope(
             estimate.seen("positive" if positive else "cfg"),

@@ -7,6 +7,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.rules.forward import Forward
+from energy_guidance.guidance_core.rules.manifold import Manifold
 from energy_guidance.guidance_core.schedules import Constant
 from energy_guidance.nodes.host import guide
 from energy_guidance.tests.host import probe, tiny
@@ -60,8 +61,12 @@ PACKS = {
 
 
 def sampled(rule, change, **options):
+    return stacked([rule], change, **options)
+
+
+def stacked(rules, change, **options):
     with torch.inference_mode():
-        guided = guide.apply(tiny.unet(), [rule])
+        guided = guide.apply(tiny.unet(), rules)
         change(guided)
         return tiny.sample(guided, steps=1, **options)
 
@@ -88,6 +93,19 @@ def test_a_pack_at_another_place_is_not_blamed():
 def test_what_cuts_the_result_of_cfg_does_not_cut_the_positive_estimate():
     rule = Forward(probe.Nearness(), Constant(0.5), look_at="positive")
     assert sampled(rule, PACKS["result"][0]).isfinite().all()
+
+
+def test_rules_at_the_estimate_need_no_gradient_of_it():
+    """Beside a rule that takes the slope of the positive estimate, cut or not."""
+    through = Forward(probe.Nearness(), Constant(0.5), look_at="positive")
+    at = Manifold(probe.Nearness(), Constant(0.5), look_at="cfg")
+    cut = PACKS["result"][0]
+    for rules in ([at, through], [through, at]):
+        together = stacked(rules, cut, cfg=4.0)
+        torch.testing.assert_close(together, stacked(rules, lambda model: None, cfg=4.0))
+        assert not any(torch.equal(together, sampled(rule, cut, cfg=4.0)) for rule in rules)
+    with pytest.raises(RuntimeError, match="on_result"):
+        stacked([through, FORWARD], cut)
 
 
 @pytest.mark.parametrize("cfg", [1.0, 4.0])
