@@ -15,8 +15,6 @@ WEIGHTS = Path(__file__).resolve().parents[1] / "assets" / "shapes"
 Row = dict[str, Any]
 
 MODEL = ("text_encoder", "unet", "vae")
-# What labels and sentences are guided by; other guides may change.
-GUIDED = (*MODEL, "classifier.safetensors", "open_clip.safetensors")
 
 
 def fingerprint(*parts: str) -> str:

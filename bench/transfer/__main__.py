@@ -19,16 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import command, records
-from bench.records import GUIDED, Row, fingerprint
-from bench.transfer.page import NO_WEIGHTS, RESULTS, SAMPLERS, plan
+from bench.records import Row
+from bench.transfer.page import MIXTURE, RESULTS, SAMPLERS, TARGETS, plan, weights_of
 
-MIXTURE, DRAWS = "mixture", 1000
-TARGETS = [MIXTURE, "red", "circle", "position"]
+DRAWS = 1000
 
 
 def jobs(options: argparse.Namespace) -> list[Row]:
     """Every batch asked for."""
-    weights = {target: fingerprint(*GUIDED) for target in TARGETS} | {MIXTURE: NO_WEIGHTS}
+    weights = {target: weights_of(target) for target in TARGETS}
     starts = {target: range(0, options.images, options.batch) for target in TARGETS}
     starts[MIXTURE] = range(1)
     return [

@@ -12,6 +12,7 @@ import torch
 
 from bench.cost import comfyui as host
 from bench.transfer import mixture
+from bench.transfer.page import MIXTURE
 
 ksampler = importlib.import_module(f"{host.PACK}.nodes.sampling.ksampler")
 classifier = importlib.import_module(f"{host.PACK}.nodes.energies.classifier")
@@ -20,7 +21,7 @@ tokens = importlib.import_module(f"{host.PACK}.nodes.host.reading.words")
 position = importlib.import_module(f"{host.PACK}.guidance_core.energies.position")
 oracle = importlib.import_module(f"{host.PACK}.guidance_core.shapes.oracle")
 
-MIXTURE, POSITION, PROMPT, PLACE = "mixture", "position", "a big red circle", (0.3, 0.7)
+POSITION, PROMPT, PLACE = "position", "a big red circle", (0.3, 0.7)
 NEAR = 12.0  # pixels
 
 

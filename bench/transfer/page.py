@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench import command, markdown, records
-from bench.records import GUIDED, Row, fingerprint
+from bench.records import Row, fingerprint_with
 
 RESULTS = command.RESULTS / "transfer.json"
-NO_WEIGHTS = "none"  # the mixture is a formula
+MIXTURE, NO_WEIGHTS = "mixture", "none"  # the mixture is a formula
+# Guide networks that each target of Shapes is asked by, beside the model itself.
+NETWORKS: dict[str, tuple[str, ...]] = {
+    "red": ("classifier",),
+    "circle": ("classifier",),
+    "position": (),
+}
+TARGETS = [MIXTURE, *NETWORKS]
 STEPS = (20, 50, 100)
 AT = 30  # steps of the comparison of samplers
 SAMPLERS = (
@@ -42,10 +49,14 @@ def plan() -> list[Kind]:
     return [*steps, *samplers]
 
 
+def weights_of(target: str) -> str:
+    """Fingerprint of the weights that take part in a target."""
+    return NO_WEIGHTS if target == MIXTURE else fingerprint_with(NETWORKS[target])
+
+
 def read() -> list[Row]:
     """Finished batches of today's weights."""
-    valid = ({"weights": weights} for weights in (fingerprint(*GUIDED), NO_WEIGHTS))
-    return records.read(RESULTS, valid)
+    return records.read(RESULTS, [{"target": t, "weights": weights_of(t)} for t in TARGETS])
 
 
 def shares(rows: Sequence[Row]) -> dict[Kind, Cell]:

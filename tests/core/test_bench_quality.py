@@ -113,6 +113,21 @@ def test_few_pictures_are_owned_up_to():
     assert page.caution(many) == page.caution({}) == []
 
 
+def test_rows_about_samplers_are_valid_until_a_network_of_theirs_changes(tmp_path, monkeypatch):
+    def changed(name: str) -> list[bool]:
+        before = [transfer.weights_of(target) for target in transfer.TARGETS]
+        (tmp_path / name).write_bytes(b"other weights of " + name.encode())
+        after = [transfer.weights_of(target) for target in transfer.TARGETS]
+        return [old != new for old, new in zip(before, after, strict=True)]
+
+    monkeypatch.setattr(records, "WEIGHTS", tmp_path)
+    (tmp_path / "unet").mkdir()
+    assert transfer.TARGETS == ["mixture", "red", "circle", "position"]
+    assert changed("open_clip.safetensors") == [False, False, False, False]
+    assert changed("classifier.safetensors") == [False, True, True, False]
+    assert changed("unet/model.safetensors") == [False, True, True, True]
+
+
 def test_the_page_about_samplers_sets_guided_beside_unguided():
     row = {"sampler": "euler", "steps": transfer.AT, "target": "red", "batch": 2}
     rows = [
