@@ -45,8 +45,13 @@ class Outcome:
         return errors[0]
 
     def images(self, node: str) -> list[dict[str, str]]:
-        """References of the images that one node put out."""
-        assert not self.of("execution_error"), self.error["exception_message"]
+        """References of the images that one node put out.
+
+        Raises:
+            RuntimeError: a node failed.
+        """
+        for error in self.of("execution_error"):
+            raise RuntimeError(f"{error['node_type']} failed: {error['exception_message']}")
         return self.history["outputs"][node]["images"]
 
 
@@ -78,6 +83,9 @@ class Server:
         """Queue a prompt, show every event to `watch`, and return what happened.
 
         `before` is called with the client's id once its websocket is open.
+
+        Raises:
+            RuntimeError: the server refused the prompt.
         """
         client = uuid.uuid4().hex
         channel = websocket.create_connection(
@@ -86,7 +94,8 @@ class Server:
         try:
             before(client)
             response = self.post(prompt, client)
-            assert response.status_code == 200, response.text
+            if response.status_code != 200:
+                raise RuntimeError(f"the server refused the prompt: {response.text[:2000]}")
             prompt_id = response.json()["prompt_id"]
             events = []
             for event in _events(channel, prompt_id):
@@ -117,7 +126,7 @@ class Server:
             if prompt_id in history:
                 return history[prompt_id]
             time.sleep(0.05)
-        raise AssertionError("the prompt did not reach the history")
+        raise RuntimeError("the prompt did not reach the history")
 
 
 def _events(channel: websocket.WebSocket, prompt_id: str) -> Iterator[dict[str, Any]]:

@@ -6,10 +6,11 @@ import functools
 from collections.abc import Callable
 from importlib import import_module
 
+import comfy.k_diffusion.sampling
 import comfy.sample
 import pytest
 import torch
-from energy_guidance.nodes.host import guide, shapes
+from energy_guidance.nodes.host import guide, networks, shapes
 
 from tools import diffusers_host
 
@@ -88,6 +89,33 @@ def test_hosts_agree_on_what_guidance_changes(name, cfg):
         changes.append(guided - unguided(sample, cfg))
     assert changes[0].abs().max() > 0.05
     assert difference(*changes) < 2e-2
+
+
+def sentence(core: str, network) -> list:
+    """The rule of the example text-guided."""
+    clip_text, forward, schedules = (
+        import_module(f"{core}.{name}")
+        for name in ("energies.clip_text", "rules.forward", "schedules")
+    )
+    energy = clip_text.ClipText(network, "a big red circle", cutouts=0)
+    return [forward.Forward(energy, schedules.PercentWindow(0.0, 0.9, value=1.4))]
+
+
+def test_hosts_agree_on_a_sentence():
+    """At high and middle noise; the network's gradient amplifies rounding from step to step."""
+    here = networks.load(networks.OPEN_CLIP, "shapes")
+    there = diffusers_host.guide_network("open_clip", torch.device("cpu"))
+    ours, _ = comfyui(sentence("energy_guidance.guidance_core", here), 3, cfg=1.0)
+    theirs, _ = diffusers(sentence("guidance_core", there), 3, cfg=1.0)
+    assert difference(ours, theirs) < 5e-2
+    assert difference(ours, comfyui([], 3, cfg=1.0)[0]) > 0.5
+
+
+@pytest.mark.parametrize("eta", [0.3, 1.0])
+def test_hosts_put_as_much_noise_back(eta):
+    for high, low in ((14.6, 12.5), (1.2, 1.1), (0.16, 0.03)):
+        down, _ = comfy.k_diffusion.sampling.get_ancestral_step(high, low, eta=eta)
+        assert diffusers_host.ancestral_share(eta, high, low) == pytest.approx(1 - down / high)
 
 
 @pytest.mark.slow

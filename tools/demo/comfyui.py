@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tests.host.server import running
 from tools.demo import plan
-from tools.demo.server import Server
 from tools.hosts import CHECKOUT, Host
 
 WORKFLOWS = CHECKOUT / "example_workflows" / "api"
@@ -35,8 +37,10 @@ class ComfyUI:
 
     def __init__(self, host: Host, python: Path) -> None:
         self.name = f"comfyui {host.version}"
-        self.server = Server(host, python)
-        self.server.__enter__()
+        self._open = contextlib.ExitStack()
+        folder = tempfile.TemporaryDirectory(prefix="energy-guidance-")
+        base = Path(self._open.enter_context(folder)) / "base"
+        self.server = self._open.enter_context(running(host.path, base, str(python)))
 
     def draw(self, job: plan.Job, tick: Callable[[float], None]) -> tuple[Tensor, float]:
         """Images (B, 3, 128, 128) in [0, 1], and seconds for a step of one image."""
@@ -50,14 +54,14 @@ class ComfyUI:
                 stamps.append((time.perf_counter(), data["value"], data["max"]))
                 tick(data["value"] / data["max"])
 
-        outputs = self.server.run(graph, event)
-        files = [self.server.view(image) for image in outputs[saver]["images"]]
+        outcome = self.server.run(graph, event)
+        files = [self.server.view(image) for image in outcome.images(saver)]
         images = torch.stack([_image(file) for file in files])
         return images, _seconds(stamps) / (job.steps * job.batch)
 
     def close(self) -> None:
         """Stop the server."""
-        self.server.__exit__(None, None, None)
+        self._open.close()
 
 
 def workflow(job: plan.Job) -> Graph:
