@@ -9,7 +9,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .host.browser import routes
 
-ROOMS = ("energies", "rules", "sampling", "editing", "loaders", "diagnostics")
+ROOMS = ("start", "energies", "rules", "sampling", "editing", "loaders", "diagnostics")
 
 
 def nodes_of(room: str) -> list[type[io.ComfyNode]]:

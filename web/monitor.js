@@ -6,6 +6,7 @@ import { announce } from "./latest_run.js";
 import { curves, withMessage } from "./monitor_data.js";
 import { legend, notices } from "./monitor_notes_view.js";
 import { HEIGHT, monitorPlot } from "./monitor_view.js";
+import { STARTS } from "./start.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./monitor_data.js").Message} Message */
@@ -13,7 +14,7 @@ import { HEIGHT, monitorPlot } from "./monitor_view.js";
 
 const EVENT = "energy_guidance.monitor";
 const SETTING = "EnergyGuidance.Monitor.Show";
-const NODES = ["EGGuidedKSampler", "EGApplyGuidance"];
+const NODES = ["EGGuidedKSampler", "EGApplyGuidance", ...STARTS];
 const FOLDED = "monitor_folded";
 const HEADER = 24;
 

@@ -48,6 +48,15 @@ def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {key.removeprefix("module."): value for key, value in state.items()}, {}
 
 
+def names_in(path: str | Path) -> frozenset[str]:
+    """Names of the tensors in a .safetensors file, from its header; none where it has none."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return frozenset(file.keys())
+    except (OSError, safetensors.SafetensorError):
+        return frozenset()
+
+
 def fill(network: nn.Module, state: dict[str, Tensor], name: str) -> nn.Module:
     """Load `state` into `network` and freeze it.
 

@@ -21,6 +21,7 @@ from ...guidance_core.networks import (
     face,
     segmenter,
     vit,
+    weights,
 )
 
 FOLDER = "guidance"
@@ -38,17 +39,31 @@ class Kind:
     Arguments:
         load: reads a network from the path of its weights file.
         embedded: weights file of the small network that the pack brings; empty if it has none.
+        tensors: names that files of this kind hold, and those of other kinds do not.
+        called: what messages call it.
     """
 
     load: Callable[..., nn.Module]
     embedded: str = ""
+    tensors: frozenset[str] = frozenset()
+    called: str = "a guide network"
 
 
-OPEN_CLIP = Kind(clip.load, "open_clip.safetensors")
+OPEN_CLIP = Kind(
+    clip.load,
+    "open_clip.safetensors",
+    frozenset({"logit_scale", "token_embedding.weight"}),
+    "an open_clip network",
+)
 CLASSIFIER = Kind(classifier.load, "classifier.safetensors")
 SEGMENTER = Kind(segmenter.load, "segmenter.safetensors")
 DETECTOR = Kind(detector.load, "detector.safetensors")
-VIT = Kind(vit.load, "vit.safetensors")
+VIT = Kind(
+    vit.load,
+    "vit.safetensors",
+    frozenset({"cls_token", "blocks.0.attn.qkv.weight"}),
+    "a ViT, such as a DINO,",
+)
 FACE_ENCODER = Kind(face.load)
 AESTHETIC = Kind(aesthetic.load)
 
@@ -77,6 +92,27 @@ def guide_files(kind: Kind) -> list[str]:
     if kind.embedded:
         return [EMBEDDED, *files]
     return files or [NO_FILE]
+
+
+def load_present(kind: Kind, *, embedded: bool) -> Any:
+    """Load the network of a kind that is taken where none is chosen: the first file there is.
+
+    Arguments:
+        kind: one whose files can be told by the tensors in them.
+        embedded: whether the network is for the embedded model.
+
+    Raises:
+        ValueError: there is none under models/guidance.
+    """
+    if embedded:
+        return load(kind, EMBEDDED)
+    for file in guide_files(kind)[1:]:
+        if kind.tensors <= weights.names_in(folder_paths.get_full_path(FOLDER, file)):
+            return load(kind, file)
+    raise ValueError(
+        f"expected {kind.called} under models/{FOLDER}, found none: put its .safetensors file "
+        "there, as docs/guide-networks.md lists them, or connect a loader to network"
+    )
 
 
 def load(kind: Kind, file: str, *architecture: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import comfy.k_diffusion.sampling
 import comfy.model_management
 import comfy.samplers
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -17,7 +18,7 @@ from ...guidance_core.procedures.recurrence import recurrent
 from ...guidance_core.schedules import PercentWindow
 from ...guidance_core.types import Run
 from .batch_numbers import batch_numbers
-from .run import signal_scale
+from .run import KEY, signal_scale
 
 WHOLE = PercentWindow(0.0, 1.0)
 # In a run of one step UniPC does not move at all; its first order would be Euler's.
@@ -46,6 +47,30 @@ def recurrent_sampler(sampler: Any, recurrences: int, window: PercentWindow = WH
             "use KSamplerSelect"
         )
     return RecurrentSampler(sampler, recurrences, window)
+
+
+def recurrent_model(model: Any, recurrences: int, window: PercentWindow = WHOLE) -> Any:
+    """Return a clone of a MODEL whose samplers take each step inside the window several times.
+
+    Arguments:
+        model: the host's ModelPatcher; of several such clones, one after another, the last holds.
+        recurrences: how often each step inside the window is taken, >= 1; with 1 the model is
+            returned itself.
+        window: where steps recur.
+    """
+    if recurrences == 1:
+        return model
+
+    def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if not isinstance(executor.class_obj, RecurrentSampler):
+            executor.class_obj = recurrent_sampler(executor.class_obj, recurrences, window)
+            executor.original = executor.class_obj.sample
+        return executor(*args, **kwargs)
+
+    clone = model.clone()
+    clone.remove_wrappers_with_key(WrappersMP.SAMPLER_SAMPLE, KEY)
+    clone.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, wrapper)
+    return clone
 
 
 class RecurrentSampler(comfy.samplers.KSAMPLER):

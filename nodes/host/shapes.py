@@ -137,6 +137,11 @@ def load_model(folder: Path = ASSETS) -> Any:
     return comfy.model_patcher.ModelPatcher(model, load_device=device, offload_device=offload)
 
 
+def is_shapes(model: Any) -> bool:
+    """Whether a MODEL is the embedded one."""
+    return isinstance(model.model.model_config, ShapesConfig)
+
+
 def load_vae(folder: Path = ASSETS) -> Any:
     """Return the autoencoder as a VAE."""
     config, weights = _config(folder, "vae"), _weights(folder, "vae")

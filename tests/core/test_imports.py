@@ -24,7 +24,7 @@ NODE_FLOORS = (
     {"host.browser"},
     {"host"},
     {"inputs"},
-    {"energies", "rules", "sampling", "editing", "loaders", "diagnostics"},
+    {"start", "energies", "rules", "sampling", "editing", "loaders", "diagnostics"},
     {"extension", "__init__"},
 )
 

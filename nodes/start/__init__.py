@@ -1,0 +1,1 @@
+"""Nodes that guide a MODEL by themselves: one between loader and sampler."""
