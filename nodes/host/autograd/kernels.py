@@ -40,26 +40,34 @@ def differentiable_attention(previous: Callable | None) -> Callable:
     return attention
 
 
-@contextlib.contextmanager
-def torch_attention() -> Iterator[None]:
+def torch_attention() -> contextlib.AbstractContextManager[None]:
     """Let every module that computes attention do so with PyTorch's kernel.
 
+    SageAttention and its like have no backward pass.
+    """
+    return changed_attention(lambda kernel: attention_pytorch)
+
+
+@contextlib.contextmanager
+def changed_attention(change: Callable[[Callable], Callable]) -> Iterator[None]:
+    """Let every module that computes attention do so with what `change` makes of its kernel.
+
     PixArt, HunyuanDiT, ACE-Step 1.5, ControlNets and others hand the host's kernel no options, so
-    that no override reaches it; SageAttention and its like have no backward pass.
+    that no override reaches it.
     """
     held = [
-        (names, name, names[name])
+        (names, name, names[name], change(names[name]))
         for names in _holders(len(sys.modules))
         for name in NAMES
         if callable(names.get(name))
     ]
     try:
-        for names, name, _ in held:
-            names[name] = attention_pytorch
+        for names, name, _, changed in held:
+            names[name] = changed
         yield
     finally:
-        for names, name, kernel in held:
-            if names.get(name) is attention_pytorch:
+        for names, name, kernel, changed in held:
+            if names.get(name) is changed:
                 names[name] = kernel
 
 

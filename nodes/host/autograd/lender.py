@@ -56,7 +56,7 @@ class Lender:
             x: shape (B, C, *S), requires grad.
             args: further arguments of the model.
             kwargs: further arguments of the model.
-            whole: blocks that must keep their graph, however short memory is.
+            whole: modules that must keep their graph, however short memory is.
             guests: whether other packs take part in the evaluation.
         """
         model = executor.class_obj
@@ -73,7 +73,9 @@ class Lender:
         hooked = addresses_of(model, keys)
         context: Callable = lambda: differentiable(network, loan, hooked, guests=guests)
         kept = set(map(as_written, whole))
-        twice = [block for block in self._recomputed_blocks(model, x) if block not in kept]
+        twice = [
+            block for block in self._recomputed_blocks(model, x) if kept.isdisjoint(block.modules())
+        ]
         if keys and (twice or is_read_late(model, keys)):
             self._late.append((model.current_patcher, model.current_patcher.current_hooks))
         with context(), recomputed(twice, context):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -78,31 +79,42 @@ class Captured:
     def keep_attention(
         self,
         name: str,
-        size: tuple[int, int],
+        size: tuple[int, ...],
         q: Tensor,
         k: Tensor,
         mask: Tensor | None = None,
         scale: float | None = None,
+        *,
+        text: int = 0,
     ) -> None:
-        """Keep the maps of a layer, of `size` places, from q and k (B, heads, ..., D) of the rows.
+        """Keep the maps of a layer, from q and k (B, heads, ..., D) of the rows.
+
+        Arguments:
+            name: of the layer.
+            size: of the maps: height and width, with frames before them.
+            q: queries of the image, as many as the maps have places.
+            k: keys.
+            mask: as in `attention_maps`.
+            scale: as in `attention_maps`.
+            text: place of the prompt among the keys.
 
         Raises:
             ValueError: there are not as many queries as the maps have places.
         """
-        if q.shape[2] != size[0] * size[1]:
+        if q.shape[2] != math.prod(size):
             raise ValueError(
-                f"layer {name}: expected attention from {size[0]} x {size[1]} places, got "
+                f"layer {name}: expected attention from {' x '.join(map(str, size))} places, got "
                 f"{q.shape[2]}: another pack changes this layer; leave that pack out, or use "
                 "energies of the latent or of the image"
             )
         there = self.positions[name] or range(self.prompt.places)
-        positions = tuple(self.prompt.first + position for position in there)
+        positions = tuple(text + self.prompt.first + position for position in there)
         heads = "each" if name in self.by_head else "mean"
         maps = attention_maps(q, k, positions, mask, scale, heads)
         self._maps[name] = maps.unflatten(-1, size)
 
     def keep_features(self, name: str, activation: Tensor) -> None:
-        """Keep a layer's activation (B, C, h, w), of all rows of the evaluation."""
+        """Keep a layer's activation (B, C, ..., h, w), of all rows of the evaluation."""
         # The host may go on in place.
         self._features[name] = activation[self.rows].clone()
 

@@ -15,12 +15,12 @@ from ....guidance_core.compose import any_active
 from ....guidance_core.requirements import requirements_of, walk
 from ..autograd.kernels import uncompiled
 from .captured import Captured
-from .joint_reader import JointReader
 from .layouts import layout_of
 from .prompts import Cond, check_context, context_of, prompt_at
+from .transformer_reader import TransformerReader
 from .unet_reader import UNetReader
 
-Reader = UNetReader | JointReader
+Reader = UNetReader | TransformerReader
 
 
 class RunReader:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from ..layout import Layout
-from . import joint, unet
+from . import cross_attention, flux, one_stream, placeless, two_streams, unet
 
-GROUPS = (unet, joint)
+GROUPS = (unet, flux, two_streams, one_stream, cross_attention)
 
 
 def layout_of(network: nn.Module) -> Layout:
@@ -20,8 +20,14 @@ def layout_of(network: nn.Module) -> Layout:
         found = group.layout_of(network)
         if found is not None:
             return found
-    families = ", ".join(group.FAMILIES for group in GROUPS)
+    name, reason = type(network).__name__, placeless.reason(network)
+    if reason is not None:
+        raise ValueError(
+            f"attention and features of {name} cannot be read, because {reason}: use energies of "
+            "the latent or of the image"
+        )
+    families = ", ".join(group.NAMES for group in GROUPS)
     raise ValueError(
-        f"expected a model whose attention and features can be read ({families}), got "
-        f"{type(network).__name__}: use another model, or energies of the latent or of the image"
+        f"expected a model whose attention and features can be read ({families}), got {name}: use "
+        "another model, or energies of the latent or of the image"
     )

@@ -11,7 +11,7 @@ from torch import nn
 from ..layout import Layout
 from ..unet_reader import UNetReader
 
-FAMILIES = "U-Nets such as SD 1.x, 2.x and SDXL"
+NAMES = "U-Nets such as SD 1.x, 2.x and SDXL"
 # Attend-and-Excite's 16 x 16 layers of Stable Diffusion 1 and 2 at 512 pixels, and those that
 # Self-Guidance read in SDXL.
 SD_LAYERS = ("input.7.0", "input.8.0", "output.3.0", "output.4.0", "output.5.0")

@@ -1,0 +1,243 @@
+"""What is read in every family of transformers is what its blocks hand the host's kernel."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+import torch
+from energy_guidance.guidance_core.captures import Attention, Features
+from energy_guidance.nodes.host import guide
+from energy_guidance.nodes.host.reading.layouts import layout_of, unet
+from energy_guidance.tests.host import probe, tiny
+from energy_guidance.tests.host.families import FAMILIES, model
+from energy_guidance.tests.host.test_captures import Leftness, Looking, looked
+
+WORDS, WHOLE = Attention((1, 4), "all"), Attention((), "all")
+# Noise is of 1 in some models, of 80 in others: so differ how far they are straight, and how small
+# a change rounding leaves.
+STEPS = (1e-2, 1e-1, 1.0, 3.0, 10.0)
+NO_PLACES = (
+    *("Stable Cascade C", "Stable Cascade B", "Hunyuan3D 2"),
+    *("Stable Audio", "ACE-Step", "ACE-Step 1.5"),
+)
+READ = [name for name in FAMILIES if name not in NO_PLACES]
+TRANSFORMERS = [name for name in READ if unet.layout_of(model(name).model.diffusion_model) is None]
+
+
+class Kernels:
+    """Queries, keys, masks and outputs of every attention inside of modules, beside any reader."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, modules: dict[str, torch.nn.Module]
+    ) -> None:
+        self.calls: dict[str, list[tuple[Any, ...]]] = {}
+        self.inside: str | None = None
+        for module in list(sys.modules.values()):
+            names = getattr(module, "__dict__", {})
+            for name in ("optimized_attention", "optimized_attention_masked"):
+                if callable(names.get(name)):
+                    monkeypatch.setitem(names, name, self.kept(names[name]))
+        self.handles = []
+        for name, module in modules.items():
+            enter = lambda module, args, name=name: setattr(self, "inside", name)
+            leave = lambda module, args, out: setattr(self, "inside", None)
+            self.handles += [
+                module.register_forward_pre_hook(enter),
+                module.register_forward_hook(leave),
+            ]
+
+    def kept(self, kernel):
+        def attention(q, k, v, heads, mask=None, *args, skip_reshape=False, **kwargs):
+            out = kernel(q, k, v, heads, mask, *args, skip_reshape=skip_reshape, **kwargs)
+            if self.inside is not None:
+                if not skip_reshape:
+                    size = q.shape[-1] // heads
+                    q, k = (t.unflatten(-1, (-1, size)).transpose(1, 2) for t in (q, k))
+                call = (q.clone(), k.clone(), mask)
+                self.calls.setdefault(self.inside, []).append(call)
+            return out
+
+        return attention
+
+    def taken(self) -> dict[str, list[tuple[Any, ...]]]:
+        taken, self.calls = self.calls, {}
+        return taken
+
+    def close(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
+def softmax(q, k, mask):
+    """(B, N, T), the mean of heads."""
+    k = k.repeat_interleave(q.shape[1] // k.shape[1], 1)
+    logits = q.double() @ k.double().transpose(2, 3) / q.shape[-1] ** 0.5
+    if mask is not None:
+        mask = mask[:, None] if mask.ndim == 3 else mask
+        logits = (
+            logits.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else logits + mask
+        )
+    return logits.softmax(3).mean(1)
+
+
+def changed(before, after) -> list[int]:
+    """Tokens (B, heads, N, D) that differ."""
+    return (before - after).abs().amax((0, 1, 3)).nonzero().flatten().tolist()
+
+
+class Bumped(Looking):
+    """Evaluates at x, with its first pixel changed, with its last one, and with all of them."""
+
+    def __call__(self, denoise, x, sigma, run):
+        estimate = super().__call__(denoise, x, sigma, run)
+        self.seen("plain")
+        corners = [(0, slice(None), *(end,) * (x.ndim - 2)) for end in (0, -1)]
+        for where in (*corners, slice(None)):
+            there = x.clone()
+            there[where] += 1.0
+            denoise(there, sigma)
+            self.seen("bumped")
+        return estimate
+
+
+def watched(family: str, monkeypatch, seed: int = 1, **conds):
+    """Maps of the whole prompt and what the kernel got: as it is, and bumped."""
+    patcher, kept = model(family), []
+    kernels = Kernels(monkeypatch, layout_of(patcher.model.diffusion_model).attention)
+    options = FAMILIES[family].options(shape=FAMILIES[family].wide)
+    if seed != 1:
+        with torch.inference_mode():
+            options["positive"][0][0][:, :1] += 1.0
+    options["positive"][0][1].update(conds)
+    keep = lambda seen: kept.append(kernels.taken() if isinstance(seen, str) else seen)
+    with torch.inference_mode():
+        guided = guide.apply(patcher, [Bumped(frozenset({WHOLE}), keep)])
+        tiny.sample(guided, steps=1, cfg=1.0, **options)
+    kernels.close()
+    return kept
+
+
+def attended(family, monkeypatch, **conds):
+    """For the first layer: its maps, and the call of the kernel in which the image sees the text.
+
+    Returns the map (B, K, N), the call's attention (B, N, T), the queries that the latent changes,
+    those that its first and its last pixel change, and the first key that the prompt's first token
+    changes.
+    """
+    maps, *calls = watched(family, monkeypatch, **conds)
+    name = next(iter(calls[0]))
+    other = watched(family, monkeypatch, seed=2, **conds)[1][name]
+    plain, *bumped = (call[name] for call in calls)
+    for index, (q, k, mask) in enumerate(plain):
+        first, last, image = (changed(q, there[index][0]) for there in bumped)
+        joint = k.shape[2] == q.shape[2]
+        text = set(changed(k, other[index][1])) - (set(image) if joint else set())
+        if text and image:
+            return maps[WHOLE][0].flatten(2), softmax(q, k, mask), image, first, last, min(text)
+    raise AssertionError("no call of the kernel sees both image and text")
+
+
+def check(maps, looks, image, text):
+    """The maps (B, K, N) are the attention (B, N, T) of the image's tokens to the text."""
+    assert len(image) >= maps.shape[2]
+    begin, end = image[0], image[0] + maps.shape[2]
+    expected = looks[:, begin:end, text : text + maps.shape[1]].transpose(1, 2)
+    torch.testing.assert_close(maps.double(), expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("family", TRANSFORMERS)
+def test_the_map_is_the_softmax_of_the_kernels_own_queries_and_keys(family, monkeypatch):
+    maps, looks, image, first, last, text = attended(family, monkeypatch)
+    check(maps, looks, image, text)
+    # Where nothing has mixed them, a pixel is a token, in the order of the maps' places.
+    if len(first) == 1:
+        assert image == list(range(image[0], image[0] + maps.shape[2]))
+        assert (first, last) == ([image[0]], [image[-1]])
+
+
+MASKED = [
+    name
+    for name in ("LTX-Video", "Qwen-Image", "HunyuanVideo", "HunyuanImage 2.1", "Lens", "Mage-Flow")
+    if name in FAMILIES
+]
+
+
+@pytest.mark.parametrize("family", MASKED)
+def test_text_that_is_masked_is_not_attended_to(family, monkeypatch):
+    mask = torch.tensor([[1, 1, 1, 1, 1, 0, 0]])
+    maps, looks, image, _, _, text = attended(family, monkeypatch, attention_mask=mask)
+    check(maps, looks, image, text)
+    assert maps[:, 5:].max() == 0
+    assert maps[:, :5].min() > 0
+
+
+@pytest.mark.parametrize("family", TRANSFORMERS)
+@pytest.mark.parametrize("request_", [WORDS, Features("all")], ids=["attention", "features"])
+def test_slope_through_what_is_read_is_that_of_finite_differences(family, request_):
+    assert any(_gap(family, request_, step) < 1e-2 for step in STEPS)
+
+
+def _gap(family, request, step):
+    """How far the slopes by autograd and by differences are apart, of the larger of them."""
+    records = []
+    with torch.inference_mode():
+        rule = probe.Slopes(Leftness(frozenset({request})), step=step)
+        guided = guide.apply(model(family), [rule], trace=records.append)
+        tiny.sample(guided, steps=1, cfg=1.0, **FAMILIES[family].options())
+    slope, difference = (float(records[0].terms[name]) for name in ("autograd", "difference"))
+    assert slope != 0
+    return abs(slope - difference) / max(abs(slope), abs(difference))
+
+
+@pytest.mark.parametrize("family", TRANSFORMERS)
+def test_reading_changes_nothing_and_finds_its_rows(family):
+    options = FAMILIES[family].options(batch=2)
+    start = torch.randn(options["latent"].shape, generator=torch.Generator().manual_seed(3))
+    options = {**options, "latent": start, "steps": 1, "cfg": 4.0}
+    stock, seen = tiny.sample(model(family), **options), []
+    with torch.inference_mode():
+        rule = Looking(frozenset({WHOLE, Features("all")}), seen.append)
+        read = tiny.sample(guide.apply(model(family), [rule]), **options)
+    assert torch.equal(read, stock)
+    for request in (WHOLE, Features("all")):
+        (alone,) = (looked(model(family), request, **{**options, "cfg": 1.0}),)
+        for one, two in zip(alone[0], seen[0][request], strict=True):
+            torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+
+
+# The host repeats CogVideoX's prompt up to the longer one, and the model attends to all of it.
+@pytest.mark.parametrize("family", [name for name in TRANSFORMERS if name != "CogVideoX"])
+def test_a_longer_negative_prompt_changes_nothing(family):
+    options, length = FAMILIES[family].options(), FAMILIES[family].length
+    with torch.inference_mode():
+        states, rest = options["negative"][0]
+        options["negative"] = [[torch.cat([states, states], 1), _twice(rest, length)]]
+    with_cfg = looked(model(family), WORDS, cfg=4.0, **options)[0]
+    alone = looked(model(family), WORDS, **options)[0]
+    for one, two in zip(alone, with_cfg, strict=True):
+        torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-6)
+
+
+def _twice(rest, length):
+    longer = lambda v: torch.cat([v, v], 1) if v.ndim == 2 and v.shape[1] == length else v
+    return {name: longer(v) if torch.is_tensor(v) else v for name, v in rest.items()}
+
+
+@pytest.mark.parametrize("family", READ)
+def test_video_has_frames_and_an_image_has_none(family):
+    shape = FAMILIES[family].wide or FAMILIES[family].latent
+    options = FAMILIES[family].options(shape=shape)
+    request = WORDS if FAMILIES[family].length > 4 else Attention((0,), "all")
+    maps, features = looked(model(family), request, Features("all"), **options)
+    frames = shape[1] if len(shape) == 4 else 1
+    for part in (*maps, *features):
+        assert part.shape[2:-2] == ((frames,) if frames > 1 else ())
+        assert part.shape[-2] * shape[-1] == part.shape[-1] * shape[-2]
+
+
+@pytest.mark.parametrize("family", [name for name in NO_PLACES if name in FAMILIES])
+def test_what_cannot_be_read_says_why(family):
+    with pytest.raises(ValueError, match="cannot be read, because"):
+        layout_of(model(family).model.diffusion_model)
