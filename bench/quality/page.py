@@ -45,8 +45,8 @@ The rows of DPS, LGD, FreeDoM, MPGD and TFG are older than the presets' factors 
 and MPGD's step now follow the signal's fraction as their code does, and on measurements the norm is
 the published one, over [-1, 1]. They have not been measured again.
 
-All rows of CLIP text, and means over tasks with it, are of the CLIP of Shapes as it was before it
-could tell shapes; with today's, sentences obey more often (help of Energy: CLIP Text)."""
+CLIP text has no rows until it is measured with the CLIP that Shapes has today; what sentences reach
+with it is in the help of Energy: CLIP Text."""
 STARTS = """\
 Restorations compare starts, not rules: only ours starts from the measurement, enlarged (image to
 image), as one does in ComfyUI; the published methods start from noise, as published. That start

@@ -107,7 +107,10 @@ def _labels(*names: str) -> Build:
 
 
 def _text(sentence: str) -> Build:
-    return lambda device, truth, confidence: ClipText(guide_network("open_clip", device), sentence)
+    # No cutouts: the CLIP of Shapes knows whole scenes only.
+    return lambda device, truth, confidence: ClipText(
+        guide_network("open_clip", device), sentence, cutouts=0
+    )
 
 
 def _at(place: tuple[float, float]) -> Build:

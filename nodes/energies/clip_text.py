@@ -41,7 +41,11 @@ class EnergyCLIPText(io.ComfyNode):
                     "squared angle between their embeddings, cosine one minus the cosine of "
                     "it.",
                 ),
-                *crop_inputs(4, "More make the gradient smoother, and cost one network pass each."),
+                *crop_inputs(
+                    4,
+                    "More make the gradient smoother, and cost one network pass each; 0 for the "
+                    "network 'shapes', which knows whole scenes only.",
+                ),
                 *closing_inputs(),
             ],
             outputs=OUTPUTS,

@@ -72,7 +72,7 @@ def workflow(job: plan.Job) -> Graph:
     inputs |= {
         "seed": job.seed,
         "steps": job.steps,
-        "strength": job.column.strength,
+        "strength": job.strength,
         "backward_steps": job.column.backward_steps,
         "recurrences": job.column.recurrences,
         "start_percent": 0.0,

@@ -58,10 +58,10 @@ class Embedded:
         """Nothing to stop."""
 
     def _rules(self, job: plan.Job) -> list[Rule]:
-        if not job.column.strength:
+        if not job.strength:
             return []
         energy = _energy(job.task, self.model.device)
-        window = PercentWindow(0.0, job.task.end_percent, value=job.column.strength)
+        window = PercentWindow(0.0, job.task.end_percent, value=job.strength)
         steps = job.column.backward_steps
         return [
             Forward(energy, window),
@@ -73,4 +73,5 @@ def _energy(task: plan.Task, device: torch.device) -> Energy:
     if task.network == "classifier":
         network = diffusers_host.guide_network("classifier", device)
         return ClassLabel(network, task.target, plan.CONFIDENCE)
-    return ClipText(diffusers_host.guide_network("open_clip", device), task.target)
+    # No cutouts, as in the example text-guided: its CLIP knows whole scenes only.
+    return ClipText(diffusers_host.guide_network("open_clip", device), task.target, cutouts=0)

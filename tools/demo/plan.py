@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from guidance_core.shapes.oracle import Verdict
 
-STRENGTH = 0.8
-STRENGTH_TWICE = 0.6  # where every step is taken twice
+STRENGTH = 0.8  # of a label
+TWICE = 0.75  # share of a strength where every step is taken twice
 CONFIDENCE = 0.9  # the default of the node
 BACKWARD_STEPS = 2
 
@@ -20,12 +20,14 @@ class Task:
         name: name in the report.
         target: a label of the classifier, or a sentence.
         network: the guide network that judges while sampling: `classifier` or `clip`.
+        strength: of Rule: Forward, relative; of a sentence that of the example text-guided.
         end_percent: where guidance ends; a sentence has no confidence from which it has no effect.
     """
 
     name: str
     target: str
     network: str
+    strength: float = STRENGTH
     end_percent: float = 1.0
 
     def satisfied(self, verdict: Verdict) -> bool:
@@ -36,10 +38,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Column:
-    """One way of guiding."""
+    """One way of guiding; `share` is of the task's strength."""
 
     name: str
-    strength: float
+    share: float
     backward_steps: int = 0
     recurrences: int = 1
 
@@ -47,13 +49,13 @@ class Column:
 TASKS = (
     Task("colour", "red", "classifier"),
     Task("shape", "circle", "classifier"),
-    Task("sentence", "a big blue square", "clip", end_percent=0.8),
+    Task("sentence", "a big blue square", "clip", strength=1.4, end_percent=0.9),
 )
 COLUMNS = (
     Column("unguided", 0.0),
-    Column("forward", STRENGTH),
-    Column("forward+backward", STRENGTH, BACKWARD_STEPS),
-    Column("forward+backward+recurrence", STRENGTH_TWICE, BACKWARD_STEPS, recurrences=2),
+    Column("forward", 1.0),
+    Column("forward+backward", 1.0, BACKWARD_STEPS),
+    Column("forward+backward+recurrence", TWICE, BACKWARD_STEPS, recurrences=2),
 )
 
 
@@ -66,3 +68,8 @@ class Job:
     seed: int
     batch: int
     steps: int
+
+    @property
+    def strength(self) -> float:
+        """Of the task in this column."""
+        return self.task.strength * self.column.share
