@@ -14,7 +14,8 @@ from typing import NamedTuple
 CHECKOUT = Path(__file__).resolve().parents[1]
 PINNED = "v0.29.0"
 OFFICIAL = "https://github.com/Comfy-Org/ComfyUI"
-DEFAULTS = ("~/comfy/ComfyUI", "~/comfy/ComfyUI-0.3.64", "~/comfy/ComfyUI-0.33")
+# The oldest is the last.
+DEFAULTS = ("~/comfy/ComfyUI", "~/comfy/ComfyUI-0.33", "~/comfy/ComfyUI-0.3.64")
 
 
 class Host(NamedTuple):
@@ -28,7 +29,7 @@ def find() -> list[Host]:
     """Every ComfyUI found, the preferred one first.
 
     COMFYUI_PATH (several are separated as in PATH) wins; else the ComfyUI that this checkout lies
-    in; else comfy-cli's default workspace and its neighbours of the oldest and the newest version.
+    in; else comfy-cli's default workspace and its neighbours of the newest and the oldest version.
 
     Raises:
         ValueError: COMFYUI_PATH names a folder that is no ComfyUI.
