@@ -1,4 +1,4 @@
-"""Draw the thumbnails of example_workflows/ by running their API forms on a ComfyUI.
+"""Draw the thumbnails of the examples with Shapes by running their API forms on a ComfyUI.
 
     python -m tools.thumbnails http://127.0.0.1:8188              # all of them
     python -m tools.thumbnails http://127.0.0.1:8188 inpainting   # only these
@@ -65,7 +65,10 @@ def main(address: str, *names: str) -> None:
     files = [EXAMPLES / "api" / f"{name}.json" for name in names]
     shown = "".join(page.read_text(encoding="utf-8") for page in PAGES.glob("*.md"))
     for file in files or sorted((EXAMPLES / "api").glob("*.json")):
-        prompt = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        if "EGLoadShapes" not in text:
+            continue  # for a real checkpoint: tools.templates draws its card
+        prompt = json.loads(text)
         target = EXAMPLES / f"{file.stem}.jpg"
         sheet(saved_images(address, prompt)).save(target, quality=QUALITY)
         if f"({target.name})" in shown:

@@ -1,0 +1,1 @@
+"""Writes the templates for real checkpoints, page and API form, from compact descriptions."""

@@ -1,0 +1,259 @@
+"""What a template does: its energies, its rule, its prompt, and what its note says of them.
+
+Start values are those that docs/models.md derives; none has been tried on real weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tools.templates import parts
+from tools.templates.families import FAMILIES, READABLE, SDXL, Family
+from tools.templates.graph import File, Link, huggingface
+from tools.templates.parts import Parts
+
+CLIP = huggingface(
+    "guidance", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "open_clip_model.safetensors"
+)
+FACES = huggingface("guidance", "gaunernst/vit_tiny_patch8_112.arcface_ms1mv3", "model.safetensors")
+PICTURE = "example.png"  # ComfyUI brings it in its folder input
+STREET = "a quiet street in an old town, evening"
+STILL_LIFE = "a red apple and a blue cup on a wooden table"
+PORTRAIT = "portrait photo of a person, looking at the camera, plain background"
+SMALL, SHRINK = 256, 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a template does.
+
+    Arguments:
+        key: end of its name.
+        title: what it does, in a few words.
+        build: adds its nodes.
+        about: what its note says: what it does, what to change.
+        start: its start values and where they come from.
+        families: those that have it.
+        guide: the guide network's file, if it has one.
+    """
+
+    key: str
+    title: str
+    build: Callable[[Parts], None]
+    about: str
+    start: str
+    families: tuple[Family, ...] = FAMILIES
+    guide: File | None = None
+
+
+def _finish(part: Parts, text: str, energy: Link, strength: float, end: float) -> None:
+    """What templates that guide by the image, from noise, share behind their energy."""
+    _sampled(part, text, energy, strength, ("constant", end), reads_image=True)
+
+
+def _sampled(
+    part: Parts,
+    text: str,
+    energy: Link,
+    strength: float,
+    window: tuple[str, float],
+    *,
+    reads_image: bool,
+) -> None:
+    """A rule with its schedule, the prompt, the sampler and the result."""
+    add, (curve, end) = part.graph.add, window
+    schedule = add("EGSchedule", 3, start_percent=0.0, end_percent=end, curve=curve, points="")
+    rule = add("EGRuleForward", 3, energy=energy, strength=strength, schedule=schedule[0])
+    model = parts.guided(part, 3, rule[0], reads_image=reads_image)
+    conds, latent = parts.prompted(part, 1, text), parts.empty_latent(part, 1)
+    parts.saved(part, 6, parts.sampled(part, 4, model, conds, latent), model)
+
+
+def _network(part: Parts) -> Link:
+    return part.graph.add(
+        "EGLoadOpenCLIP", 0, files=[CLIP], file=CLIP.name, architecture="ViT-B-32"
+    )[0]
+
+
+def _picture(part: Parts, column: int, title: str) -> Link:
+    return part.graph.add("LoadImage", column, title, image=PICTURE)[0]
+
+
+def by_text(part: Parts) -> None:
+    """Guide by a sentence."""
+    parts.with_tiny_decoder(part)
+    sentence = "an oil painting of a street in the rain, lamps reflected on wet stones"
+    energy = part.graph.add(
+        "EGEnergyCLIPText", 2, "Energy: the sentence", network=_network(part), text=sentence
+    )
+    _finish(part, STREET, energy[0], strength=1.0, end=0.8)
+
+
+def by_image(part: Parts) -> None:
+    """Guide by an image's content."""
+    parts.with_tiny_decoder(part)
+    reference = _picture(part, 1, "The reference (load your own)")
+    energy = part.graph.add(
+        "EGEnergyCLIPImage", 2, network=_network(part), reference=reference, cutouts=4
+    )
+    _finish(part, STREET, energy[0], strength=1.0, end=0.8)
+
+
+def by_style(part: Parts) -> None:
+    """Guide by an image's style."""
+    parts.with_tiny_decoder(part)
+    reference = _picture(part, 1, "The style (load your own)")
+    energy = part.graph.add("EGEnergyStyle", 2, network=_network(part), reference=reference)
+    _finish(part, STREET, energy[0], strength=0.7, end=0.7)
+
+
+def by_face(part: Parts) -> None:
+    """Guide by the face of a reference."""
+    parts.with_tiny_decoder(part)
+    add, (width, height) = part.graph.add, part.family.size
+    encoder = add("EGLoadFaceEncoder", 0, files=[FACES], file=FACES.name, architecture="auto")
+    reference = _picture(part, 1, "The face (load your own, cropped)")
+    side = width * 7 // 16
+    black = add("SolidMask", 1, "No face", value=0.0, width=width, height=height)
+    white = add("SolidMask", 1, "A square", value=1.0, width=side, height=side)
+    mask = add(
+        *("MaskComposite", 2, "Where the face is"),
+        destination=black[0],
+        source=white[0],
+        operation="add",
+        x=(width - side) // 2,
+        y=height // 6,
+    )
+    energy = add("EGEnergyFaceIdentity", 2, network=encoder[0], reference=reference, mask=mask[0])
+    _finish(part, PORTRAIT, energy[0], strength=0.5, end=0.8)
+
+
+def by_words(part: Parts) -> None:
+    """Place two phrases of the prompt in boxes."""
+    add = part.graph.add
+    boxes = {
+        "red apple": (0.08, 0.4, 0.45, 0.8),
+        "blue cup": (0.55, 0.35, 0.92, 0.8),
+    }
+    energies = []
+    for words, (left, top, right, bottom) in boxes.items():
+        tokens = add(
+            *("EGTokens", 1, f"Words: {words}"),
+            clip=part.clip,
+            prompt=STILL_LIFE,
+            words=words,
+        )
+        box = add(
+            *("EGEnergyBox", 2, f"Box: {words}"),
+            tokens=tokens[0],
+            left=left,
+            top=top,
+            right=right,
+            bottom=bottom,
+        )
+        energies.append(box[0])
+    both = add("EGCombineEnergies", 3, energy_1=energies[0], energy_2=energies[1])
+    _sampled(part, STILL_LIFE, both[0], 2.5, ("linear_down", 0.6), reads_image=False)
+
+
+def by_measurement(part: Parts) -> None:
+    """Enlarge a small image fourfold."""
+    add, large = part.graph.add, SMALL * SHRINK
+    scale = lambda title, image, method, side, crop: add(
+        *("ImageScale", 1, title),
+        image=image,
+        upscale_method=method,
+        width=side,
+        height=side,
+        crop=crop,
+    )[0]
+    picture = _picture(part, 1, "The small image (load your own)")
+    small = scale("Cut to a square", picture, "area", SMALL, "center")
+    enlarged = scale("Enlarged", small, "bicubic", large, "disabled")
+    energy = add("EGEnergyMeasurement", 2, reference=small, shrink=SHRINK)
+    start = add("VAEEncode", 2, "Start from it", pixels=enlarged, vae=part.vae)
+    rule = add(
+        *("EGRuleBackward", 3),
+        energy=energy[0],
+        strength=1.0,
+        steps=2,
+        optimiser="polyak",
+    )
+    part.decoder = part.vae
+    model = parts.guided(part, 3, rule[0], reads_image=True)
+    conds = parts.prompted(part, 4, "a sharp photo")
+    changes = {"steps": 20, "denoise": 0.3, "cfg": 4.0}
+    latent = parts.ksampled(part, 5, model, conds, start[0], **changes)
+    parts.saved(part, 6, latent, model)
+
+
+TASKS = (
+    Task(
+        key="guide-by-text",
+        title="guided by a sentence",
+        build=by_text,
+        about="The prompt says what the image shows; the sentence in *Energy: CLIP Text* pulls it "
+        "further. Change both. For an image instead of a sentence connect *Energy: CLIP Image* "
+        "with a *Load Image* in place of the sentence.",
+        start="*Rule: Forward*, scale `relative`, strength 1, the first 80 % of the noise "
+        "schedule, 4 cutouts. Nothing happens: raise the strength by halves. It burns or gets "
+        "noisy: lower it, or end earlier. Too slow, too little memory: *Rule: Manifold*, whose "
+        "gradient does not go through the model.",
+        guide=CLIP,
+    ),
+    Task(
+        key="guide-by-image",
+        title="guided by an image",
+        build=by_image,
+        about="*Energy: CLIP Image* pulls the image towards the content of the reference, wherever "
+        "it is in it. Load your own, and describe what you want in the prompt.",
+        start="*Rule: Forward*, scale `relative`, strength 1, the first 80 %, 4 cutouts.",
+        families=(SDXL,),
+        guide=CLIP,
+    ),
+    Task(
+        key="style",
+        title="in the style of an image",
+        build=by_style,
+        about="*Energy: Style* compares which features of the reference occur together, not where "
+        "they are: the prompt says what is shown, the reference how. A CLIP ViT-B-16 sees finer "
+        "textures (FreeDoM's choice).",
+        start="*Rule: Forward*, scale `relative`, strength 0.7, the first 70 %, layer 2.",
+        families=(SDXL,),
+        guide=CLIP,
+    ),
+    Task(
+        key="face",
+        title="with the face of a reference",
+        build=by_face,
+        about="*Energy: Face Identity* compares the square of the mask with the reference, as a "
+        "face encoder does. Crop the reference to the face, eyes level; move the square to where "
+        "your portrait has its face.",
+        start="*Rule: Forward*, scale `relative`, strength 0.5, the first 80 %.",
+        families=(SDXL,),
+        guide=FACES,
+    ),
+    Task(
+        key="restore",
+        title="restores a small image",
+        build=by_measurement,
+        about="The result, shrunk four times, equals the small image; the model makes up what is "
+        "finer. Sampling starts from the enlarged image. Describe the image in the prompt. The "
+        "same nodes deblur, colour and complete: see the help of *Energy: Measurement*.",
+        start="*Rule: Backward* with `polyak`, strength 1, 2 steps, denoise 0.3, the full VAE, "
+        "since the result is measured through it.",
+        families=(SDXL,),
+    ),
+    Task(
+        key="place-words",
+        title="words of the prompt in boxes",
+        build=by_words,
+        about="Each phrase of the prompt gets a box: drag it on its node. The three prompts must "
+        "be the same text. For other objects choose the words by clicking them in *Prompt Words*.",
+        start="*Rule: Forward*, scale `relative`, strength falling from 2.5 to 0 over the first "
+        "60 % of the noise schedule. Objects stay where they were: raise it, or choose the noun "
+        "alone. Something is drawn twice: smaller boxes, or a lower strength.",
+        families=READABLE,
+    ),
+)
