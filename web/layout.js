@@ -1,8 +1,12 @@
 // @ts-check
 /** Boxes, points and outlines to drag over the image. Their values are the nodes' plain numbers. */
-import { api, app, everyNode, fileAddress, widgetOf } from "./host.js";
+import { api, app, everyNode, fileAddress, setWidgets, widgetOf } from "./host.js";
 import { NODES } from "./layout_data.js";
 import { Editor } from "./layout_editor.js";
+import { BOXES, Boxes } from "./place.js";
+import { colorIndex, phrases } from "./words_data.js";
+
+/** @typedef {import("./host.js").ComfyNode} ComfyNode */
 
 /** Milliseconds from the last change until the other editors are drawn. */
 const PAUSE = 150;
@@ -48,6 +52,29 @@ function executed({ detail }) {
   if (image && !DIAGRAMS.includes(source?.comfyClass ?? "")) lay(fileAddress(image));
 }
 
+/**
+ * The one item of a node whose numbers are widgets of their own.
+ * @param {ComfyNode} node
+ * @param {{kind: string, widgets: string[]}} kind
+ * @returns {import("./layout_editor.js").Source}
+ */
+function numbers(node, { kind, widgets }) {
+  const number = (/** @type {string} */ name) => Number(widgetOf(node, name)?.value) || 0;
+  const item = (/** @type {number} */ aspect) => {
+    const values = Object.fromEntries(widgets.map((name) => [name, number(name)]));
+    const words = wordsOf(node);
+    return { kind, values, label: words.join(", "), color: colorIndex(words[0] ?? ""), own: true, aspect };
+  };
+  return { widgets, items: (aspect) => [item(aspect)], set: (values) => setWidgets(node, values) };
+}
+
+/** The words of the node that is connected to the input `tokens`. @param {ComfyNode} node */
+function wordsOf(node) {
+  const slot = node.inputs?.findIndex((input) => input.name === "tokens") ?? -1;
+  const source = slot < 0 ? null : node.getInputNode?.(slot);
+  return phrases(String((source && widgetOf(source, "words")?.value) ?? ""));
+}
+
 app.registerExtension({
   name: "EnergyGuidance.Layout",
   setup() {
@@ -56,7 +83,8 @@ app.registerExtension({
   },
   nodeCreated(node) {
     const kind = NODES[node.comfyClass ?? ""];
-    if (kind && kind.widgets.every((name) => widgetOf(node, name))) editors.set(node, new Editor(node, shared));
+    if (kind?.widgets.every((name) => widgetOf(node, name))) editors.set(node, new Editor(node, shared, numbers(node, kind)));
+    if (node.comfyClass === BOXES) editors.set(node, new Editor(node, shared, new Boxes(node)));
   },
   afterConfigureGraph: drawAll,
 });

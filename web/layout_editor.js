@@ -1,11 +1,10 @@
 // @ts-check
 /** The editor on one node: what is dragged, and the numbers that it sets. */
 import { arrowStep, focusHandle, html, listenForDrags } from "./dom.js";
-import { addPanel, edited, fileAddress, onWidgets, refit, setWidgets, t, widgetOf } from "./host.js";
-import { GRID, HANDLES, NODES, handlePosition, handleAt } from "./layout_data.js";
+import { addPanel, edited, fileAddress, onWidgets, refit, t, widgetOf } from "./host.js";
+import { GRID, HANDLES, handlePosition, handleAt } from "./layout_data.js";
 import { valuesAfterDrag, snapper, turnedBy } from "./layout_drag_data.js";
 import { layoutPlot, moveTo } from "./layout_view.js";
-import { colorIndex, phrases } from "./words_data.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./layout_data.js").Item} Item */
@@ -18,16 +17,25 @@ import { colorIndex, phrases } from "./words_data.js";
  * @property {() => void} changed to be called when a node's numbers have changed
  */
 
+/**
+ * Where the items of an editor come from.
+ * @typedef {object} Source
+ * @property {string[]} widgets that hold them
+ * @property {(aspect: number) => Item[]} items the node's own ones; the one that is dragged is last, and marked as own
+ * @property {(values: Record<string, number>) => void} set the numbers of the one that is dragged
+ * @property {(hits: (item: Item) => boolean) => void} [pick] let another one be dragged
+ */
+
 /** Pixels around a handle within which a press holds it. */
 const REACH = 10;
 const TALLEST = 320;
 
 export class Editor {
-  /** @param {ComfyNode} node @param {Shared} shared */
-  constructor(node, shared) {
+  /** @param {ComfyNode} node @param {Shared} shared @param {Source} source */
+  constructor(node, shared, source) {
     this.node = node;
     this.shared = shared;
-    this.kind = NODES[node.comfyClass ?? ""];
+    this.source = source;
     this.height = 200;
     this.waiting = false;
     /**
@@ -38,7 +46,7 @@ export class Editor {
     this.stage = html("div", { class: "eg-stage", title: this.help() });
     this.element = html("div", { class: "eg-panel eg-layout" }, this.stage);
     addPanel(node, "layout_editor", this.element, () => this.height);
-    onWidgets(node, this.kind.widgets, () => this.changed());
+    onWidgets(node, source.widgets, () => this.changed());
     listenForDrags(this.stage, {
       down: (event) => this.down(event),
       move: (event) => this.move(event),
@@ -63,8 +71,8 @@ export class Editor {
   /** Redraw only what is dragged. */
   follow() {
     const { width, height } = this.size;
-    const own = this.stage.querySelector(".eg-own");
-    if (own) moveTo(own, this.item(true), width, height);
+    const [own, item] = [this.stage.querySelector(".eg-own"), this.item];
+    if (own && item) moveTo(own, item, width, height);
   }
 
   help() {
@@ -80,19 +88,21 @@ export class Editor {
     return { width: Math.round(wide), height: Math.round(wide / this.shared.backdrop.aspect) };
   }
 
-  /** The node's numbers and words as an item to draw. @param {boolean} own @returns {Item} */
-  item(own) {
-    const number = (/** @type {string} */ name) => Number(widgetOf(this.node, name)?.value) || 0;
-    const values = Object.fromEntries(this.kind.widgets.map((name) => [name, number(name)]));
-    const words = wordsOf(this.node);
-    const look = { label: words.join(", "), color: colorIndex(words[0] ?? "") };
-    return { kind: this.kind.kind, values, ...look, own, aspect: this.shared.backdrop.aspect };
+  get items() {
+    return this.source.items(this.shared.backdrop.aspect);
+  }
+
+  /** The one that is dragged, if there is one. */
+  get item() {
+    const item = this.items.at(-1);
+    return item?.own ? item : undefined;
   }
 
   others() {
     const nodes = this.node.graph?.nodes ?? [];
     const all = nodes.map((node) => this.shared.editorOf(node)).filter(Boolean);
-    return /** @type {Editor[]} */ (all).filter((one) => one !== this).map((one) => one.item(false));
+    const there = /** @type {Editor[]} */ (all).filter((one) => one !== this).flatMap((one) => one.items);
+    return [...there, ...this.items.filter((item) => !item.own)].map((item) => ({ ...item, own: false }));
   }
 
   draw() {
@@ -100,7 +110,7 @@ export class Editor {
     const name = t("layout.title", "layout");
     const image = connectedImage(this.node) || this.shared.backdrop.address;
     const focused = this.stage.querySelector(":focus")?.getAttribute("data-handle");
-    this.stage.replaceChildren(layoutPlot([...this.others(), this.item(true)], image, width, height, name));
+    this.stage.replaceChildren(layoutPlot([...this.others(), ...(this.item ? [this.item] : [])], image, width, height, name));
     this.stage.style.width = `${width}px`;
     if (focused) this.focus(focused);
     if (Math.abs(height - this.height) < 2) return;
@@ -121,9 +131,11 @@ export class Editor {
     const { width, height } = this.size;
     const near = (/** @type {number} */ px, /** @type {number} */ py, /** @type {[number, number]} */ at) =>
       Math.hypot((px - at[0]) * width, (py - at[1]) * height) <= REACH;
-    const item = this.item(true);
-    const handle = handleAt(item, x, y, near);
-    if (!handle) return;
+    const inside = (/** @type {Item} */ one) => Boolean(handleAt(one, x, y, near));
+    if (!this.item || !inside(this.item)) this.source.pick?.(inside);
+    const item = this.item;
+    const handle = item ? handleAt(item, x, y, near) : "";
+    if (!item || !handle) return;
     this.stage.setPointerCapture(event.pointerId);
     const box = this.stage.getBoundingClientRect();
     this.held = { handle, item, x: event.clientX, y: event.clientY, box, snap: snapper(this.others()) };
@@ -142,7 +154,7 @@ export class Editor {
     const { handle, item, x, y, box, snap } = this.held;
     // Measured from where the pointer was pressed, as the node itself may move.
     const [dx, dy] = [(event.clientX - x) / box.width, (event.clientY - y) / box.height];
-    setWidgets(this.node, valuesAfterDrag(item, handle, dx, dy, event.altKey ? freely : snap));
+    this.source.set(valuesAfterDrag(item, handle, dx, dy, event.altKey ? freely : snap));
   }
 
   up() {
@@ -154,8 +166,8 @@ export class Editor {
   key(event) {
     const handle = /** @type {HTMLElement} */ (event.target).dataset?.handle ?? "";
     const step = arrowStep(event, GRID);
-    if (!step || !(handle in HANDLES[this.kind.kind])) return;
-    const item = this.item(true);
+    const item = this.item;
+    if (!step || !item || !(handle in HANDLES[item.kind])) return;
     // One degree for each hundredth of the image.
     const turn = turnedBy(item, 100 * (step[0] + step[1]));
     this.write(handle === "turn" ? turn : valuesAfterDrag(item, handle, step[0], step[1], freely), handle);
@@ -166,7 +178,7 @@ export class Editor {
 
   /** @param {Record<string, number>} values @param {string} handle that has the focus */
   write(values, handle) {
-    setWidgets(this.node, values);
+    this.source.set(values);
     this.focus(handle);
   }
 
@@ -178,13 +190,6 @@ export class Editor {
 
 /** Without snapping. @type {Snap} */
 const freely = () => 0;
-
-/** The words of the node that is connected to the input `tokens`. @param {ComfyNode} node */
-function wordsOf(node) {
-  const slot = node.inputs?.findIndex((input) => input.name === "tokens") ?? -1;
-  const source = slot < 0 ? null : node.getInputNode?.(slot);
-  return phrases(String((source && widgetOf(source, "words")?.value) ?? ""));
-}
 
 /** The address of an image that Load Image feeds into a node, or "". @param {ComfyNode} node */
 function connectedImage(node) {

@@ -8,16 +8,27 @@ import { chosenBy, colorIndex, guessed, phraseAround, phrases, places, toggled }
 /** @typedef {import("./words_data.js").Place} Place */
 /** @typedef {import("./words_data.js").Spelt} Spelt */
 
+/**
+ * What a picker chooses from, and what a click does.
+ * @typedef {object} Choice
+ * @property {string} prompt the widget of the prompt
+ * @property {string[]} watched the widgets that hold the choice
+ * @property {(places: Place[], index: number) => string} phraseAt the phrase that a word is chosen by, or ""
+ * @property {(places: Place[], index: number) => boolean} isOn whether the word is shown as pressed
+ * @property {(places: Place[], index: number, event: MouseEvent) => void} toggle
+ */
+
 const NODE = "EGTokens";
 const PAUSE = 300;
 
 /** @type {WeakMap<object, Picker>} */
 const pickers = new WeakMap();
 
-class Picker {
-  /** @param {ComfyNode} node */
-  constructor(node) {
+export class Picker {
+  /** @param {ComfyNode} node @param {Choice} choice */
+  constructor(node, choice) {
     this.node = node;
+    this.choice = choice;
     /** @type {Place[]} */
     this.places = [];
     this.said = "";
@@ -28,16 +39,18 @@ class Picker {
     this.element = html("div", { class: "eg-panel eg-words" }, this.chips, this.note);
     addPanel(node, "word_picker", this.element, () => this.height);
     arrowKeys(this.chips);
-    onWidgets(node, ["prompt"], () => this.ask());
-    onWidgets(node, ["words"], () => this.draw());
+    onWidgets(node, [choice.prompt], () => this.ask());
+    onWidgets(node, choice.watched, () => this.draw());
+    pickers.set(node, this);
     new ResizeObserver(() => this.fit()).observe(this.element);
     this.ask();
   }
 
   /** The prompt as typed here; null where it comes over a link. */
   get prompt() {
-    const input = this.node.inputs?.find((one) => one.name === "prompt");
-    return input && input.link != null ? null : String(widgetOf(this.node, "prompt")?.value ?? "");
+    const name = this.choice.prompt;
+    const input = this.node.inputs?.find((one) => one.name === name);
+    return input && input.link != null ? null : String(widgetOf(this.node, name)?.value ?? "");
   }
 
   /** Ask the tokenizer for the words, once the typing pauses. */
@@ -76,26 +89,30 @@ class Picker {
     // Chips are kept: the tokenizer may answer between press and release.
     for (const chip of chips.slice(this.places.length)) chip.remove();
     for (let index = chips.length; index < this.places.length; index++)
-      this.chips.append(html("button", { type: "button", onclick: () => this.toggle(index) }));
-    const chosen = phrases(String(widgetOf(this.node, "words")?.value ?? ""));
-    this.places.forEach((place, index) => this.dress(/** @type {HTMLElement} */ (this.chips.children[index]), place, index, chosen));
+      this.chips.append(this.chip(index));
+    this.places.forEach((place, index) => this.dress(/** @type {HTMLElement} */ (this.chips.children[index]), place, index));
     this.note.textContent = this.said;
     this.fit();
+  }
+
+  /** @param {number} index */
+  chip(index) {
+    const chip = html("button", { type: "button" });
+    chip.addEventListener("click", (event) => this.choice.toggle(this.places, index, event));
+    return chip;
   }
 
   /**
    * @param {HTMLElement} chip
    * @param {Place} place
    * @param {number} index
-   * @param {string[]} chosen
    */
-  dress(chip, place, index, chosen) {
-    const by = chosenBy(place, chosen);
-    const phrase = by < 0 ? phraseAround(this.places, index, chosen) : chosen[by];
-    chip.className = phrase && by < 0 ? "eg-word eg-in-phrase" : "eg-word";
+  dress(chip, place, index) {
+    const [phrase, on] = [this.choice.phraseAt(this.places, index), this.choice.isOn(this.places, index)];
+    chip.className = phrase && !on ? "eg-word eg-in-phrase" : "eg-word";
     chip.title = [phrase, ...about(place)].filter(Boolean).join("\n");
     chip.replaceChildren(...face(place));
-    chip.setAttribute("aria-pressed", String(by >= 0));
+    chip.setAttribute("aria-pressed", String(on));
     chip.style.setProperty("--eg-word", phrase ? colorOf(colorIndex(phrase)) : "");
   }
 
@@ -105,13 +122,25 @@ class Picker {
     this.height = height;
     refit(this.node);
   }
+}
 
-  /** @param {number} index */
-  toggle(index) {
-    const text = String(widgetOf(this.node, "words")?.value ?? "");
-    setWidgets(this.node, { words: toggled(this.places, index, text) });
-    edited();
-  }
+/** The choice of words of a node, as its text. @param {ComfyNode} node @returns {Choice} */
+function words(node) {
+  const text = () => String(widgetOf(node, "words")?.value ?? "");
+  return {
+    prompt: "prompt",
+    watched: ["words"],
+    phraseAt(places, index) {
+      const chosen = phrases(text());
+      const by = chosenBy(places[index], chosen);
+      return by < 0 ? phraseAround(places, index, chosen) : chosen[by];
+    },
+    isOn: (places, index) => chosenBy(places[index], phrases(text())) >= 0,
+    toggle(places, index) {
+      setWidgets(node, { words: toggled(places, index, text()) });
+      edited();
+    },
+  };
 }
 
 /** The content of a chip: the word, divided into its tokens, and its weight. @param {Place} place */
@@ -137,7 +166,7 @@ app.registerExtension({
     api.addEventListener("execution_error", askAll);
   },
   nodeCreated(node) {
-    if (node.comfyClass === NODE) pickers.set(node, new Picker(node));
+    if (node.comfyClass === NODE) new Picker(node, words(node));
   },
   afterConfigureGraph: askAll,
 });

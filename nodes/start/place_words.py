@@ -30,6 +30,8 @@ MEDIUM = 2.5
 WINDOW = PercentWindow(0.0, 0.6, "linear_down")
 RECURRENCES = 3
 Edges = tuple[float, float, float, float]
+# Words, the edges of their box, and its angle.
+Line = tuple[str, Edges, float]
 
 
 class PlaceWords(io.ComfyNode):
@@ -53,7 +55,7 @@ class PlaceWords(io.ComfyNode):
                     multiline=True,
                     tooltip="One line for each object: its words as they stand in the prompt, a "
                     "colon, and the left, upper, right and lower edge as fractions of the image: "
-                    "'red circle: 0.1 0.2 0.5 0.6'.",
+                    "'red circle: 0.1 0.2 0.5 0.6'; a fifth number turns it, in degrees.",
                 ),
                 *strength_inputs(),
                 advanced(recurrence_input(RECURRENCES)),
@@ -81,8 +83,8 @@ class PlaceWords(io.ComfyNode):
         """Encode the prompt, and guide a clone of the model."""
         remember(clip, text)
         energies = [
-            Box(in_context(clip, text, find_words(clip, text, phrase)), edges)
-            for phrase, edges in boxes_in(boxes)
+            Box(in_context(clip, text, find_words(clip, text, phrase)), edges, angle=angle)
+            for phrase, edges, angle in boxes_in(boxes)
         ]
         size = MEDIUM * amount_of(strength, amount)
         energy = WeightedSum(tuple((1.0, energy) for energy in energies))
@@ -90,8 +92,8 @@ class PlaceWords(io.ComfyNode):
         return guided(model, rules, recurrences, extra=encoded(clip, text))
 
 
-def boxes_in(text: str) -> list[tuple[str, Edges]]:
-    """Words and edges of every line.
+def boxes_in(text: str) -> list[Line]:
+    """Words, edges and angle, in degrees, of every line.
 
     Raises:
         ValueError: there is no line, or one is no box; the message shows one that is.
@@ -102,15 +104,17 @@ def boxes_in(text: str) -> list[tuple[str, Edges]]:
     return [_box(line) for line in lines]
 
 
-def _box(line: str) -> tuple[str, Edges]:
+def _box(line: str) -> Line:
     words, _, numbers = line.rpartition(":")
     try:
-        left, top, right, bottom = (float(number) for number in numbers.split())
+        left, top, right, bottom, *angle = (float(number) for number in numbers.split())
     except ValueError:
         left = right = top = bottom = 0.0
-    if not (words.strip() and 0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        angle = []
+    whole = 0 <= left < right <= 1 and 0 <= top < bottom <= 1 and len(angle) <= 1
+    if not (words.strip() and whole):
         raise ValueError(
             f"boxes must be lines such as 'red circle: 0.1 0.2 0.5 0.6' with left < right and "
             f"top < bottom in [0, 1], got '{line.strip()}'"
         )
-    return words.strip(), (left, top, right, bottom)
+    return words.strip(), (left, top, right, bottom), angle[0] if angle else 0.0

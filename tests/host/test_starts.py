@@ -177,6 +177,10 @@ def test_what_is_missing_is_said(parts):
             boxes_in(line)
     assert "at least one" in PlaceWords.validate_inputs(boxes=" \n")
     assert PlaceWords.validate_inputs(boxes="a: b: 0 0 1 1") is True
+    assert boxes_in("a: 0 0 1 1\nb: 0 0 1 1 -20") == [
+        ("a", (0, 0, 1, 1), 0),
+        ("b", (0, 0, 1, 1), -20),
+    ]
 
 
 def test_the_network_is_the_file_that_holds_one(tmp_path, monkeypatch):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.web.desk import Desk
+
+PLOT = ".eg-layout-plot"
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,54 @@ def test_strengths_of_the_page_are_those_of_the_server(desk: Desk) -> None:
     assert words == ["weak", "medium", "strong", "custom"]
     node = desk.add("EGPlaceWords")
     assert desk.values(node)["amount"] == 1
+
+
+PROMPT = "a red circle and a blue square"
+
+
+def lines(desk: Desk, node: int) -> list[str]:
+    return desk.values(node)["boxes"].splitlines()
+
+
+def test_words_get_boxes_by_clicking_and_each_is_dragged_on_its_own(desk: Desk) -> None:
+    node = desk.add("EGPlaceWords", text=PROMPT)
+    desk.rest(".eg-word", PLOT)
+    chip = desk.find(".eg-word").nth
+    chip(2).click()
+    desk.comes(lambda: lines(desk, node), ["circle: 0.3 0.3 0.7 0.7"])
+    chip(1).click(modifiers=["Shift"])
+    desk.comes(lambda: lines(desk, node), ["red circle: 0.3 0.3 0.7 0.7"])
+    chip(6).click()
+    desk.comes(lambda: len(lines(desk, node)), 2)
+    square = lines(desk, node)[1]
+    assert square.startswith("square: 0.6 0.6 1 1")
+    # A press on the other box chooses it: it alone is moved.
+    (box,) = desk.rest(PLOT)
+    at = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])
+    mouse = desk.page.mouse
+    mouse.move(*at(0.45, 0.4))
+    mouse.down()
+    mouse.move(*at(0.25, 0.2))
+    mouse.up()
+    moved = pytest.approx([0.1, 0.1, 0.5, 0.5], abs=0.03)
+    numbers = lambda line: [float(part) for part in line.split(": ")[1].split()]
+    desk.comes(lambda: numbers(lines(desk, node)[0]), moved)
+    assert lines(desk, node)[1] == square
+    expect(chip(1)).to_have_attribute("aria-pressed", "true")
+    expect(chip(6)).to_have_attribute("aria-pressed", "false")
+    colors = desk.run(
+        "() => [...document.querySelectorAll('.eg-layout-plot g')].map((one) => one.style.color)"
+    )
+    assert len(set(colors)) == 2
+
+
+def test_boxes_come_back_with_the_workflow_and_leave_by_a_second_click(desk: Desk) -> None:
+    node = desk.add("EGPlaceWords", text=PROMPT, boxes="blue square: 0.5 0.5 0.9 0.9 20")
+    desk.open(desk.saved())
+    desk.rest(".eg-word", PLOT)
+    node = desk.id_of("EGPlaceWords")
+    assert lines(desk, node) == ["blue square: 0.5 0.5 0.9 0.9 20"]
+    expect(desk.find(".eg-caption")).to_have_text("blue square")
+    desk.find(".eg-word").nth(5).click()
+    desk.comes(lambda: lines(desk, node), [])
+    expect(desk.find(".eg-layout-plot g")).to_have_count(0)
