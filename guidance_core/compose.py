@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from .batch_video import with_batch_as_video
 from .notes import Notes
 from .requirements import name_of_energy, rebuilt, requirements_of
 from .schedules import EveryNth, PercentPoints, PercentWindow
@@ -45,12 +46,14 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
 def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
     """The rule around a denoiser that tells alpha, its records filled with its energy's notes."""
     memory: dict[Any, Any] = {}
+    as_video = requirements_of([rule]).batch_is_video
+    acting = with_batch_as_video(rule) if as_video else rule
 
     def steered(x: Tensor, sigma: Tensor) -> Estimate:
         notes = Notes(memory=memory)
         noting = lambda x, sigma: replace(denoise(x, sigma), notes=notes, alpha=run.alpha(sigma))
         record = lambda entry: run.record(_with_notes(entry, notes, rule))
-        return rule(noting, x, sigma, replace(run, record=record))
+        return acting(noting, x, sigma, replace(run, record=record))
 
     return steered
 

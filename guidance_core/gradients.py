@@ -90,6 +90,25 @@ def at_estimate(
     return value, slope
 
 
+def settled(energy: Energy, estimate: Estimate, *, rule: str = "guidance") -> Tensor:
+    """The energy (B,) with its slope found already, so that its own graph is freed.
+
+    Where several are added up, only one has a graph at a time. It has no second derivative.
+
+    Arguments:
+        energy: energy of the estimate.
+        estimate: where; with a graph, or without.
+        rule: name for error messages.
+    """
+    if not (torch.is_grad_enabled() and estimate.x0.requires_grad):
+        return energy(estimate)
+    value, slopes = _differentiated(energy, estimate, rule)
+    for part, slope in slopes:
+        if slope is not None:
+            value = value + (slope * (part - part.detach())).flatten(1).sum(1)  # 0
+    return value
+
+
 def smoothed(
     energy: Energy, estimate: Estimate, spread: Tensor, samples: int, *key: int | float
 ) -> Tensor:

@@ -28,9 +28,9 @@ class Notes:
     no_effect: Counter[str] = field(default_factory=Counter)
     memory: dict[Any, Any] = field(default_factory=dict)
 
-    def of_row(self, row: int) -> Notes:
-        """The same notes with a memory of one sample's own, for energies asked row by row."""
-        return replace(self, memory=self.memory.setdefault(("row", row), {}))
+    def of(self, part: str, number: int) -> Notes:
+        """Notes with a memory and terms of one part's own: of a sample (row), or of a frame."""
+        return replace(self, terms={}, memory=self.memory.setdefault((part, number), {}))
 
     def count(self, energy: object, effective: Tensor) -> None:
         """Count the samples that an energy has no effect on: where `effective` (B,) is False."""

@@ -26,12 +26,14 @@ class Requirements:
         networks: guide networks to load, each once.
         reads_image: whether the latent must be decoded.
         captures_only: whether they read nothing else, so that the negative branch may be left out.
+        batch_is_video: whether the samples of the batch are the frames of one video to one of them.
     """
 
     captures: frozenset[Capture]
     networks: tuple[nn.Module, ...]
     reads_image: bool
     captures_only: bool
+    batch_is_video: bool = False
 
 
 def requirements_of(things: Iterable[Any]) -> Requirements:
@@ -45,6 +47,7 @@ def requirements_of(things: Iterable[Any]) -> Requirements:
         networks=tuple({id(network): network for network in networks}.values()),
         reads_image=any(getattr(part, "reads_image", False) for part in parts),
         captures_only=all(map(_reads_captures_only, given)),
+        batch_is_video=any(getattr(part, "batch_is_video", False) for part in parts),
     )
 
 

@@ -1,4 +1,8 @@
-"""Sizes of steps, always per sample: no norm is ever taken over the batch."""
+"""Sizes of steps, always per sample: no norm is ever taken over the batch.
+
+A step of a video is as large as in the frame that it moves most: an energy of one frame would
+otherwise put the step of all frames into it.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,19 @@ def norm(values: Tensor) -> Tensor:
     return rms(values) * math.sqrt(values[0].numel())
 
 
+def peak_rms(values: Tensor) -> Tensor:
+    """Root mean square of each row, of a video (B, C, T, h, w) that of its largest frame, (B,)."""
+    if values.ndim != 5:
+        return rms(values)
+    return rms(values.movedim(2, 1).flatten(0, 1)).view(len(values), -1).amax(1)
+
+
+def unit_peak(values: Tensor) -> Tensor:
+    """Each row scaled to a `peak_rms` of 1; a row of zeros stays zero."""
+    size = peak_rms(values)
+    return values / per_sample(torch.where(size > 0, size, torch.ones_like(size)), values)
+
+
 def unit_rms(values: Tensor) -> Tensor:
     """Each row scaled to an RMS of 1; a row of zeros stays zero."""
     size = rms(values)
@@ -35,8 +52,8 @@ def unit_rms(values: Tensor) -> Tensor:
 
 
 def clip_rms(values: Tensor, limit: Tensor) -> Tensor:
-    """Rows whose RMS exceeds limit (B,) scaled down to it."""
-    size = rms(values)
+    """Rows whose `peak_rms` exceeds limit (B,) scaled down to it."""
+    size = peak_rms(values)
     factor = torch.where(size > limit, limit / size, torch.ones_like(size))
     return values * per_sample(factor, values)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from .gradients import LOOKS
 from .process import per_sample
 from .requirements import is_active, requirements_of
-from .shaping import cfg_push, rms, unit_rms, unit_size
+from .shaping import cfg_push, rms, unit_peak, unit_size
 from .trace import Record
 from .types import Estimate, Run
 
@@ -62,7 +62,7 @@ def unit_step(rule: Any, grad: Tensor, estimate: Estimate, run: Run) -> Tensor:
     """The step of strength 1 along a gradient, in the scales that ignore an energy's units."""
     alpha = run.alpha(estimate.sigma)
     size = unit_size(rule.scale, estimate, alpha, type(rule).__name__)
-    return unit_rms(grad) * per_sample(size, grad)
+    return unit_peak(grad) * per_sample(size, grad)
 
 
 def take_step(

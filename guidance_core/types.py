@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from .captures import Capture
-from .noise import seeded_noise
+from .noise import mixed_seed, seeded_noise
 from .notes import Notes
 from .process import ONE_STEP_ONLY, euler_share, full_precision, radius
 from .trace import Record
@@ -33,7 +34,9 @@ class Estimate:
     Arguments:
         x0: clean estimate after classifier-free guidance, shape (B, C, *S), model latent units.
         sigma: noise level of the evaluation, shape (B,).
-        decode: differentiable map from x0 to an image (B, 3, H, W) in [0, 1].
+        decode: differentiable map from x0 to an image (B, 3, H, W) in [0, 1]; of a video
+            (B, C, T, h, w) the image of its last frame. `context`, if it has one, is how many
+            frames before a frame it takes to decode that one.
         captures: attention maps and features of that same evaluation, for each request one tensor
             (B, ...) per layer.
         cond: x0 of the positive branch alone, like x0.
@@ -59,13 +62,38 @@ class Estimate:
 
     @cached_property
     def image(self) -> Tensor:
-        """Decoded estimate, shape (B, 3, H, W), values in [0, 1]; decoded at most once."""
+        """Decoded estimate, shape (B, 3, H, W), values in [0, 1]; decoded at most once.
+
+        Of a video it is one frame, another at each noise level.
+        """
+        if self.frames > 1:
+            return self.frame(mixed_seed(0, float(self.sigma[0])) % self.frames).image
         if self.decode is None:
             raise ValueError(
                 "this energy reads the image, but nothing decodes the latent: "
                 "connect a VAE, or choose a decoder, where the guidance is applied"
             )
         return self.decode(self.x0)
+
+    @property
+    def frames(self) -> int:
+        """Number of latent frames: T of a video (B, C, T, h, w), 1 of an image."""
+        return self.x0.shape[2] if self.x0.ndim == 5 else 1
+
+    def frame(self, index: int) -> Estimate:
+        """One latent frame of a video as an estimate of its own, (B, C, 1, h, w).
+
+        The frames before it that its decoder takes are constants. Captures are left out.
+        """
+        if self.frames == 1:
+            return self
+        first = max(0, index - getattr(self.decode, "context", 0))
+        before, decode = self.x0[:, :, first:index].detach(), self.decode
+        alone = replace(self, captures={})
+        one = alone.mapped(lambda values: values[:, :, index : index + 1])
+        if decode is None or first == index:
+            return one
+        return replace(one, decode=lambda x0: decode(torch.cat([before, x0], 2)))
 
     def image_through(self, look: Callable[[Tensor], T]) -> T:
         """What `look` makes of the image in full precision; computed at most once.

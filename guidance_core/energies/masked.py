@@ -68,7 +68,7 @@ class Masked:
         sigma, alpha = estimate.sigma[row], estimate.alpha
         alpha = alpha if alpha is None else alpha[row]
         part = replace(estimate.mapped(lambda values: values[row]), sigma=sigma, alpha=alpha)
-        part = replace(part, notes=estimate.notes.of_row(row.start))
+        part = replace(part, notes=estimate.notes.of("row", row.start))
         return self.energy(_seen(part, estimate.image[row], masks[row]))
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..gradients import LOOK_AT, at_estimate
 from ..process import per_sample, posterior_std
-from ..shaping import clip_rms, fade, norm, rms
+from ..shaping import clip_rms, fade, norm, peak_rms, rms
 from ..steering import check_choice, check_rule, strength_at, take_step
 from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
@@ -108,7 +108,7 @@ class Backward:
             return torch.ones_like(limit), torch.ones_like(limit)
         if self.scale == "absolute":
             return torch.full_like(limit, self.lr), torch.ones_like(limit)
-        return limit / self.steps, rms(grad).clamp_min(torch.finfo(grad.dtype).tiny)
+        return limit / self.steps, peak_rms(grad).clamp_min(torch.finfo(grad.dtype).tiny)
 
 
 def _plain(grad: Tensor, energy: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..gradients import LOOK_AT, through_model
 from ..process import euler_share, noise_angle, per_sample, radius
 from ..requirements import requirements_of
-from ..shaping import cfg_push, fade, norm, rms, unit_rms
+from ..shaping import cfg_push, fade, norm, rms, unit_peak
 from ..steering import check_rule, record, strength_at
 from ..types import Denoiser, Energy, Estimate, Run, Schedule
 
@@ -120,7 +120,7 @@ class LatentUpdate:
             return grad * per_sample(radius(sigma, alpha).square(), grad)
         following = sigma.new_full(sigma.shape, run.next_sigma(float(sigma[0])))
         turn = noise_angle(sigma, alpha) - noise_angle(following, run.alpha(following))
-        return unit_rms(grad) * per_sample(REACH * turn * radius(sigma, alpha), grad)
+        return unit_peak(grad) * per_sample(REACH * turn * radius(sigma, alpha), grad)
 
 
 def _left(level: float, run: Run) -> float:

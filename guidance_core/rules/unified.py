@@ -24,10 +24,10 @@ from ..shaping import (
     clip_rms,
     fade,
     norm,
+    peak_rms,
     published_sizes,
-    rms,
     root_gradient,
-    unit_rms,
+    unit_peak,
     unit_size,
 )
 from ..steering import check_choice, check_rule, strength_at, take_step
@@ -167,7 +167,7 @@ class Unified:
     def _slope(self, value: Tensor, grad: Tensor) -> Tensor:
         """Gradient as the scale takes it: of unit RMS, of the root of the energy, or as it is."""
         if self.scale != "absolute":
-            return unit_rms(grad)
+            return unit_peak(grad)
         return root_gradient(grad, value) if self._rooted else grad
 
     @property
@@ -204,7 +204,7 @@ class Unified:
         if self.mu == 0:
             return delta
         known = known or at_estimate(energy, start, look_at=self.look_at, rule="Unified")
-        unit = rms(known[1]).clamp_min(torch.finfo(delta.dtype).tiny)
+        unit = peak_rms(known[1]).clamp_min(torch.finfo(delta.dtype).tiny)
         for step in range(self.iterations):
             value, grad = (
                 known

@@ -11,7 +11,16 @@ HOST = ("comfy", "folder_paths", "latent_preview", "node_helpers", "execution", 
 # Lowest floor first; a room imports from its own floor or from one below it.
 CORE_FLOORS = (
     {"types", "process", "noise", "captures", "requirements", "gradients", "shaping"}
-    | {"schedules", "compose", "trace", "notes", "steering", "calibration", "inverse"},
+    | {
+        "schedules",
+        "compose",
+        "trace",
+        "notes",
+        "steering",
+        "calibration",
+        "inverse",
+        "batch_video",
+    },
     {"attention", "image", "shapes"},
     {"networks"},
     {"energies", "rules"},
