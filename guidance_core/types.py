@@ -34,9 +34,8 @@ class Estimate:
     Arguments:
         x0: clean estimate after classifier-free guidance, shape (B, C, *S), model latent units.
         sigma: noise level of the evaluation, shape (B,).
-        decode: differentiable map from x0 to an image (B, 3, H, W) in [0, 1]; of a video
-            (B, C, T, h, w) the image of its last frame. `context`, if it has one, is how many
-            frames before a frame it takes to decode that one.
+        decode: differentiable map from x0 to an image (B, 3, H, W) in [0, 1]. One that decodes
+            a frame of a video by those around it has `frame(x0, index)`, which does.
         captures: attention maps and features of that same evaluation, for each request one tensor
             (B, ...) per layer.
         cond: x0 of the positive branch alone, like x0.
@@ -83,17 +82,17 @@ class Estimate:
     def frame(self, index: int) -> Estimate:
         """One latent frame of a video as an estimate of its own, (B, C, 1, h, w).
 
-        The frames before it that its decoder takes are constants. Captures are left out.
+        The frames around it, which its decoder may need, are constants. Captures are left out.
         """
         if self.frames == 1:
             return self
-        first = max(0, index - getattr(self.decode, "context", 0))
-        before, decode = self.x0[:, :, first:index].detach(), self.decode
-        alone = replace(self, captures={})
-        one = alone.mapped(lambda values: values[:, :, index : index + 1])
-        if decode is None or first == index:
+        one = replace(self, captures={}).mapped(lambda values: values[:, :, index : index + 1])
+        decode: Any = getattr(self.decode, "frame", None)
+        if decode is None:
             return one
-        return replace(one, decode=lambda x0: decode(torch.cat([before, x0], 2)))
+        video = self.x0.detach()
+        before, after = video[:, :, :index], video[:, :, index + 1 :]
+        return replace(one, decode=lambda x0: decode(torch.cat([before, x0, after], 2), index))
 
     def image_through(self, look: Callable[[Tensor], T]) -> T:
         """What `look` makes of the image in full precision; computed at most once.

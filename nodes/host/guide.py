@@ -17,7 +17,7 @@ from .autograd import memory
 from .browser import monitor
 from .caches import inside_guidance
 from .decode import decoder as choose_decoder
-from .latents import check_has_image, check_one_image, check_single, looks_at_image
+from .latents import check_frames, check_has_image, check_single, looks_at_image
 from .networks import managed
 from .reading.layouts import layout_of
 from .reading.run_reader import check_references
@@ -55,6 +55,7 @@ class Guidance:
 
     def decoded(self, samples: int) -> int:
         """How many images are decoded at once, for a batch of this many samples."""
+        samples = 1 if self.requirements.batch_is_video else samples
         alone = max((getattr(rule, "together", 1) for rule in self.rules), default=1)
         return alone if samples == 1 else samples
 
@@ -151,7 +152,7 @@ def _outer_sample(guidance: Guidance) -> Callable:
         monitor.start(guidance.traces)
         check_references(guidance.rules, noise, guider.conds.get("positive"))
         run = GuidedRun(guidance, guider, sigmas, seed, sampler, noise)
-        check_one_image(run.rules, noise, sigmas)
+        check_frames(run.rules, noise, sigmas)
         options = guider.model_options.setdefault("transformer_options", {})
         options[KEY] = run
         try:

@@ -7,12 +7,21 @@ from typing import Any
 
 from torch import Tensor
 
-from ...guidance_core.requirements import requirements_of
+from ...guidance_core.image.frames import NO_VIDEO
+from ...guidance_core.requirements import requirements_of, walk
 from ...guidance_core.steering import has_work
 
 NO_IMAGE = (
     "an energy looks at the image, but the latents of this model hold {held}: energies of the "
     "image do not apply to them; guide a model of images"
+)
+BATCH = (
+    "an energy takes the batch for a video, but the latents of this model are videos themselves: "
+    "set its time to latent frames"
+)
+PROJECTED = (
+    "projecting by the autoencoder needs a latent of one image, got a video of {frames} frames: "
+    "switch the projection off, or sample one frame"
 )
 NESTED = (
     "expected one latent, got a nested one (audio with video): sample it with the model before "
@@ -40,8 +49,8 @@ def check_has_image(model: Any) -> None:
         raise ValueError(NO_IMAGE.format(held="no image"))
 
 
-def check_one_image(rules: Iterable[Any], latent: Tensor, sigmas: Tensor) -> None:
-    """Refuse a video where a rule with work looks at the image.
+def check_frames(rules: Iterable[Any], latent: Tensor, sigmas: Tensor) -> None:
+    """Refuse rules with work that need a video where there is none, or one image of a video.
 
     Arguments:
         rules: rules whose schedules know noise levels.
@@ -49,17 +58,20 @@ def check_one_image(rules: Iterable[Any], latent: Tensor, sigmas: Tensor) -> Non
         sigmas: noise levels of the run, shape (N,).
 
     Raises:
-        ValueError: the latent has several frames.
+        ValueError: an energy compares frames, and there is one; a rule projects, and there are
+            several; or the batch is to be a video, and is none.
     """
     levels = sigmas[:-1].tolist()
-    looking = (rule for rule in rules if looks_at_image(rule))
-    works = any(has_work(rule, level) for rule in looking for level in levels)
-    if works and latent.ndim == 5 and latent.shape[2] > 1:
-        raise ValueError(
-            "energies that look at the image need a latent of one image, got a video of "
-            f"{latent.shape[2]} latent frames: sample one frame, or use energies that do not look "
-            "at the image"
-        )
+    of_latent = latent.shape[2] if latent.ndim == 5 else 1
+    for rule in (rule for rule in rules if any(has_work(rule, level) for level in levels)):
+        on_batch = requirements_of([rule]).batch_is_video
+        if on_batch and latent.ndim != 4:
+            raise ValueError(BATCH)
+        frames = len(latent) if on_batch else of_latent
+        if getattr(rule, "projected", False) and frames > 1:
+            raise ValueError(PROJECTED.format(frames=frames))
+        if frames < 2 and any(getattr(part, "reads_video", False) for part in walk(rule)):
+            raise ValueError(NO_VIDEO.format(got="one frame"))
 
 
 def check_single(latent: Tensor, shapes: Sequence[Any] | None) -> None:
@@ -77,18 +89,17 @@ def check_single(latent: Tensor, shapes: Sequence[Any] | None) -> None:
 
 
 def still_image(image: Tensor) -> Tensor:
-    """Return a decoded image as (B, 3, H, W); video models give one frame, (B, 3, 1, H, W).
+    """Return a decoded image as (B, 3, H, W); of a video (B, 3, T, H, W) its last frame.
 
     Raises:
-        ValueError: there is more than one frame, or it is no RGB image.
+        ValueError: it is no RGB image.
     """
-    if image.ndim == 5 and image.shape[2] == 1:
-        image = image[:, :, 0]
+    if image.ndim == 5:
+        image = image[:, :, -1]
     if image.ndim == 4 and image.shape[1] == 3:
         return image
-    known = {4: f"{image.shape[1]} channels", 5: f"a video of {image.shape[2]} frames"}
-    given = known.get(image.ndim, "no image")
+    given = f"{image.shape[1]} channels" if image.ndim == 4 else "no image"
     raise ValueError(
-        f"energies that look at the image need a decoder that gives one RGB image, got {given}: "
-        "sample one frame, with the VAE that belongs to the model"
+        f"energies that look at the image need a decoder that gives RGB images, got {given}: "
+        "connect the VAE that belongs to the model"
     )
