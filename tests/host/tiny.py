@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 
 import comfy.latent_formats
 import comfy.ldm.flux.model
 import comfy.model_base
 import comfy.model_patcher
 import comfy.samplers
+import comfy.sd
 import comfy.supported_models
 import torch
 
@@ -131,6 +134,54 @@ def flux():
         _filled(model.diffusion_model)
         model.eval()
     return patcher(model)
+
+
+@functools.cache
+def wan_vae():
+    """The autoencoder of Wan and Qwen-Image, of its own size: older hosts know no smaller one."""
+    from comfy.ldm.wan.vae import WanVAE
+
+    sizes = {"dim": 96, "z_dim": 16, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2}
+    times = {"attn_scales": [], "temperal_downsample": [False, True, True], "dropout": 0.0}
+    return _video_vae(WanVAE(**sizes, **times))
+
+
+@functools.cache
+def ltx_vae():
+    """An autoencoder of LTX, which looks at the frames before and after, with noise of its own."""
+    from comfy.ldm.lightricks.vae.causal_video_autoencoder import VideoVAE
+
+    layers = {"num_layers": 1, "inject_noise": True}
+    blocks = [["res_x", layers], ["compress_all", {"residual": True, "multiplier": 2}]]
+    config = {
+        "dims": 3,
+        "latent_channels": 128,
+        "norm_layer": "pixel_norm",
+        "patch_size": 4,
+        "encoder_blocks": [["res_x", {"num_layers": 1}], ["compress_all", {}]],
+        "decoder_blocks": [*blocks, ["res_x", layers]],
+        "decoder_base_channels": 256,
+        "encoder_base_channels": 32,
+        "latent_log_var": "uniform",
+        "causal_decoder": False,
+    }
+    return _video_vae(VideoVAE(0, config), metadata={"config": json.dumps({"vae": config})})
+
+
+@functools.cache
+def tiny_video_vae():
+    """The tiny autoencoder of Wan 2.1 (lighttaew2_1)."""
+    from comfy.taesd.taehv import TAEHV
+
+    return _video_vae(TAEHV(latent_channels=16))
+
+
+def _video_vae(network: torch.nn.Module, **options):
+    with torch.inference_mode():
+        _filled(network)
+        for weight in network.parameters():
+            weight.mul_(0.7)
+        return comfy.sd.VAE(sd=network.state_dict(), **options)
 
 
 @torch.inference_mode()
