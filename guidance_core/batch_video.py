@@ -26,7 +26,7 @@ def with_batch_as_video(rule: Rule) -> Rule:
         if x.ndim != 4:
             raise ValueError(
                 "the frames of a video are the batch only where latents are images, "
-                f"B x C x h x w, got {lengths(x.shape)}: set time to latent frames"
+                f"B x C x h x w, got {lengths(x)}: set time to latent frames"
             )
 
         def of_video(video: Tensor, level: Tensor) -> Estimate:

@@ -17,7 +17,8 @@ def time_input() -> io.Input:
         default="latent frames",
         tooltip="Where the frames are. latent frames: in one latent, as models of video have them "
         "(Wan, LTX, HunyuanVideo). batch: the images of the batch are one video (SVD, "
-        "AnimateDiff): all energies of this rule then see one video, and the rule moves it as a whole.",
+        "AnimateDiff): all energies of this rule then see one video, and the rule moves "
+        "it as a whole.",
     )
 
 
