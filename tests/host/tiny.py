@@ -181,6 +181,8 @@ def _video_vae(network: torch.nn.Module, **options):
         _filled(network)
         for weight in network.parameters():
             weight.mul_(0.7)
+        for name, buffer in network.named_buffers():  # statistics that files of weights have
+            buffer.fill_(float(name.endswith("std-of-means")))
         return comfy.sd.VAE(sd=network.state_dict(), **options)
 
 
