@@ -110,5 +110,5 @@ def test_connected_parts_wind_around_corners() -> None:
 
 
 def test_pictures_of_another_size_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"expected images \(B, 3, 128, 128\), got"):
+    with pytest.raises(ValueError, match="expected images of B x 3 x 128 x 128, got"):
         oracle.judge(torch.zeros(1, 3, 64, 64))

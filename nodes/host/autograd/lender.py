@@ -73,9 +73,7 @@ class Lender:
         hooked = addresses_of(model, keys)
         context: Callable = lambda: differentiable(network, loan, hooked, guests=guests)
         kept = set(map(as_written, whole))
-        twice = [
-            block for block in self._recomputed_blocks(model, x) if kept.isdisjoint(block.modules())
-        ]
+        twice = [b for b in self._recomputed_blocks(model, x) if kept.isdisjoint(b.modules())]
         if keys and (twice or is_read_late(model, keys)):
             self._late.append((model.current_patcher, model.current_patcher.current_hooks))
         with context(), recomputed(twice, context):
