@@ -216,7 +216,9 @@ def sample(
     with torch.inference_mode():
         start = options.pop("latent", None)
         start = latent(batch, size, channels)["samples"] if start is None else start
-        noise = comfy.sample.prepare_noise(start, options.pop("noise_seed", 1))
+        noise = options.pop("noise", None)
+        if noise is None:
+            noise = comfy.sample.prepare_noise(start, options.pop("noise_seed", 1))
         positive = options.pop("positive", None) or cond(1, width, **extra)
         negative = options.pop("negative", None) or cond(2, width, **extra)
         scheduler = options.pop("scheduler", "normal")

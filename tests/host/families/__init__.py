@@ -18,9 +18,12 @@ from energy_guidance.tests.host.families import (
     pixels,
     unets,
     video,
+    wan,
 )
+from energy_guidance.tests.host.families.family import draw
 
-GROUPS = (unets, cascade, mmdit, flux, lumina, cross_attention, video, pixels, audio)
+__all__ = ["ALL", "FAMILIES", "draw", "model", "slope"]
+GROUPS = (unets, cascade, mmdit, flux, lumina, cross_attention, wan, video, pixels, audio)
 ALL = {name: family for group in GROUPS for name, family in group.FAMILIES.items()}
 FAMILIES = {name: family for name, family in ALL.items() if family.is_known}
 

@@ -63,6 +63,23 @@ ACE_15 = {
 }
 
 
+STABLE_AUDIO_3 = {
+    **STABLE_AUDIO,
+    "global_cond_dim": 768,
+    "global_cond_shared_embed": True,
+    "local_add_cond_dim": 65,
+    "timestep_features_type": "expo",
+}
+
+
+def _stable_audio_3(config):
+    seconds = comfy.ldm.audio.embedders.NumberConditioner(
+        768, min_val=0, max_val=384, fourier_features_type="expo"
+    )
+    tiny._filled(seconds)
+    return comfy.model_base.StableAudio3(config, seconds.state_dict())
+
+
 def _stable_audio(config):
     seconds = comfy.ldm.audio.embedders.NumberConditioner(768, min_val=0, max_val=512)
     tiny._filled(seconds)
@@ -72,6 +89,9 @@ def _stable_audio(config):
 FAMILIES = {
     "Stable Audio": Family(
         *("StableAudio", _stable_audio, STABLE_AUDIO, (64, 24)), width=768, wide=(64, 32)
+    ),
+    "Stable Audio 3": Family(
+        *("StableAudio3", _stable_audio_3, STABLE_AUDIO_3, (64, 24)), width=768, wide=(64, 32)
     ),
     "ACE-Step": Family(
         *("ACEStep", "ACEStep", ACE, (8, 16, 20)),

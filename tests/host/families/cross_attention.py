@@ -90,6 +90,10 @@ FAMILIES = {
     "Cosmos Predict2": Family(
         *("CosmosT2IPredict2", "CosmosPredict2", PREDICT2, (16, 1, 8, 8)), wide=(16, 1, 8, 12)
     ),
+    "Cosmos Predict2 image to video": Family(
+        *("CosmosI2VPredict2", "CosmosPredict2", {**PREDICT2, "in_channels": 17}, (16, 2, 8, 8)),
+        kwargs={"image_to_video": True},
+    ),
     "Anima": Family(
         *("Anima", _anima, {**PREDICT2, "image_model": "anima"}, (16, 1, 8, 8)),
         conds=lambda seed: {"t5xxl_ids": torch.arange(6) + seed, "t5xxl_weights": torch.ones(6)},

@@ -36,6 +36,7 @@ class Family:
         pooled: width of its pooled text, where it has one.
         conds: what else its conditioning holds, for a seed.
         wide: a shape that is not square.
+        frames: how many frames its latents may have, where they have frames.
         extra: settings that only the configuration reads.
         kwargs: what the host's model takes beside the configuration.
         is_video: the batch is the frames of one video.
@@ -51,6 +52,7 @@ class Family:
     pooled: int | None = None
     conds: Callable[[int], dict] = nothing
     wide: tuple[int, ...] | None = None
+    frames: tuple[int, ...] = (1, 3)
     extra: dict = field(default_factory=dict)
     kwargs: dict = field(default_factory=dict)
     is_video: bool = False

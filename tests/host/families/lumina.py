@@ -132,5 +132,7 @@ FAMILIES = {
     "Ideogram 4": Family(
         *("Ideogram4", "Ideogram4", IDEOGRAM, (128, 4, 4)), wide=(128, 4, 6), extra=IDEOGRAM_SIZES
     ),
-    "Krea 2": Family("Krea2", "Krea2", KREA2, (16, 1, 8, 8), width=64, wide=(16, 1, 8, 12)),
+    "Krea 2": Family(
+        *("Krea2", "Krea2", KREA2, (16, 1, 8, 8)), width=64, wide=(16, 1, 8, 12), frames=(1,)
+    ),
 }

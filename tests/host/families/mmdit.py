@@ -39,7 +39,8 @@ HIDREAM = {
     "llama_layers": [0, 1],
     "num_attention_heads": 2,
     "num_routed_experts": 2,
-    "num_activated_experts": 1,
+    # Both of the experts: a choice among them is a step, of which there are no differences.
+    "num_activated_experts": 2,
     "num_layers": 1,
     "num_single_layers": 1,
     "out_channels": 16,

@@ -59,6 +59,11 @@ FAMILIES = {
     "SDXL (EDM, Playground)": Family(
         *("SDXL", "SDXL", SDXL, SQUARE), pooled=32, kwargs={"model_type": ModelType.EDM}
     ),
+    "SDXL InstructPix2Pix": Family(
+        *("SDXL_instructpix2pix", "SDXL_instructpix2pix", {**SDXL, "in_channels": 8}, SQUARE),
+        pooled=32,
+        conds=_image,
+    ),
     "SDXL refiner": Family(
         *("SDXLRefiner", "SDXLRefiner", {**XL, "adm_in_channels": 32 + 1280}, SQUARE),
         pooled=32,

@@ -1,29 +1,10 @@
-"""Videos: Wan, HunyuanVideo and -Image, LTX, Mochi, Cosmos, CogVideoX, Kandinsky 5."""
+"""Videos: HunyuanVideo and -Image, LTX, Mochi, Cosmos, CogVideoX, Kandinsky 5."""
 
 from __future__ import annotations
-
-import types
 
 import torch
 from energy_guidance.tests.host.families.family import Family, draw
 
-WAN = {
-    "image_model": "wan2.1",
-    "model_type": "t2v",
-    "patch_size": (1, 2, 2),
-    "in_dim": 16,
-    "dim": 96,
-    "ffn_dim": 96,
-    "freq_dim": 32,
-    "text_dim": 32,
-    "out_dim": 16,
-    "num_heads": 2,
-    "num_layers": 2,
-    "text_len": 16,
-    "qk_norm": True,
-    "cross_attn_norm": True,
-    "eps": 1e-6,
-}
 HUNYUAN = {
     "image_model": "hunyuan_video",
     "in_channels": 16,
@@ -149,35 +130,31 @@ KANDINSKY = {
 }
 KANDINSKY_IMAGE = {**KANDINSKY, "visual_embed_dim": 64, "rope_scale_factor": (1.0, 1.0, 1.0)}
 FRAMES, WIDE = (16, 2, 8, 8), (16, 2, 8, 12)
+FROM_IMAGE = {"image_to_video": True}
 
 
 def _mask(seed):
     return {"attention_mask": torch.ones(1, 7, dtype=torch.long)}
 
 
-def _seen_image(seed):
-    states = draw(3, 1, 5, 1280)
-    return {"clip_vision_output": types.SimpleNamespace(penultimate_hidden_states=states)}
+def _image(seed):
+    return {"concat_latent_image": draw(3, 1, *FRAMES)}
 
 
 FAMILIES = {
-    "Wan 2.1": Family("WAN21_T2V", "WAN21", WAN, (16, 1, 4, 4), wide=(16, 3, 4, 6)),
-    "Wan 2.1 image to video": Family(
-        *("WAN21_I2V", "WAN21", {**WAN, "model_type": "i2v", "in_dim": 36}, FRAMES),
-        conds=_seen_image,
-        kwargs={"image_to_video": True},
-    ),
-    "Wan 2.1 VACE": Family(
-        *("WAN21_Vace", "WAN21_Vace"),
-        *({**WAN, "model_type": "vace", "vace_layers": 1, "vace_in_dim": 96}, FRAMES),
-    ),
-    "Wan 2.2 5B": Family(
-        *("WAN22_T2V", "WAN22", {**WAN, "in_dim": 48, "out_dim": 48}, (48, 3, 8, 8)),
-        wide=(48, 2, 8, 12),
-        kwargs={"image_to_video": True},
-    ),
     "HunyuanVideo": Family(
         *("HunyuanVideo", "HunyuanVideo", HUNYUAN, FRAMES), pooled=32, wide=WIDE
+    ),
+    "HunyuanVideo image to video": Family(
+        *("HunyuanVideoI2V", "HunyuanVideoI2V", {**HUNYUAN, "in_channels": 33}, FRAMES),
+        pooled=32,
+        conds=_image,
+    ),
+    "SkyReels image to video": Family(
+        *("HunyuanVideoSkyreelsI2V", "HunyuanVideoSkyreelsI2V"),
+        *({**HUNYUAN, "in_channels": 32}, FRAMES),
+        pooled=32,
+        conds=_image,
     ),
     "HunyuanVideo 1.5": Family(
         *("HunyuanVideo15", "HunyuanVideo15", HUNYUAN_15, (32, 2, 4, 4)),
@@ -192,6 +169,19 @@ FAMILIES = {
         *("GenmoMochi", "GenmoMochi", MOCHI, (12, 2, 8, 8)), conds=_mask, wide=(12, 2, 8, 12)
     ),
     "Cosmos 1": Family("CosmosT2V", "CosmosVideo", COSMOS, FRAMES, wide=WIDE),
+    "Cosmos 1 image to video": Family(
+        *("CosmosI2V", "CosmosVideo", {**COSMOS, "in_channels": 17}, FRAMES), kwargs=FROM_IMAGE
+    ),
+    "CogVideoX image to video": Family(
+        *("CogVideoX_I2V", "CogVideoX", {**COGVIDEO, "in_channels": 32}, FRAMES),
+        conds=_image,
+        kwargs=FROM_IMAGE,
+    ),
+    "CogVideoX inpainting": Family(
+        *("CogVideoX_Inpaint", "CogVideoX", {**COGVIDEO, "in_channels": 48}, FRAMES),
+        conds=_image,
+        kwargs=FROM_IMAGE,
+    ),
     "CogVideoX": Family("CogVideoX_T2V", "CogVideoX", COGVIDEO, FRAMES, wide=WIDE),
     "Kandinsky 5": Family("Kandinsky5", "Kandinsky5", KANDINSKY, FRAMES, pooled=32, wide=WIDE),
     "Kandinsky 5 image": Family(
