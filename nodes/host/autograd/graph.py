@@ -16,6 +16,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from .guests import normal_on_use
 from .kernels import torch_kernels, uncompiled
+from .models import prepared
 from .weights import Loan, is_plain, laid_on
 
 
@@ -84,6 +85,7 @@ def differentiable(
         loan(),
         torch_kernels(),
         uncompiled(),
+        prepared(network),
         _kept(network, loan, hooked, guests),
         normal_on_use(needed=guests),
     ):

@@ -42,5 +42,4 @@ UNTRIED = {
     "LTXAV": "audio with video in one latent, which is refused",
     "MiniMaxH3": "audio with video in one latent, which is refused",
     "MiniMaxMusic3": "its network knows one size, too large for a test",
-    "HiDreamO1": "its network keeps the vocabulary of a language model, too large for a test",
 }
