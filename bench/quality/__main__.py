@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import torch
 
 from bench import command, records
+from bench.few_steps import page as few_steps
 from bench.quality import page
 from bench.quality.methods import METHODS
 from bench.quality.sampling import measured
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(options)
     known = [{"task": t.name, "weights": t.weights, "budget": options.budget} for t in TASKS]
     cells = page.cells(page.shared(records.read(options.results, known)))
-    text = page.page(cells, options.budget, fingerprint(*MODEL), transfer.section(transfer.read()))
+    more = transfer.section(transfer.read()) + few_steps.section(few_steps.read())
+    text = page.page(cells, options.budget, fingerprint(*MODEL), more)
     options.page.write_text(text, encoding="utf-8")
     page.plot(cells, options.page.with_suffix(".png"))
     print(page.table(cells))

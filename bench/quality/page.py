@@ -194,7 +194,7 @@ def page(found: Cells, budget: int, weights: str, more: Sequence[str] = ()) -> s
         found: the cells.
         budget: evaluations for each image.
         weights: fingerprint of Shapes.
-        more: lines of another section.
+        more: lines of other sections.
     """
     parts = [
         INTRODUCTION.format(budget=budget, weights=weights),

@@ -23,17 +23,30 @@ from torch import nn
 
 from .networks import ASSETS
 
+NO_LORA, TURBO, THREE_OBJECTS = "none", "turbo", "three_objects"
 
-def load(folder: Path = ASSETS) -> tuple[Any, Any, Any]:
+
+def load(folder: Path = ASSETS, lora: str = NO_LORA) -> tuple[Any, Any, Any]:
     """Return (MODEL, CLIP, VAE) of the embedded model.
 
     Arguments:
-        folder: holds unet/, vae/ and text_encoder/, each a config.json and a safetensors file.
+        folder: holds unet/, vae/ and text_encoder/, each a config.json and a safetensors file, and
+            the LoRA files.
+        lora: none, turbo or three_objects.
 
     Raises:
         ValueError: a file is missing or does not fit.
     """
-    return load_model(folder), load_clip(folder), load_vae(folder)
+    model = load_model(folder)
+    if lora != NO_LORA:
+        model = _with_lora(model, _file(folder, "", f"{lora}.safetensors"))
+    return model, load_clip(folder), load_vae(folder)
+
+
+def _with_lora(model: Any, file: Path) -> Any:
+    """What the stock LoraLoaderModelOnly makes of a file."""
+    changes = comfy.utils.load_torch_file(str(file), safe_load=True)
+    return comfy.sd.load_lora_for_models(model, None, changes, 1.0, 0.0)[0]
 
 
 def _file(folder: Path, part: str, *names: str) -> Path:

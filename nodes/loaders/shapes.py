@@ -21,8 +21,18 @@ class LoadShapes(io.ComfyNode):
             description="Loads the small text-to-image model of this pack, without a download: "
             "images of simple shapes, 128x128 pixels, with prompts such as 'a big red circle and a "
             "small white square'.",
-            search_aliases=("demo model", "example checkpoint", "shapes"),
-            inputs=[],
+            search_aliases=("demo model", "example checkpoint", "shapes", "turbo", "few steps"),
+            inputs=[
+                io.Combo.Input(
+                    "lora",
+                    options=[shapes.NO_LORA, shapes.TURBO, shapes.THREE_OBJECTS],
+                    default=shapes.NO_LORA,
+                    optional=True,
+                    tooltip="A LoRA of the pack, loaded into the model. turbo: 4 to 8 steps of "
+                    "the sampler lcm with the scheduler sgm_uniform at CFG 1, instead of 20 steps. "
+                    "three_objects: scenes of three objects.",
+                )
+            ],
             outputs=[
                 io.Model.Output(
                     tooltip="The diffusion model, built like Stable Diffusion, for any sampler."
@@ -33,6 +43,6 @@ class LoadShapes(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls) -> io.NodeOutput:
+    def execute(cls, lora: str = shapes.NO_LORA) -> io.NodeOutput:
         """Load the three parts."""
-        return io.NodeOutput(*shapes.load())
+        return io.NodeOutput(*shapes.load(lora=lora))

@@ -15,7 +15,7 @@ import pytest
 import torch
 from energy_guidance.guidance_core.energies.color import MeanColor
 from energy_guidance.guidance_core.rules.forward import Forward
-from energy_guidance.guidance_core.shapes import scenes
+from energy_guidance.guidance_core.shapes import oracle, scenes
 from energy_guidance.guidance_core.trace import Trace
 from energy_guidance.nodes.host import guide, networks, shapes
 from energy_guidance.nodes.host.browser import monitor
@@ -99,11 +99,12 @@ def test_text_unet_and_vae_are_those_of_diffusers(parts, diffusers):
         assert relative(vae.decode(x[:1]).movedim(-1, 1), decoded) < 1e-4
 
 
-def test_the_stock_loader_applies_the_lora_of_three_objects(parts, diffusers):
-    """What `LoraLoaderModelOnly` does with the file, against the file added by hand."""
+@pytest.mark.parametrize("name", [shapes.THREE_OBJECTS, shapes.TURBO])
+def test_the_stock_loader_applies_our_loras(parts, diffusers, name):
+    """What `LoraLoaderModelOnly` does with a file, against the file added by hand."""
     diffusers_host = pytest.importorskip("tools.diffusers_host")
     by_hand = pytest.importorskip("tools.shapes.lora")
-    file = diffusers_host.THREE_OBJECTS
+    file = networks.ASSETS / f"{name}.safetensors"
     lora = comfy.utils.load_torch_file(str(file), safe_load=True)
     plain = diffusers_host.load(networks.ASSETS, device="cpu")
     x, steps = torch.randn(2, 4, 16, 16, generator=torch.manual_seed(2)), torch.tensor([700.0, 9.0])
@@ -115,7 +116,56 @@ def test_the_stock_loader_applies_the_lora_of_three_objects(parts, diffusers):
         ours = model.model.diffusion_model(x, steps, states)
         theirs = by_hand.merged(plain.unet, file)(x, steps, states).sample
         assert relative(ours, theirs) < 1e-3
-        assert relative(plain.unet(x, steps, states).sample, theirs) > 0.05
+        assert relative(plain.unet(x, steps, states).sample, theirs) > CHANGES[name]
+
+
+CHANGES = {shapes.THREE_OBJECTS: 0.05, shapes.TURBO: 0.01}
+
+
+def test_load_shapes_adds_its_lora_as_the_stock_loader_does(parts):
+    loaded = shapes.load(lora=shapes.TURBO)
+    file = networks.ASSETS / f"{shapes.TURBO}.safetensors"
+    lora = comfy.utils.load_torch_file(str(file), safe_load=True)
+    stock, _ = comfy.sd.load_lora_for_models(parts[0], None, lora, 1.0, 0.0)
+    assert loaded[0].patches.keys() == stock.patches.keys()
+    assert not shapes.load()[0].patches
+    latents = [host_turbo((model, *parts[1:])) for model in (loaded[0], stock)]
+    assert torch.equal(*latents)
+    assert relative(host_turbo(parts), latents[0]) > 0.1
+
+
+def test_four_steps_of_lcm_paint_whole_scenes(parts):
+    """The levels are those of the embedded host, and most images show their prompt."""
+    diffusers_host = pytest.importorskip("tools.diffusers_host")
+    model, _, vae = shapes.load(lora=shapes.TURBO)
+    sampling = model.get_model_object("model_sampling")
+    levels = comfy.samplers.calculate_sigmas(sampling, "sgm_uniform", 4)
+    assert torch.allclose(levels, diffusers_host.LEVELS.sgm_uniform(4), rtol=1e-5)
+    with torch.inference_mode():
+        pictures = vae.decode(host_turbo((model, *parts[1:]), batch=8))
+    verdicts = oracle.judge(pictures.movedim(-1, 1))
+    assert sum(verdict.matches(PROMPT) for verdict in verdicts) >= 6
+
+
+PROMPT = "a big red circle"
+
+
+def host_turbo(parts, batch: int = 2):
+    """Four steps of the stock sampler `lcm` at CFG 1."""
+    model, clip, _ = parts
+    return comfy.sample.sample(
+        model,
+        torch.randn(batch, 4, 16, 16, generator=torch.manual_seed(5)),
+        4,
+        1.0,
+        "lcm",
+        "sgm_uniform",
+        encoded(clip, PROMPT),
+        encoded(clip, ""),
+        torch.zeros(batch, 4, 16, 16),
+        disable_pbar=True,
+        seed=1,
+    )
 
 
 def test_twenty_euler_steps_agree_with_diffusers(parts, diffusers):

@@ -5,7 +5,7 @@ use guidance_core in a sampler of your own. Noise levels, noise and the Euler st
 that both hosts give the same latents; noise put back after a step (eta) is drawn differently.
 """
 
-from tools.diffusers_host.model import THREE_OBJECTS, WEIGHTS, Shapes, guide_network, load
+from tools.diffusers_host.model import THREE_OBJECTS, TURBO, WEIGHTS, Shapes, guide_network, load
 from tools.diffusers_host.noise_levels import LEVELS, NoiseLevels
 from tools.diffusers_host.reading import reading
 from tools.diffusers_host.sampling import (
@@ -21,6 +21,7 @@ from tools.diffusers_host.sampling import (
 __all__ = [
     "LEVELS",
     "THREE_OBJECTS",
+    "TURBO",
     "WEIGHTS",
     "NoiseLevels",
     "Settings",

@@ -18,6 +18,7 @@ from tools.shapes import text
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "shapes"
 THREE_OBJECTS = WEIGHTS / "three_objects.safetensors"  # a LoRA; without it Shapes holds two
+TURBO = WEIGHTS / "turbo.safetensors"  # a LoRA for 4 to 8 steps of the sampler lcm at CFG 1
 PARTS = {
     "unet": UNet2DConditionModel,
     "vae": AutoencoderKL,

@@ -32,6 +32,11 @@ class NoiseLevels:
         """The scheduler called `normal`: even timesteps from the noisiest, then 0; (steps + 1,)."""
         return torch.cat([self.sigma(torch.linspace(TRAIN_STEPS - 1, 0, steps)), torch.zeros(1)])
 
+    def sgm_uniform(self, steps: int) -> Tensor:
+        """The scheduler of that name: as `normal` of one step more, without its lowest level."""
+        timesteps = torch.linspace(TRAIN_STEPS - 1, 0, steps + 1)[:-1]
+        return torch.cat([self.sigma(timesteps), torch.zeros(1)])
+
     def at_percent(self, percent: float) -> float:
         """Noise level at a fraction of the schedule, as ComfyUI's start_percent and end_percent."""
         if not 0 < percent < 1:

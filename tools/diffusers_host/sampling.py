@@ -22,7 +22,11 @@ from tools.diffusers_host.reading import reading
 
 @dataclass(frozen=True)
 class Settings:
-    """The widgets of a sampling node of ComfyUI."""
+    """The widgets of a sampling node of ComfyUI.
+
+    `eta` is the noise put back after each step: 0 makes the sampler Euler's, 1 DDPM's, infinity
+    `lcm`, which keeps none of the noise. `scheduler` is normal or sgm_uniform.
+    """
 
     seed: int = 0
     batch: int = 4
@@ -32,6 +36,7 @@ class Settings:
     end_percent: float = 1.0
     eta: float = 0.0
     denoise: float = 1.0
+    scheduler: str = "normal"
 
 
 def denoiser(
@@ -90,13 +95,13 @@ def euler(
 
 
 def ancestral_share(eta: float, sigma: float, following: float) -> float:
-    """Share of a change of x0 that a step with noise carries on; eta 0 is Euler's, eta 1 DDPM's."""
+    """Share of a change of x0 that a step with noise carries on, by the settings' eta."""
     up = min(1.0, eta * (1 - (following / sigma) ** 2) ** 0.5)
     return 1 - following * (1 - up**2) ** 0.5 / sigma
 
 
 def ancestral(eta: float, run: Run) -> Sampler:
-    """Euler's method with noise put back after each step: none at eta 0, all of DDPM's at 1."""
+    """Euler's method with noise put back after each step, by the settings' eta."""
     # Below 0: recurrence draws by the number of its step, from 0 on.
     draws = count(-1, -1)
 
@@ -137,7 +142,7 @@ def sample(
         noise: x at the first noise level, in place of the noise of the settings' seed.
         step: called after each step.
     """
-    whole = LEVELS.normal(int(settings.steps / settings.denoise))
+    whole = getattr(LEVELS, settings.scheduler)(int(settings.steps / settings.denoise))
     sigmas = whole[-(settings.steps + 1) :].to(model.device)
     share = partial(ancestral_share, settings.eta)
     run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed, share=share)

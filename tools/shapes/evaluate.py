@@ -42,8 +42,9 @@ Measured by the pixel oracle (`python -m tools.shapes.evaluate --samples {sample
 {figures}
 
 Captions read "a big red circle" or "a small white square and a big blue triangle"; sizes and
-colours may be left out. They never name a place. Not possible: other words, three objects,
-touching objects, and few steps (with 6 instead of 20 a caption's colours come out wrong).
+colours may be left out. They never name a place. Not possible: other words, touching objects, and,
+without its LoRAs, three objects and few steps (with 6 instead of 20 a caption's colours come out
+wrong).
 
 Three objects need the LoRA `three_objects.safetensors` (739,328 parameters, for the U-Net): copy it
 to `models/loras` and load it with the stock *LoraLoaderModelOnly*. It was trained on drawn scenes,
@@ -51,6 +52,11 @@ most of three objects, under captions that name two of them at most (the recipe 
 `tools/shapes/train_lora.py`: two trainings of 900 batches of 32, 20 minutes each). Prompts of three
 objects do best without articles: "red circle and blue square and green triangle". Unguided a fifth
 of them come out complete; colours may bleed, and with captions of two a third object may turn up.
+
+Few steps need the LoRA `turbo.safetensors` (739,328 parameters, for the U-Net; in *Load Shapes* as
+`lora`, or loaded as the other one): sampler `lcm`, scheduler `sgm_uniform`, CFG 1. It was trained on
+drawn scenes of one or two objects against a critic (`tools/shapes/train_turbo.py`: @RECIPE@).
+@FIGURES@
 """
 
 

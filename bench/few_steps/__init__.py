@@ -1,0 +1,1 @@
+"""How guidance obeys where a distilled model takes few steps, judged from pixels."""
