@@ -12,7 +12,6 @@ import torch
 from bench.quality.tasks import TASKS as ASKED
 from bench.quality.tasks import Task
 from bench.records import Row, fingerprint_with
-from guidance_core.energies.clip_text import ClipText
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.latent_update import LatentUpdate
@@ -21,7 +20,7 @@ from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle
 from guidance_core.shapes.scenes import Scene
 from guidance_core.types import Energy, Rule
-from tools.diffusers_host import TURBO, Settings, Shapes, guide_network, load, sample
+from tools.diffusers_host import TURBO, Settings, Shapes, load, sample
 from tools.shapes import lora
 
 FIRST_SEED = 40_000_000  # none of these images had a part in choosing a setting
@@ -54,16 +53,11 @@ class Setting:
     turbo: bool = True
 
 
-def _sentence(device: torch.device, truth: torch.Tensor, confidence: float) -> Energy:
-    return ClipText(guide_network("open_clip", device), SENTENCE.asks, cutouts=0)
-
-
 COLOUR, SHAPE, SENTENCE, POSITION = (
     next(task for task in ASKED if task.name == name)
     for name in ("colour label", "shape label", "CLIP text", "position")
 )
-# A sentence as the template text-guided asks for it.
-TASKS: tuple[Task, ...] = (COLOUR, SHAPE, POSITION, replace(SENTENCE, build=_sentence))
+TASKS = (COLOUR, SHAPE, POSITION, SENTENCE)
 PLAIN = (Setting(turbo=False), Setting())
 LABEL = (
     *PLAIN,

@@ -53,10 +53,13 @@ most of three objects, under captions that name two of them at most (the recipe 
 objects do best without articles: "red circle and blue square and green triangle". Unguided a fifth
 of them come out complete; colours may bleed, and with captions of two a third object may turn up.
 
-Few steps need the LoRA `turbo.safetensors` (739,328 parameters, for the U-Net; in *Load Shapes* as
-`lora`, or loaded as the other one): sampler `lcm`, scheduler `sgm_uniform`, CFG 1. It was trained on
-drawn scenes of one or two objects against a critic (`tools/shapes/train_turbo.py`: @RECIPE@).
-@FIGURES@
+Few steps need the LoRA `turbo.safetensors` (739,328 parameters, for the U-Net; the widget `lora` of
+*Load Shapes* has it too): sampler `lcm`, scheduler `sgm_uniform`, CFG 1. It was trained on drawn
+scenes of one or two objects against a critic (`tools/shapes/train_turbo.py`: 280 batches of 16,
+seven minutes of one CPU core). In 4 and in 8 steps 84 % of 64 captions are shown exactly; of 64
+images of the empty prompt 80 % and 75 % are clean scenes. Without the LoRA the same sampler shows
+78 % and 91 % of 32 captions; of the empty prompt 94 % are clean in 4 steps, most with one object
+alone, and 59 % in 8.
 """
 
 
