@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from bench import command, markdown, records
-from bench.few_steps.cells import SETTINGS, STEPS, TASKS, Setting, weights
+from bench.few_steps.cells import SETTINGS, STEPS, TASKS, Setting, repeats, weights
 from bench.records import Row
 
 RESULTS = command.RESULTS / "few_steps.json"
@@ -21,7 +21,7 @@ INTRODUCTION = [
     "standard error; no seed had a part in choosing a setting. Labels and the sentence are asked",
     'with an empty prompt, the position is that of "a big red circle" within 12 pixels of',
     "(0.3, 0.7). Rule and recurrences act from the start until the given fraction of the noise",
-    "schedule: 0.7 is before the last of 4 steps. Backward takes 4 steps of gradient descent.",
+    "schedule: 0.7 is before the last of 4 steps. Diversity: mean RMS distance between images.",
     "",
 ]
 
@@ -59,17 +59,17 @@ def _line(steps: int, setting: Setting, rows: Sequence[Row]) -> list[str]:
     shares = [_share([flag for row in rows for flag in row[part]]) for part in PARTS]
     diversity = f"{fmean(row['diversity'] for row in rows):.3f}"
     count = sum(row["batch"] for row in rows)
-    return [str(steps), *_named(setting), *shares, diversity, str(count)]
+    return [str(steps), *_named(setting, steps), *shares, diversity, str(count)]
 
 
 PARTS = ("satisfied", "clean")
 
 
-def _named(setting: Setting) -> list[str]:
+def _named(setting: Setting, steps: int) -> list[str]:
     if not setting.rule:
         return ["unguided" + ", without the LoRA" * (not setting.turbo), "", ""]
     rule = f"{setting.rule} {setting.strength:g}" + ", without the LoRA" * (not setting.turbo)
-    return [rule, f"{setting.until:g}", str(setting.recurrences)]
+    return [rule, f"{setting.until:g}", str(repeats(setting.recurrences, steps))]
 
 
 def _share(flags: Sequence[bool]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from energy_guidance.tests.host.server import CHECKOUT, Server
 
 WORKFLOWS = CHECKOUT / "example_workflows"
-NAMES = ("text-guided", "classifier-guided", "recurrent")
+NAMES = ("text-guided", "classifier-guided", "recurrent", "few-steps")
 EDITS = (
     *("move-object", "resize-object", "edit-picture", "boxes"),
     *("keep-layout", "missing-object", "swap-appearance"),
