@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -14,12 +14,14 @@ pytest.importorskip("transformers")
 from safetensors.torch import load_file
 from torch import Tensor
 
+from bench.few_steps import cells
 from guidance_core.shapes import oracle
 from tools import diffusers_host
 from tools.diffusers_host import LEVELS, TURBO, Settings
 from tools.shapes import lora, text, train_turbo
 from tools.shapes.critic import Critic
 from tools.shapes.latents import generator_of
+from tools.shapes.unseen import scenes_from
 
 LCM = Settings(steps=4, eta=math.inf, scheduler="sgm_uniform")
 
@@ -146,9 +148,22 @@ def test_the_file_is_small_and_changes_every_layer_it_was_trained_on(plain):
     assert all(torch.count_nonzero(value) for value in state.values())
 
 
-def judged(model: diffusers_host.Shapes, captions: list[str]) -> list[oracle.Verdict]:
+def shown(model: diffusers_host.Shapes, captions: list[str]) -> int:
     settings = replace(LCM, batch=len(captions), seed=77)
-    return oracle.judge(model.images(diffusers_host.sample(model, [], settings, positive=captions)))
+    latents = diffusers_host.sample(model, [], settings, positive=captions)
+    pairs = zip(oracle.judge(model.images(latents)), captions, strict=True)
+    return sum(verdict.matches(caption) for verdict, caption in pairs)
+
+
+def test_four_steps_show_what_captions_say(turbo):
+    captions = [scene.caption() for scene in scenes_from(96_000_000, 8, objects=1)]
+    assert shown(turbo, captions) >= 6
+
+
+def test_a_label_is_obeyed_in_four_steps(turbo):
+    guided = next(setting for setting in cells.LABEL if setting.rule == "Forward")
+    job = {**asdict(guided), "steps": 4, "seed": 30_000_000, "batch": 6}
+    assert sum(cells.measured(turbo, cells.COLOUR, job)["satisfied"]) >= 4
 
 
 def test_a_seed_repeats_its_images(turbo):
