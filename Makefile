@@ -7,7 +7,7 @@ TASK ?= colour label
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench bench-quality bench-guides bench-editing
 .PHONY: bench-start bench-transfer bench-truth bench-widgets tune lint format
-.PHONY: new-energy locales contract environment clean
+.PHONY: gpu-check new-energy locales contract environment clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -41,6 +41,9 @@ bench-truth: environment ## guided samples against exact ones (ARGS="--render")
 
 bench-widgets: environment ## speed of the widgets in a browser (ARGS="--address 127.0.0.1:8188")
 	$(VENV) -m bench.widgets $(ARGS)
+
+gpu-check: environment ## time, memory and gradients on a GPU, true sizes, random weights, 8 minutes
+	$(VENV) -m bench.gpu_check --page docs/cost.md $(ARGS)
 
 tune: environment ## settings of the unified rule for a task (TASK="colour label" ARGS="--workers 2")
 	$(VENV) -m bench.quality.tune --task "$(TASK)" $(ARGS)

@@ -1,0 +1,1 @@
+"""What guidance costs on a GPU, with models at their true sizes and random weights."""
