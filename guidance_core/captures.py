@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 DEFAULT, ALL = "default", "all"
 HEADS = ("mean", "each")
+MAPS = ("attention", "concept")
 Layers = str | tuple[str, ...]
 
 
@@ -28,18 +29,23 @@ class Attention:
             every one.
         layers: "default" (the host's choice for the model), "all", or names of layers.
         heads: "mean" of them, or "each".
+        map: "attention", or "concept": in its place, how alike an image token and a text token are
+            after attention, made a share of the text (see `attention.maps.concept_maps`); of models
+            of joint attention only.
 
     Raises:
-        ValueError: a negative position, no layers, or an unknown choice of heads.
+        ValueError: a negative position, no layers, or an unknown choice of heads or map.
     """
 
     positions: tuple[int, ...] = ()
     layers: Layers = DEFAULT
     heads: str = "mean"
+    map: str = "attention"
 
     def __post_init__(self) -> None:
         if self.heads not in HEADS:
             raise ValueError(f"heads must be one of {', '.join(HEADS)}, got '{self.heads}'")
+        check_map(self.map)
         if any(position < 0 for position in self.positions):
             raise ValueError(f"positions must be >= 0, got {self.positions}")
         _check_layers(self.layers)
@@ -48,7 +54,8 @@ class Attention:
         """The request as messages name it."""
         of = f"positions {_listed(self.positions)}" if self.positions else "the whole prompt"
         by = " by head" if self.heads == "each" else ""
-        return f"attention to {of} in {_layers_named(self.layers)}{by}"
+        what = "attention to" if self.map == "attention" else "concept maps of"
+        return f"{what} {of} in {_layers_named(self.layers)}{by}"
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,16 @@ class Features:
 
 
 Capture = Attention | Features
+
+
+def check_map(name: str) -> None:
+    """Refuse what is no kind of map.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name not in MAPS:
+        raise ValueError(f"map must be one of {', '.join(MAPS)}, got '{name}'")
 
 
 def _layers_named(layers: Layers) -> str:

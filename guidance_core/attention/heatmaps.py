@@ -8,7 +8,7 @@ from torch import Tensor
 from ..captures import Attention, Layers
 from .maps import resized
 from .references import Reference
-from .words import Word, positions_of
+from .words import Word, attention_to
 
 
 def heatmaps(
@@ -42,7 +42,7 @@ def heatmaps_by_layer(
 def layer_sizes(reference: Reference, words: tuple[Word, ...]) -> list[tuple[int, int]]:
     """Height and width of the maps of each layer, as the model has them."""
     first = next(iter(reference.recorded))
-    request = Attention(positions_of(words), _named(reference))
+    request = attention_to(words, _named(reference))
     return [(value.shape[-2], value.shape[-1]) for value in reference.at(first, request)]
 
 
@@ -61,7 +61,7 @@ def _layers(
 
 
 def _word_maps(reference: Reference, word: Word, sigma: float, size: tuple[int, int]) -> Tensor:
-    values = reference.at(sigma, Attention(word.positions, _named(reference)))
+    values = reference.at(sigma, attention_to((word,), _named(reference)))
     pictures = [value.float().sum(1).flatten(0, -3)[:, None] for value in values]
     return torch.cat([resized(part, size) for part in pictures], 1)
 

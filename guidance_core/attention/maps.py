@@ -13,13 +13,14 @@ from ..captures import Attention, Layers
 from ..process import full_precision
 from ..types import Estimate
 from .references import Reference
-from .words import Word, attention_to
+from .words import Word, attention_around, attention_to
 
 # Numbers of one chunk of an attention matrix: more chunks are computed twice in place of kept.
 ROOM = 2**25
 # A map whose values differ by less than this part of the largest counts as flat: it keeps gradients
 # finite (Self-Guidance's code has the same number, absolute: attention of transformers is smaller).
 FLAT = 1e-4
+TEMPERATURE = 0.1  # of concept maps
 BLUR = 0.5**0.5  # standard deviation of Attend-and-Excite's Gaussian, in cells
 
 
@@ -84,6 +85,36 @@ def _maps_of_chunk(
     return looks.movedim(3, 1) if heads == "each" else looks.mean(1).transpose(1, 2)
 
 
+def concept_maps(
+    image: Tensor, text: Tensor, positions: tuple[int, ...], heads: str = "mean"
+) -> Tensor:
+    """How alike image tokens are to some text tokens after attention, as shares of the text.
+
+    A softmax over the text of the cosines between outputs of attention, divided by 0.1.
+
+    Arguments:
+        image: outputs of attention for the image's tokens, shape (B, heads, N, D).
+        text: those for the text's tokens, shape (B, heads, T, D).
+        positions: K of the T tokens.
+        heads: "mean" compares outputs of all heads as one vector, "each" those of each head.
+
+    Returns:
+        Shape (B, K, N), or (B, K, heads, N) of each head, float32 or wider.
+
+    References:
+        ConceptAttention, Helbling et al. 2025, arXiv:2502.04320, section 4 and its code.
+        Deviates: the concepts are the prompt's own tokens, not words of a stream of their own;
+        vectors are normalised, an option of the code, and divided by a temperature: bare products
+        of thousands of channels make a softmax of 0 and 1, without a gradient.
+    """
+    if heads == "mean":
+        image, text = (part.transpose(1, 2).flatten(2)[:, None] for part in (image, text))
+    unit = lambda part: F.normalize(full_precision(part), dim=-1)
+    looks = (unit(image) @ unit(text).transpose(2, 3) / TEMPERATURE).softmax(3)
+    looks = looks[..., list(positions)].movedim(3, 1)
+    return looks if heads == "each" else looks[:, :, 0]
+
+
 def word_maps(layers: Sequence[Tensor], request: Attention, words: Sequence[Word]) -> list[Tensor]:
     """Maps of words, the mean over the tokens of each: (B, K, h, w) to (B, W, h, w) per layer.
 
@@ -117,7 +148,7 @@ def text_shares(estimate: Estimate, words: tuple[Word, ...], layers: Layers) -> 
 
     The words tell whether the context begins with a start token. See `across_text`.
     """
-    maps = layer_mean(estimate.capture(Attention((), layers)))
+    maps = layer_mean(estimate.capture(attention_around(words, layers)))
     return across_text(maps, start_token=all(word.start_token for word in words))
 
 

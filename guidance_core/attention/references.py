@@ -139,7 +139,9 @@ def _places(request: Capture, there: Capture, count: int) -> list[int] | None:
     """Where the positions of a request stand among the `count` recorded; None if they do not."""
     if not (isinstance(request, Attention) and isinstance(there, Attention)):
         return None
-    if there.layers != request.layers or there.heads not in (request.heads, "each"):
+    if (there.layers, there.map) != (request.layers, request.map):
+        return None
+    if there.heads not in (request.heads, "each"):
         return None
     known = there.positions or tuple(range(count))
     wanted = request.positions or (() if there.positions else known)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..captures import DEFAULT, Attention, Layers
+from ..captures import DEFAULT, Attention, Layers, check_map
 
 # Of the length of a token's state: encoders round, another word changes it by far more.
 ROUNDING = 1e-2
@@ -49,17 +49,20 @@ class Word:
         start_token: whether the context begins with a start token, as CLIP's does and T5's does
             not, where the first word stands at 0.
         context: of its prompt; None where the host is to read the first positive one.
+        map: what shows where it is: "attention" to it, or "concept" (see `Attention`).
 
     Raises:
-        ValueError: no positions, or a negative one.
+        ValueError: no positions, a negative one, or an unknown map.
     """
 
     text: str
     positions: tuple[int, ...]
     start_token: bool = True
     context: Context | None = field(default=None, compare=False, repr=False)
+    map: str = "attention"
 
     def __post_init__(self) -> None:
+        check_map(self.map)
         if not self.positions or min(self.positions) < 0:
             raise ValueError(
                 f"the word '{self.text}' needs positions >= 0 in the prompt, got {self.positions}"
@@ -77,10 +80,36 @@ def positions_of(words: tuple[Word, ...]) -> tuple[int, ...]:
     return tuple(sorted({position for word in words for position in word.positions}))
 
 
-def attention_to(words: tuple[Word, ...], layers: Layers = DEFAULT) -> Attention:
+def attention_to(
+    words: tuple[Word, ...], layers: Layers = DEFAULT, heads: str = "mean"
+) -> Attention:
     """The request for the maps of words.
 
     Raises:
-        ValueError: no words.
+        ValueError: no words, or words of several kinds of maps.
     """
-    return Attention(positions_of(words), layers)
+    return Attention(positions_of(words), layers, heads, map_of(words))
+
+
+def attention_around(words: tuple[Word, ...], layers: Layers = DEFAULT) -> Attention:
+    """The request for the maps of the whole context that words stand in.
+
+    Raises:
+        ValueError: words of several kinds of maps.
+    """
+    return Attention((), layers, map=map_of(words))
+
+
+def map_of(words: tuple[Word, ...]) -> str:
+    """What shows where words are.
+
+    Raises:
+        ValueError: words of several kinds of maps.
+    """
+    maps = sorted({word.map for word in words})
+    if len(maps) > 1:
+        raise ValueError(
+            f"words of one energy must have the same map, got {' and '.join(maps)}: choose one map "
+            "in all Prompt Words of this energy"
+        )
+    return maps[0]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..attention.references import Reference
-from ..attention.words import Word, positions_of
+from ..attention.words import Word, attention_to
 from ..captures import DEFAULT, HEADS, Attention, Capture, Layers
 from ..process import full_precision
 from ..steering import check_choice
@@ -49,8 +49,9 @@ class AttentionKeep:
     @property
     def captures(self) -> frozenset[Capture]:
         """Maps of the words, or of the whole context."""
-        positions = positions_of(self.words) if self.words else ()
-        return frozenset({Attention(positions, self.layers, self.heads)})
+        if self.words:
+            return frozenset({attention_to(self.words, self.layers, self.heads)})
+        return frozenset({Attention((), self.layers, self.heads)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..attention.maps import maps_in, text_shares
-from ..attention.words import Word, positions_of
+from ..attention.words import Word, attention_around, attention_to, positions_of
 from ..captures import DEFAULT, HEADS, Attention, Capture, Layers
 from ..process import full_precision
 from ..steering import check_choice
@@ -83,8 +83,8 @@ class Box:
     @property
     def _request(self) -> Attention:
         if self.loss == "boxdiff":
-            return Attention((), self.layers)
-        return Attention(positions_of(self.words), self.layers, self.heads)
+            return attention_around(self.words, self.layers)
+        return attention_to(self.words, self.layers, self.heads)
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..attention.maps import text_shares
-from ..attention.words import Word, positions_of
-from ..captures import DEFAULT, Attention, Capture, Layers
+from ..attention.words import Word, attention_around, positions_of
+from ..captures import DEFAULT, Capture, Layers
 from ..types import Estimate
 
 
@@ -40,7 +40,7 @@ class Presence:
     @property
     def captures(self) -> frozenset[Capture]:
         """Maps of the whole context."""
-        return frozenset({Attention((), self.layers)})
+        return frozenset({attention_around(self.words, self.layers)})
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.captures import MAPS
 from ..host.browser.note import note
 from ..host.browser.words import remember
 from ..host.reading.words import find_words, in_context
 from ..inputs.sockets import Tokens as TokensSocket
-from ..inputs.sockets import schema
+from ..inputs.sockets import advanced, schema
 
 
 class Tokens(io.ComfyNode):
@@ -29,8 +31,7 @@ class Tokens(io.ComfyNode):
             inputs=[
                 io.Clip.Input(
                     "clip",
-                    tooltip="The text encoder that encodes the prompt: of SD 1 and 2, SDXL, SD3 or "
-                    "Flux, or a single CLIP or T5.",
+                    tooltip="The text encoder that encodes the prompt.",
                 ),
                 io.String.Input(
                     "prompt",
@@ -45,6 +46,19 @@ class Tokens(io.ComfyNode):
                     "comma-separated. A word that occurs several times means all its places; "
                     "circle#2 is the second alone.",
                 ),
+                advanced(
+                    io.Combo.Input(
+                        "map",
+                        options=list(MAPS),
+                        default="attention",
+                        optional=True,
+                        tooltip="What shows where a word is. attention: how much of its attention "
+                        "each place of the image gives to the word, in every model. concept: how "
+                        "alike place and word are after attention, as ConceptAttention does it, "
+                        "which finds objects better in models such as FLUX, SD3, Qwen-Image and "
+                        "Z-Image; models of cross-attention (U-Nets, Wan, LTX) have none.",
+                    )
+                ),
             ],
             outputs=[
                 TokensSocket.Output(
@@ -54,10 +68,10 @@ class Tokens(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, clip: Any, prompt: str, words: str) -> io.NodeOutput:
+    def execute(cls, clip: Any, prompt: str, words: str, map: str = "attention") -> io.NodeOutput:
         """Resolve the words."""
         remember(clip, prompt)
-        found = find_words(clip, prompt, words)
-        places = lambda word: ", ".join(map(str, word.positions))
+        found = tuple(replace(word, map=map) for word in find_words(clip, prompt, words))
+        places = lambda word: ", ".join(str(position) for position in word.positions)
         note("\n".join(f"{word.text}: {places(word)}" for word in found))
         return io.NodeOutput(in_context(clip, prompt, found))

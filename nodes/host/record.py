@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...guidance_core.attention.references import Reference
-from ...guidance_core.attention.words import Word, positions_of
+from ...guidance_core.attention.words import Word, attention_to
 from ...guidance_core.captures import DEFAULT, Attention, Capture, Features, Layers, chosen_layers
 from ...guidance_core.procedures.inversion import Path
 from ...guidance_core.rules.recording import Recording
@@ -47,8 +47,9 @@ def requests(
         chosen_layers(layers, (), tuple(dict.fromkeys((*there.attention, *there.features))))
     wanted: set[Capture] = set()
     if maps:
-        positions = positions_of(words) if words is not None else ()
-        wanted.add(Attention(positions, _those_in(there.attention, layers), heads))
+        named = _those_in(there.attention, layers)
+        every = Attention((), named, heads)
+        wanted.add(every if words is None else attention_to(words, named, heads))
     if features:
         wanted.add(Features(_those_in(there.features, layers)))
     return frozenset(wanted)

@@ -33,7 +33,8 @@ def ending_inputs() -> list[io.Input]:
                 default="default",
                 tooltip="Attention layers to read. default suits the model: the 16 x 16 "
                 "layers of SD 1 and 2, decoder layers of SDXL, the middle third of the "
-                "double blocks of SD3 and Flux. all: every layer. Or names, separated by "
+                "blocks of transformers (the double blocks, where there are two kinds). "
+                "all: every layer. Or names, separated by "
                 "commas; a wrong name gives an error that lists the right ones.",
             )
         ),

@@ -7,6 +7,7 @@ import pytest
 import tokenizers
 import torch
 from energy_guidance.nodes.host.reading.words import find_words, words_of
+from energy_guidance.tests.host.test_encoders import Ids
 from energy_guidance.tests.host.test_tokens import clip_of, model_of, positions
 
 encoders = comfy.text_encoders.flux
@@ -31,15 +32,20 @@ def mistral():
     return {"tokenizer_object": found, "legacy": False}
 
 
+def around(name):
+    """What FLUX.2's text encoder holds: a language model that gives the states of three layers."""
+    return {"clip_name": name, "clip": name, name: Ids(3, masks=True)}
+
+
 @pytest.fixture(scope="module")
 def klein():
-    model = model_of(encoders.Flux2TEModel, clip_name="qwen3_4b")
+    model = model_of(encoders.Flux2TEModel, **around("qwen3_4b"))
     return clip_of(encoders.KleinTokenizer(), model)
 
 
 @pytest.fixture(scope="module")
 def dev():
-    model = model_of(encoders.Flux2TEModel, clip_name="mistral3_24b")
+    model = model_of(encoders.Flux2TEModel, **around("mistral3_24b"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoders, "load_mistral_tokenizer", lambda data: mistral())
         return clip_of(encoders.Flux2Tokenizer(), model)
@@ -117,7 +123,7 @@ def test_words_know_whether_their_context_begins_with_a_start_token(klein, dev):
 def test_the_embedding_of_a_text_is_one_of_its_words(tmp_path):
     torch.save({"qwen3_4b": torch.zeros(3, 2560)}, tmp_path / "mine.pt")
     tokenizer = encoders.KleinTokenizer(embedding_directory=str(tmp_path))
-    clip = clip_of(tokenizer, model_of(encoders.Flux2TEModel, clip_name="qwen3_4b"))
+    clip = clip_of(tokenizer, model_of(encoders.Flux2TEModel, **around("qwen3_4b")))
     mine, circle = positions(clip, "a embedding:mine circle", "embedding:mine, circle")
     assert mine == tuple(range(mine[0], mine[0] + 3))
     assert circle == (mine[-1] + 1,)

@@ -55,7 +55,7 @@ class Kernels:
                 if not skip_reshape:
                     size = q.shape[-1] // heads
                     q, k = (t.unflatten(-1, (-1, size)).transpose(1, 2) for t in (q, k))
-                call = (q.clone(), k.clone(), mask)
+                call = (q.clone(), k.clone(), mask, out.clone())
                 self.calls.setdefault(self.inside, []).append(call)
             return out
 
@@ -130,7 +130,7 @@ def attended(family, monkeypatch, **conds):
     name = next(iter(calls[0]))
     other = watched(family, monkeypatch, seed=2, **conds)[1][name]
     plain, *bumped = (call[name] for call in calls)
-    for index, (q, k, mask) in enumerate(plain):
+    for index, (q, k, mask, _) in enumerate(plain):
         first, last, image = (changed(q, there[index][0]) for there in bumped)
         joint = k.shape[2] == q.shape[2]
         text = set(changed(k, other[index][1])) - (set(image) if joint else set())
@@ -241,3 +241,48 @@ def test_video_has_frames_and_an_image_has_none(family):
 def test_what_cannot_be_read_says_why(family):
     with pytest.raises(ValueError, match="cannot be read, because"):
         layout_of(model(family).model.diffusion_model)
+
+
+CONCEPTS, SPREAD = Attention((1, 4), "all", map="concept"), Attention((), "all", "each", "concept")
+
+
+def test_concept_maps_compare_what_attention_gives_to_image_and_text(monkeypatch):
+    """By an independent expression, from the outputs of the kernel of FLUX's blocks."""
+    patcher = model("FLUX.1")
+    kernels = Kernels(monkeypatch, layout_of(patcher.model.diffusion_model).attention)
+    maps, every, heads = looked(
+        *(patcher, CONCEPTS, Attention((), "all", map="concept"), SPREAD),
+        **FAMILIES["FLUX.1"].options(),
+    )
+    calls = kernels.taken()
+    kernels.close()
+    for layer, whole, by_head, name in zip(maps, every, heads, calls, strict=True):
+        out = calls[name][0][3].double()
+        text, image = out[0, :7], out[0, 7:]
+        cosine = (image @ text.T) / image.norm(dim=1)[:, None] / text.norm(dim=1)
+        shares = (10 * cosine).exp() / (10 * cosine).exp().sum(1, keepdim=True)
+        torch.testing.assert_close(whole[0].flatten(1).double(), shares.T, rtol=1e-4, atol=1e-6)
+        assert torch.equal(layer, whole[:, [1, 4]])
+        halves = [part.unflatten(1, (2, -1))[:, 1] for part in (image, text)]
+        cosine = torch.nn.functional.cosine_similarity(halves[0][:, None], halves[1][None], dim=2)
+        shares = (10 * cosine).softmax(1).T
+        torch.testing.assert_close(
+            by_head[0, :, 1].flatten(1).double(), shares, rtol=1e-4, atol=1e-6
+        )
+
+
+JOINT = [name for name in TRANSFORMERS if layout_of(model(name).model.diffusion_model).joint]
+
+
+@pytest.mark.parametrize("family", JOINT)
+def test_concept_maps_have_a_slope_and_tell_places_apart(family):
+    (maps,) = looked(model(family), CONCEPTS, **FAMILIES[family].options())
+    assert all(part.flatten(2).std(2).min() > 1e-6 for part in maps)
+    # Of some they are so curved, or so flat along a direction, that rounding leaves less.
+    assert any(_gap(family, CONCEPTS, step) < 3e-2 for step in (*STEPS, 3e-3, 0.3))
+
+
+@pytest.mark.parametrize("family", ["SDXL", "Wan 2.1"])
+def test_concept_maps_of_cross_attention_are_refused(family):
+    with pytest.raises(ValueError, match="choose map 'attention' in Prompt Words"):
+        guide.apply(model(family), [Looking(frozenset({CONCEPTS}))])

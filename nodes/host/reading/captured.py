@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ....guidance_core.attention.maps import attention_maps
+from ....guidance_core.attention.maps import attention_maps, concept_maps
 from ....guidance_core.captures import Attention, Capture, Features
 from .layout import Layout
 from .prompts import Prompt
@@ -32,14 +32,15 @@ class Captured:
         self.layers = {request: layout.layers(request) for request in requests}
         self.rows = slice(0)
         self._maps: dict[str, Tensor] = {}
+        self._concepts: dict[tuple[str, Capture], Tensor] = {}
         self._features: dict[str, Tensor] = {}
 
     @cached_property
     def positions(self) -> dict[str, tuple[int, ...]]:
         """Positions to read in each layer of attention; none means every one."""
         asked: dict[str, list[tuple[int, ...]]] = {}
-        for request, names in self.layers.items():
-            for name in names if isinstance(request, Attention) else ():
+        for request, names in self._asked("attention").items():
+            for name in names:
                 asked.setdefault(name, []).append(request.positions)
         return {
             name: tuple(sorted(set().union(*asked[name]))) if all(asked[name]) else ()
@@ -50,17 +51,22 @@ class Captured:
     @cached_property
     def by_head(self) -> frozenset[str]:
         """Layers of attention of which some request wants each head by itself."""
-        return frozenset(
-            name
-            for request, names in self.layers.items()
-            if isinstance(request, Attention) and request.heads == "each"
-            for name in names
-        )
+        asked = self._asked("attention").items()
+        return frozenset(name for r, names in asked if r.heads == "each" for name in names)
 
-    @property
+    def _asked(self, kind: str) -> dict[Attention, tuple[str, ...]]:
+        """Requests for maps of a kind, with their layers."""
+        return {
+            request: names
+            for request, names in self.layers.items()
+            if isinstance(request, Attention) and request.map == kind
+        }
+
+    @cached_property
     def attention(self) -> dict[str, nn.Module]:
         """Blocks whose attention is read, by name."""
-        return {name: self.layout.attention[name] for name in self.positions}
+        asked = set(self.positions).union(*self._asked("concept").values())
+        return {name: part for name, part in self.layout.attention.items() if name in asked}
 
     @property
     def features(self) -> dict[str, nn.Module]:
@@ -113,6 +119,22 @@ class Captured:
         maps = attention_maps(q, k, positions, mask, scale, heads)
         self._maps[name] = maps.unflatten(-1, size)
 
+    def keep_outputs(self, name: str, size: tuple[int, ...], image: Tensor, text: Tensor) -> None:
+        """Keep the concept maps of a layer, from outputs (B, heads, ..., D) of the rows.
+
+        Arguments:
+            name: of the layer.
+            size: of the maps: height and width, with frames before them.
+            image: outputs for the image, as many as the maps have places.
+            text: outputs for the model's whole context.
+        """
+        first, count = self.prompt.first, self.prompt.places
+        for request, names in self._asked("concept").items():
+            if name in names:
+                there = request.positions or tuple(range(count))
+                maps = concept_maps(image, text[:, :, first : first + count], there, request.heads)
+                self._concepts[name, request] = maps.unflatten(-1, size)
+
     def keep_features(self, name: str, activation: Tensor) -> None:
         """Keep a layer's activation (B, C, ..., h, w), of all rows of the evaluation."""
         # The host may go on in place.
@@ -123,12 +145,19 @@ class Captured:
         """What was read: for each request a tensor per layer.
 
         Raises:
-            RuntimeError: the prompt was not evaluated.
+            RuntimeError: the prompt was not evaluated, or another pack computes a layer.
         """
-        if not (self._maps or self._features):
+        if not (self._maps or self._features or self._concepts):
             raise RuntimeError(
                 "an energy reads attention or features, but the positive prompt was not evaluated "
                 "at this step: give it a time range that covers the guided steps"
+            )
+        kept = self._maps.keys() | {name for name, _ in self._concepts}
+        unread = [name for name in self.attention if name not in kept]
+        if unread:
+            raise RuntimeError(
+                f"attention of layer {unread[0]} cannot be read: another pack computes it in its "
+                "own way; leave that pack out, or use energies of the latent or of the image"
             )
         return {request: self._value(request) for request in self.layers}
 
@@ -136,6 +165,8 @@ class Captured:
         names = self.layers[request]
         if isinstance(request, Features):
             return tuple(self._features[name] for name in names)
+        if request.map == "concept":
+            return tuple(self._concepts[name, request] for name in names)
         return tuple(self._maps_at(name, request) for name in names)
 
     def _maps_at(self, name: str, request: Attention) -> Tensor:

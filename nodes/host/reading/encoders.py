@@ -1,21 +1,21 @@
-"""Text encoders whose context is known: which part of a prompt stands where in it."""
+"""Text encoders whose context is known: which part of a prompt stands where in it.
+
+CLIPs and T5 give a state for each token. Language models are given a conversation around the
+prompt, of which the host keeps a part: see `conversations`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import comfy.sd1_clip
-import comfy.text_encoders.flux
 from comfy.sdxl_clip import SDXLClipModel
 from comfy.text_encoders.flux import FluxClipModel
 from comfy.text_encoders.sd3_clip import SD3ClipModel
 
-from .spelling import Pieces, Token, spoken, tokenized
-
-# Newer hosts only.
-Flux2Encoder: Any = getattr(comfy.text_encoders.flux, "Flux2TEModel", ())
-KINDS = "one CLIP or T5, SDXL, SD3, Flux, FLUX.2"
+from .conversations import context_of, inner_tokenizer, prompt_alone
+from .spelling import Pieces, Token, spoken
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +24,15 @@ class Part:
 
     Arguments:
         tokenizer: the host's tokenizer of the encoder.
-        chunks: tokens of the prompt.
         pieces: text of the prompt, and its places in the context.
+        weights: of the tokens, by their places.
+        starts: whether the context begins with a start token.
     """
 
     tokenizer: Any
-    chunks: list[list[Token]]
     pieces: Pieces
+    weights: Mapping[int, float]
+    starts: bool
 
 
 def parts_of(clip: Any, prompt: str) -> list[Part]:
@@ -50,22 +52,26 @@ def parts_of(clip: Any, prompt: str) -> list[Part]:
         return [_part(clip, tokens, "l"), _part(clip, tokens, "g")]
     if isinstance(model, FluxClipModel):
         return [_part(clip, tokens, "t5xxl")]
-    if isinstance(model, Flux2Encoder):
-        return [_of_flux2(clip, _part(clip, tokens, model.clip_name))]
-    plain = comfy.sd1_clip.SD1ClipModel
-    if isinstance(model, plain) and type(model).encode_token_weights is plain.encode_token_weights:
-        return [_part(clip, tokens, model.clip_name)]
-    raise ValueError(
-        f"expected a text encoder whose context is known ({KINDS}), got {type(model).__name__}: "
-        "use another model, or energies that look at the image"
-    )
+    found = [_of_a_conversation(clip, tokens, prompt, name) for name in tokens]
+    parts = [part for part in found if part is not None]
+    if not parts:
+        raise ValueError(
+            f"expected a text encoder that keeps a state for each token, got "
+            f"{type(model).__name__}: use another model, or energies that look at the image"
+        )
+    return parts
 
 
 def _part(clip: Any, tokens: dict[str, Any], name: str, start: int = 0) -> Part:
     """The part of one encoder, whose states begin at a place of the context."""
-    # Hosts call its tokenizer clip_l, or by its own name.
-    tokenizer = getattr(clip.tokenizer, f"clip_{name}", None) or getattr(clip.tokenizer, name)
-    return Part(tokenizer, tokens[name], spoken(tokenizer, tokens[name], start))
+    tokenizer, chunks = inner_tokenizer(clip, name), tokens[name]
+    weights = {start + i: weight for i, weight in enumerate(_weights(chunks))}
+    starts = tokenizer.start_token is not None
+    return Part(tokenizer, spoken(tokenizer, chunks, start), weights, starts)
+
+
+def _weights(chunks: list[list[Token]]) -> list[float]:
+    return [weight for chunk in chunks for _, weight, *_ in chunk]
 
 
 def _of_sd3(clip: Any, model: Any, tokens: dict[str, Any]) -> list[Part]:
@@ -76,12 +82,17 @@ def _of_sd3(clip: Any, model: Any, tokens: dict[str, Any]) -> list[Part]:
     return parts + ([_part(clip, tokens, "t5xxl", length)] if model.t5xxl is not None else [])
 
 
-def _of_flux2(clip: Any, part: Part) -> Part:
-    """The prompt stands inside a conversation, of which every token is in the context."""
-    before, behind = (
-        spoken(part.tokenizer, tokenized(part.tokenizer, text))
-        for text in clip.tokenizer.llama_template.split("{}")
-    )
-    # The mark that ends it is told from the back: the host closes blanks behind an embedding.
-    ends = [index for index, (text, _) in enumerate(part.pieces) if text == behind[0][0]]
-    return replace(part, pieces=part.pieces[len(before) : ends[-1]])
+def _of_a_conversation(clip: Any, tokens: dict[str, Any], prompt: str, name: str) -> Part | None:
+    """The part of one encoder, where its states are in the context; None where none is."""
+    places = context_of(clip.cond_stage_model, tokens, name)
+    if not places:
+        return None
+    tokenizer = inner_tokenizer(clip, name)
+    pieces = [
+        (text, tuple(places[token] for token in owners))
+        for text, owners in prompt_alone(clip, prompt, name)
+        if all(token in places for token in owners)
+    ]
+    weights = {places[i]: w for i, w in enumerate(_weights(tokens[name])) if i in places}
+    starts = tokenizer.start_token is not None and places.get(0) == 0
+    return Part(tokenizer, pieces, weights, starts)

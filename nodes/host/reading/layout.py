@@ -10,6 +10,11 @@ from torch import nn
 
 from ....guidance_core.captures import Attention, Capture, chosen_layers
 
+NO_CONCEPTS = (
+    "expected a model whose text attends to the image, got one of cross-attention, where a text "
+    "has no output that a map 'concept' could compare: choose map 'attention' in Prompt Words"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:
@@ -21,6 +26,7 @@ class Layout:
         default: layers of attention that "default" stands for.
         default_features: layers of activations that "default" stands for.
         reader: makes the reader of one evaluation from its `Captured`.
+        joint: whether the text attends to the image too, and so has concept maps.
     """
 
     attention: dict[str, nn.Module]
@@ -28,13 +34,17 @@ class Layout:
     default: tuple[str, ...]
     default_features: tuple[str, ...]
     reader: Callable[..., Any]
+    joint: bool = False
 
     def layers(self, request: Capture) -> tuple[str, ...]:
         """Names of the layers that a request means.
 
         Raises:
-            ValueError: there is no such layer; the message lists those there are.
+            ValueError: there is no such layer, and the message lists those there are; or it has no
+                such map.
         """
         if isinstance(request, Attention):
+            if request.map == "concept" and not self.joint:
+                raise ValueError(NO_CONCEPTS)
             return chosen_layers(request.layers, self.default, tuple(self.attention))
         return chosen_layers(request.layers, self.default_features, tuple(self.features))

@@ -66,7 +66,7 @@ def check_context(prompts: Sequence[Cond], context: Context | None) -> int:
     Raises:
         ValueError: no prompt for the whole image holds the words' text.
     """
-    found = _found(prompts, "cross_attn", context, None)
+    found = _found(prompts, context, None)
     if found is None:
         raise ValueError(OTHER_PROMPT)
     return found[2]
@@ -85,19 +85,21 @@ def prompt_at(prompts: Sequence[Cond], context: Context | None, sigma: float) ->
     Raises:
         ValueError: only prompts with an area hold the text.
     """
-    found = _found(prompts, "model_conds", context, sigma)
+    found = _found(prompts, context, sigma)
     if found is None:
         return None
     cond, first, places = found
-    length = cond["model_conds"]["c_crossattn"].cond.shape[1]
-    return Prompt(cond["uuid"], length, first, places)
+    inside = cond["model_conds"]["c_crossattn"].cond
+    # Families that change their text before attention sees it keep its places; FLUX.2 pads it.
+    (padding, *_) = _starts(inside, cond["cross_attn"]) or [0]
+    return Prompt(cond["uuid"], inside.shape[1], padding + first, places)
 
 
 def _found(
-    prompts: Sequence[Cond], key: str, context: Context | None, sigma: float | None
+    prompts: Sequence[Cond], context: Context | None, sigma: float | None
 ) -> tuple[Cond, int, int] | None:
     """The cond to read, and where in its context the text begins and how long it is."""
-    there = [(cond, *place) for cond in prompts for place in _places(cond, key, context)]
+    there = [(cond, *place) for cond in prompts for place in _places(cond, context)]
     if not there:
         return None
     whole = [found for found in there if found[0].get("area") is None]
@@ -109,23 +111,16 @@ def _found(
     return next((found for found in whole if sigma is None or inside(found[0])), whole[0])
 
 
-def _places(cond: Cond, key: str, context: Context | None) -> list[tuple[int, int]]:
-    """Where the words' text, or the cond's own, stands in the context that the model gets."""
-    inside = _context(cond, key)
+def _places(cond: Cond, context: Context | None) -> list[tuple[int, int]]:
+    """Where the words' text, or the cond's own, stands in the cond's text, and how long it is."""
+    inside = cond.get("cross_attn")
     if inside is None:
         return []
-    states = cond["cross_attn"] if context is None else context.states
-    places = [(first, states.shape[1]) for first in _starts(inside, states)]
-    # Families that change their text before attention sees it keep its places.
-    return places or ([(0, inside.shape[1])] if context is None else [])
-
-
-def _context(cond: Cond, key: str) -> Tensor | None:
-    """The context as the prompt has it (cross_attn), or as the model gets it (model_conds)."""
-    if key == "cross_attn":
-        return cond.get(key)
-    part = cond[key].get("c_crossattn")
-    return None if part is None else part.cond
+    states = inside if context is None else context.states
+    # Anima reads the tokens of another encoder, made states inside the model.
+    ids = cond.get("t5xxl_ids")
+    length = states.shape[1] if ids is None else ids.shape[-1]
+    return [(first, length) for first in _starts(inside, states)]
 
 
 def _starts(context: Tensor, states: Tensor) -> list[int]:

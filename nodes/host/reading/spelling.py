@@ -10,6 +10,7 @@ from torch import Tensor
 
 # How vocabularies mark where a word ends (CLIP) or begins (T5, byte-level ones).
 BLANKS = ("</w>", "▁", "Ġ")
+GOES_ON = "##"
 # A vector of a textual inversion, spelt in characters that no text has: the first and the last of
 # an embedding are marked, so that none is found inside another.
 FIRST, LAST, VECTOR = "\ue000", "\ue001", 0xE100
@@ -80,6 +81,10 @@ def _spelling(tokenizer: Any, tokens: list[int]) -> str:
     if tokens[-1] == getattr(inner, "unk_token_id", None):
         return UNKNOWN
     spelt = [tokenizer.inv_vocab[token] for token in tokens]
+    if type(inner).__name__.startswith("Bert"):
+        # It marks what goes on with a word, not what begins one.
+        goes_on = spelt[0].startswith(GOES_ON)
+        return ("" if goes_on else " ") + spelt[0].removeprefix(GOES_ON).lower()
     decode = getattr(inner, "convert_tokens_to_string", "".join)
     text = decode(spelt)
     if text.isspace():

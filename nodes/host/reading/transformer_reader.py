@@ -94,7 +94,7 @@ class TransformerReader:
             # Newer hosts hand over containers, which the kernel empties.
             queries, keys = (part if isinstance(part, Tensor) else part.peek() for part in (q, k))
             out = kernel(q, k, v, heads, *args, **kwargs)
-            self._keep(name, queries, keys, heads, *args, **kwargs)
+            self._keep(name, out, queries, keys, heads, *args, **kwargs)
             return out
 
         return attention
@@ -102,6 +102,7 @@ class TransformerReader:
     def _keep(
         self,
         name: str,
+        out: Tensor,
         q: Tensor,
         k: Tensor,
         heads: int,
@@ -112,9 +113,9 @@ class TransformerReader:
         scale: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Keep the maps of a layer, from the arguments of the host's kernel."""
+        """Keep the maps of a layer, from the result and the arguments of the host's kernel."""
         rows = self.captured.rows
-        q, k = q[rows], k[rows]
+        q, k, out = q[rows], k[rows], out[rows]
         if mask is not None and mask.ndim > 2 and mask.shape[0] > 1:
             mask = mask[rows]
         if not skip_reshape:
@@ -126,4 +127,9 @@ class TransformerReader:
         if mask is not None and mask.shape[-2] > 1:
             mask = mask[..., image, :]
         text = self.tokens.text(self._given, k.shape[2], self._count)
-        self.captured.keep_attention(name, self._size, q[:, :, image], k, mask, scale, text=text)
+        if name in self.captured.positions:
+            q = q[:, :, image]
+            self.captured.keep_attention(name, self._size, q, k, mask, scale, text=text)
+        if self.tokens.joint:
+            out = out if skip_output_reshape else heads_of(out, heads)
+            self.captured.keep_outputs(name, self._size, out[:, :, image], out[:, :, text:])

@@ -51,8 +51,8 @@ def find_words(clip: Any, prompt: str, words: str) -> tuple[Word, ...]:
             "words must hold at least one word of the prompt, got none: write one per line"
         )
     parts = parts_of(clip, prompt)
-    start_token = parts[0].tokenizer.start_token is not None
-    return tuple(Word(phrase, _positions(parts, phrase), start_token) for phrase in phrases)
+    starts = parts[0].starts
+    return tuple(Word(phrase, _positions(parts, phrase), starts) for phrase in phrases)
 
 
 def in_context(clip: Any, prompt: str, words: tuple[Word, ...]) -> tuple[Word, ...]:
@@ -89,12 +89,11 @@ def words_of(clip: Any, prompt: str) -> list[Spelt]:
         ValueError: the text encoder is of a kind whose context is not known.
     """
     part = parts_of(clip, prompt)[0]
-    weights = [weight for chunk in part.chunks for _, weight, *_ in chunk]
     text, owner = _joined(part.pieces)
     found = []
     for match in WORD.finditer(text):
         owners = owner[match.start() : match.end()]
-        weight = float(weights[part.pieces[owners[0]][1][0]])
+        weight = float(part.weights[part.pieces[owners[0]][1][0]])
         found.append(Spelt(match.group(), tuple(_runs(match.group(), owners)), weight))
     return found
 

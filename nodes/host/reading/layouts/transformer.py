@@ -52,7 +52,7 @@ class Transformer:
         sides = tuple(patch) if isinstance(patch, (tuple, list)) else (patch, patch)
         reader = partial(TransformerReader, network=network, patch=sides, tokens=self.tokens)
         attention = {name: self.attention(as_written(block)) for name, block in blocks.items()}
-        return Layout(attention, blocks, middle, middle[-1:], reader)
+        return Layout(attention, blocks, middle, middle[-1:], reader, self.tokens.joint)
 
 
 def family_of(network: nn.Module, families: Mapping[str, Any]) -> Any:
