@@ -7,10 +7,11 @@ from itertools import combinations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from guidance_core.attention import maps
 from guidance_core.attention.references import Reference
-from guidance_core.attention.words import Word
+from guidance_core.attention.words import Word, attention_around, attention_to
 from guidance_core.captures import Attention
 from guidance_core.energies.binding import Binding
 from guidance_core.energies.box import Box
@@ -217,3 +218,29 @@ def test_a_words_map_is_the_mean_of_its_tokens_wherever_they_were_asked_for():
     words = Word("a", (3,)), Word("b", (0, 2))
     whole = maps.word_maps((values,), Attention(), words)[0]
     assert_close(whole, torch.stack([values[:, 3], (values[:, 0] + values[:, 2]) / 2], 1))
+
+
+def test_concept_maps_are_shares_of_the_text_by_cosines():
+    image, text = seeded(2, 3, 5, 4), seeded(2, 3, 6, 4, seed=1)
+    whole = maps.concept_maps(image, text, tuple(range(6)))
+    assert_close(whole.sum(1), torch.ones(2, 5, dtype=DOUBLE))
+    wide = [part.transpose(1, 2).flatten(2) for part in (image, text)]
+    cosines = F.cosine_similarity(wide[0][:, :, None], wide[1][:, None], dim=3)
+    assert_close(whole, (cosines / 0.1).softmax(2).transpose(1, 2))
+    assert_close(maps.concept_maps(7 * image, text / 3, (4, 1)), whole[:, [4, 1]])
+    each = maps.concept_maps(image, text, (4, 1), "each")
+    alone = maps.concept_maps(image[:, 2:], text[:, 2:], (4, 1))
+    assert_close(each[:, :, 2], alone)
+
+
+def test_words_of_one_energy_have_one_kind_of_map():
+    red, circle = Word("red", (1,)), Word("circle", (2,), map="concept")
+    assert attention_to((circle,)) == Attention((2,), map="concept")
+    assert attention_around((circle,)).map == "concept"
+    with pytest.raises(ValueError, match="must have the same map, got attention and concept"):
+        attention_to((red, circle))
+    with pytest.raises(ValueError, match="map must be one of attention, concept, got 'other'"):
+        Word("red", (1,), map="other")
+    recorded = Reference({1.0: {Attention((1, 2)): (torch.ones(1, 2, 2, 2),)}}, (2, 2))
+    with pytest.raises(ValueError, match="holds no concept maps of positions 2"):
+        recorded.at(1.0, attention_to((circle,)))
