@@ -220,7 +220,10 @@ def plot(found: Cells, path: Path) -> None:
     tasks = [task for task in TASKS if any(name == task.name for name, _ in found)]
     rows = max(1, -(-len(tasks) // 4))
     figure = Figure(figsize=(3.6 * 4, 3.6 * rows), layout="constrained")
-    for axis, task in zip(figure.subplots(rows, 4, squeeze=False).flat, tasks, strict=False):
+    axes = list(figure.subplots(rows, 4, squeeze=False).flat)
+    for empty in axes[len(tasks) :]:
+        empty.set_axis_off()
+    for axis, task in zip(axes, tasks, strict=False):
         for index, method in enumerate(METHODS):
             cell = found.get((task.name, method.name))
             marker = "*" if method.name == OURS else "o"

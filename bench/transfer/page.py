@@ -28,9 +28,9 @@ INTRODUCTION = [
     "## One strength for every sampler and number of steps",
     "",
     "Written by `python -m bench.transfer`: KSampler (Guided) of a real ComfyUI with its default",
-    "widgets at CFG 1. mixture is a model of six modes in 16 numbers whose answers are known: one",
-    "of the six is asked for by its exact label. Of Shapes a label is asked with an empty prompt;",
-    "position is a big red circle within 12 pixels of (0.3, 0.7).",
+    "widgets (strength 0.5 until 70 %) at CFG 1. mixture is a model of six modes in 16 numbers",
+    "whose answers are known: one of the six is asked for by its exact label. Of Shapes a label is",
+    "asked with an empty prompt; position is a big red circle within 12 pixels of (0.3, 0.7).",
     "",
 ]
 NOTES = [
