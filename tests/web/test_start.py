@@ -87,3 +87,81 @@ def test_boxes_come_back_with_the_workflow_and_leave_by_a_second_click(desk: Des
     desk.find(".eg-word").nth(5).click()
     desk.comes(lambda: lines(desk, node), [])
     expect(desk.find(".eg-layout-plot g")).to_have_count(0)
+
+
+STOCK = """() => {
+    const add = (kind, pos, values = {}) => {
+        const node = LiteGraph.createNode(kind);
+        node.pos = pos;
+        app.graph.add(node);
+        for (const widget of node.widgets ?? [])
+            if (widget.name in values) widget.value = values[widget.name];
+        return node;
+    };
+    const loader = add("EGLoadShapes", [20, 100]);
+    const positive = add("CLIPTextEncode", [20, 260], { text: "" });
+    const negative = add("CLIPTextEncode", [20, 460], { text: "" });
+    const latent = add("EmptyLatentImage", [410, 600], { width: 128, height: 128 });
+    const sampler = add("KSampler", [760, 60], { seed: 3, steps: 6, cfg: 1, control_after_generate: "fixed" });
+    const decode = add("VAEDecode", [1080, 100]);
+    const save = add("SaveImage", [1080, 220]);
+    const link = (from, output, to, input) =>
+        from.connect(output, to, to.inputs.findIndex(({ name }) => name === input));
+    link(loader, 1, positive, "clip");
+    link(loader, 1, negative, "clip");
+    link(loader, 0, sampler, "model");
+    link(positive, 0, sampler, "positive");
+    link(negative, 0, sampler, "negative");
+    link(latent, 0, sampler, "latent_image");
+    link(sampler, 0, decode, "samples");
+    link(loader, 2, decode, "vae");
+    link(decode, 0, save, "images");
+}"""
+# Where the dot of a slot is on the page.
+SLOT = """([kind, side, name]) => {
+    const node = app.graph.nodes.find((one) => one.type === kind);
+    const index = node[side].findIndex((slot) => slot.name === name);
+    const [x, y] = node.getConnectionPos(side === "inputs", index);
+    const { offset, scale } = app.canvas.ds;
+    const { left, top } = app.canvas.canvas.getBoundingClientRect();
+    return [left + (x + offset[0]) * scale, top + (y + offset[1]) * scale];
+}"""
+HAS = "() => app.graph.nodes.some(({ type }) => type === 'EGGuideWithText')"
+LINKS = "() => [...app.graph.links.values()].length"
+
+
+def connect(desk: Desk, output: tuple[str, str], taken: tuple[str, str]) -> None:
+    """Drag a link from an output to an input, each a kind of node and a slot's name."""
+    desk.rest()
+    start = desk.run(SLOT, [output[0], "outputs", output[1]])
+    end = desk.run(SLOT, [taken[0], "inputs", taken[1]])
+    mouse = desk.page.mouse
+    mouse.move(*start)
+    mouse.down()
+    mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+    mouse.move(*end)
+    mouse.up()
+
+
+def test_a_stock_workflow_is_guided_by_one_node_and_three_links_drawn_by_mouse(desk: Desk) -> None:
+    desk.run(STOCK)
+    plain = desk.pictures()
+    before = desk.run(LINKS)
+    desk.page.mouse.dblclick(520, 120)
+    desk.page.keyboard.type("Guide with Text")
+    desk.page.get_by_text("Guide with Text").first.wait_for()
+    desk.page.keyboard.press("Enter")
+    # Newer frontends let the node hang on the mouse until it is put down.
+    desk.until(HAS)
+    desk.rest(".eg-monitor")
+    desk.page.mouse.move(900, 380, steps=5)
+    desk.page.wait_for_timeout(1000)
+    desk.page.mouse.click(900, 380)
+    desk.rest(".eg-monitor")
+    desk.set("EGGuideWithText", text="a big red circle", amount=1.0)
+    connect(desk, ("EGLoadShapes", "MODEL"), ("EGGuideWithText", "model"))
+    connect(desk, ("EGLoadShapes", "VAE"), ("EGGuideWithText", "vae"))
+    connect(desk, ("EGGuideWithText", "MODEL"), ("KSampler", "model"))
+    # Two more links than before, as one of the three takes the place of the stock one.
+    desk.comes(lambda: desk.run(LINKS), before + 2)
+    assert desk.pictures() != plain
