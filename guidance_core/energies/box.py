@@ -12,11 +12,12 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from ..attention.keyframes import Keyframes, Values, along, numbers, positions_in
 from ..attention.maps import maps_in, text_shares
 from ..attention.words import Word, attention_around, attention_to, positions_of
 from ..captures import DEFAULT, HEADS, Attention, Capture, Layers
@@ -42,12 +43,13 @@ class Box:
 
     Arguments:
         words: words of the positive prompt, at least one; all keep to the one box.
-        box: left, top, right, bottom in [0, 1] of the image.
+        box: left, top, right, bottom in [0, 1] of the image; or keyframes of them, along a video.
         loss: layout or boxdiff.
         layers: layers of attention to read.
         angle: degrees by which the box is turned about its centre, clockwise, in [-180, 180]; the
             box may reach out of the image then.
         heads: mean of the heads' maps, or each, as published; of layout, boxdiff takes the mean.
+        batch_is_video: the samples of the batch are the frames of one video.
 
     Raises:
         ValueError: no words, an empty box, one outside the image, an angle outside its range, or
@@ -55,21 +57,17 @@ class Box:
     """
 
     words: tuple[Word, ...]
-    box: tuple[float, float, float, float]
+    box: Values | Keyframes
     loss: str = "layout"
     layers: Layers = DEFAULT
     angle: float = 0.0
     heads: str = "mean"
+    batch_is_video: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         positions_of(self.words)
-        left, top, right, bottom = self.box
-        if not all(0 <= edge <= 1 for edge in self.box):
-            raise ValueError(f"the box must lie in the image, in [0, 1], got {self.box}")
-        if not (left < right and top < bottom):
-            raise ValueError(
-                f"the box is empty: need left < right and top < bottom, got {self.box}"
-            )
+        for box in positions_in(self.box):
+            _check_box(box)
         if not abs(self.angle) <= 180:
             raise ValueError(f"need an angle in [-180, 180] degrees, got {self.angle}")
         check_choice("loss", self.loss, LOSSES)
@@ -93,7 +91,7 @@ class Box:
             maps = [shares[:, list(word.positions)].mean(1) for word in self.words]
             return torch.stack([self._boxdiff(part) for part in maps]).mean(0)
         layers = self._layout_maps(estimate)
-        return torch.stack([_layout(part, self.covered(part)) for part in layers]).mean(0)
+        return torch.stack([_layout(part, self._over_time(part, 2)) for part in layers]).mean(0)
 
     def _layout_maps(self, estimate: Estimate) -> list[Tensor]:
         """Maps of words, or of each token and head, (B, N, h, w) per layer."""
@@ -103,12 +101,23 @@ class Box:
 
     def _boxdiff(self, maps: Tensor) -> Tensor:
         """Energy of one word's maps (B, h, w), the mean of its frames in video (B, T, h, w)."""
-        pictures = _boxdiff(maps.flatten(0, -3), self.covered(maps))
+        covered = self._over_time(maps, 1)
+        if covered.ndim == 3:
+            frames = zip(maps.unbind(1), covered, strict=True)
+            return torch.stack([_boxdiff(frame, there) for frame, there in frames]).mean(0)
+        pictures = _boxdiff(maps.flatten(0, -3), covered)
         return pictures.reshape(len(maps), -1).mean(1)
 
-    def covered(self, maps: Tensor) -> Tensor:
-        """Part of each cell of maps (..., h, w) that the box covers, shape (h, w)."""
-        left, top, right, bottom = self.box
+    def _over_time(self, maps: Tensor, axis: int) -> Tensor:
+        """What the box covers of maps, (h, w); (T, h, w) where it moves, with frames at an axis."""
+        if not isinstance(self.box, Keyframes) or maps.ndim < axis + 3:
+            return self.covered(maps)
+        frames = range(maps.shape[axis])
+        return torch.stack([self.covered(maps, frame, len(frames)) for frame in frames])
+
+    def covered(self, maps: Tensor, frame: int = 0, frames: int = 1) -> Tensor:
+        """Part of each cell of maps (..., h, w) that the box covers at a frame, shape (h, w)."""
+        left, top, right, bottom = along(self.box, frames)[frame]
         height, width = maps.shape[-2:]
         sine, cosine = math.sin(math.radians(self.angle)), math.cos(math.radians(self.angle))
         # From the centre of the box, in cells, which are square.
@@ -118,6 +127,18 @@ class Box:
         wide = _overlap(cosine * x + sine * y, cell, (right - left) * width)
         tall = _overlap(cosine * y - sine * x, cell, (bottom - top) * height)
         return (wide * tall).to(maps)
+
+
+def _check_box(box: Values) -> None:
+    if len(box) != 4:
+        raise ValueError(f"a box has four edges: left, top, right, bottom, got {len(box)} numbers")
+    left, top, right, bottom = box
+    if not all(0 <= edge <= 1 for edge in box):
+        raise ValueError(f"the box must lie in the image, in [0, 1], got {numbers(box)}")
+    if not (left < right and top < bottom):
+        raise ValueError(
+            f"the box is empty: need left < right and top < bottom, got {numbers(box)}"
+        )
 
 
 def _centres(count: int) -> Tensor:

@@ -13,12 +13,14 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from ..attention import self_guidance
+from ..attention.keyframes import Keyframes, Values, along, numbers, positions_in
 from ..attention.maps import centroid, maps_in, maps_recorded, soft_masks
 from ..attention.references import Reference
 from ..attention.words import Word, attention_to, positions_of
@@ -37,11 +39,13 @@ class Position:
 
     Arguments:
         words: words of the positive prompt, at least one.
-        target: x and y of the point, in [0, 1] from the upper left corner; None with a reference.
+        target: x and y of the point, in [0, 1] from the upper left corner, or keyframes of them,
+            along a video; None with a reference.
         reference: another run: the point is where the word was there, plus `shift`.
         shift: x and y to add to the reference's centroid, in [-1, 1].
         layers: layers of attention to read.
         measure: adapted, or published (Self-Guidance's own).
+        batch_is_video: the samples of the batch are the frames of one video.
 
     Raises:
         ValueError: no words, a point outside the image, not just one of target and reference, or
@@ -49,19 +53,23 @@ class Position:
     """
 
     words: tuple[Word, ...]
-    target: tuple[float, float] | None = None
+    target: Values | Keyframes | None = None
     reference: Reference | None = None
     shift: tuple[float, float] = (0.0, 0.0)
     layers: Layers = DEFAULT
     measure: str = "adapted"
+    batch_is_video: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("measure", self.measure, self_guidance.MEASURES)
         positions_of(self.words)
         if (self.target is None) == (self.reference is None):
             raise ValueError("a position needs a target or a reference, and not both")
-        if self.target is not None and not all(0 <= value <= 1 for value in self.target):
-            raise ValueError(f"target must lie in the image, in [0, 1], got {self.target}")
+        for point in () if self.target is None else positions_in(self.target):
+            if len(point) != 2 or not all(0 <= value <= 1 for value in point):
+                raise ValueError(
+                    f"target must lie in the image, x and y in [0, 1], got {numbers(point)}"
+                )
         if not all(-1 <= value <= 1 for value in self.shift):
             raise ValueError(f"shift must be in [-1, 1], got {self.shift}")
 
@@ -91,9 +99,15 @@ class Position:
     ) -> list[Tensor]:
         """The point of each layer and word, shape (2,) or (B, W, 2), of video (B, W, T, 2)."""
         if self.reference is None:
-            return [there.new_tensor(self.target) for there in layers]
+            return [self._points(there) for there in layers]
         recorded = maps_recorded(self.reference, estimate, words, self.layers)
         return [centre(maps) + maps.new_tensor(self.shift) for maps in recorded]
+
+    def _points(self, there: Tensor) -> Tensor:
+        """The point, (2,), or at each frame, (T, 2), for centroids (B, W, 2) or (B, W, T, 2)."""
+        frames = there.shape[2] if there.ndim == 4 else 1
+        points = there.new_tensor(along(cast("Values | Keyframes", self.target), frames))
+        return points if there.ndim == 4 else points[0]
 
 
 def _centre(maps: Tensor) -> Tensor:

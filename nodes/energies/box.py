@@ -18,8 +18,10 @@ from ..inputs.attention import (
     outputs,
     share,
 )
-from ..inputs.energy import finished
-from ..inputs.sockets import schema
+from ..inputs.energy import fault_of, finished
+from ..inputs.frames import TIMES, is_batch, time_input
+from ..inputs.keyframes import keyframes_input, keyframes_of
+from ..inputs.sockets import advanced, schema
 
 
 class EnergyBox(io.ComfyNode):
@@ -67,6 +69,12 @@ class EnergyBox(io.ComfyNode):
                     "and token by itself, as in layout guidance; takes more memory. Not used with "
                     "boxdiff."
                 ),
+                keyframes_input(
+                    "a box",
+                    "its left, top, right and bottom edge",
+                    "0: 0.1 0.1 0.4 0.4; 1: 0.6 0.1 0.9 0.4",
+                ),
+                advanced(time_input(optional=True)),
             ],
             outputs=outputs(),
         )
@@ -78,8 +86,12 @@ class EnergyBox(io.ComfyNode):
         top: float | None = None,
         right: float | None = None,
         bottom: float | None = None,
+        keyframes: str | None = None,
     ) -> bool | str:
-        """Refuse an empty box when the workflow is queued."""
+        """Refuse an empty box, or what is no keyframe, when the workflow is queued."""
+        fault = fault_of(keyframes_of, keyframes or "")
+        if fault is not None:
+            return fault
         for low, high, names in ((left, right, "left < right"), (top, bottom, "top < bottom")):
             if low is not None and high is not None and low >= high:
                 return f"the box is empty: expected {names}, got {low} and {high}: move its edges"
@@ -98,7 +110,11 @@ class EnergyBox(io.ComfyNode):
         layers: str,
         angle: float = 0.0,
         heads: str = "mean",
+        keyframes: str = "",
+        time: str = TIMES[0],
     ) -> io.NodeOutput:
         """Build the energy."""
-        energy = Box(tokens, (left, top, right, bottom), loss, layers_of(layers), angle, heads)
+        box = keyframes_of(keyframes) or (left, top, right, bottom)
+        settings = (tokens, box, loss, layers_of(layers), angle, heads)
+        energy = Box(*settings, batch_is_video=is_batch(time))
         return finished(energy, weight, None)

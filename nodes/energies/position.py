@@ -17,7 +17,9 @@ from ..inputs.attention import (
     outputs,
     share,
 )
-from ..inputs.energy import finished
+from ..inputs.energy import fault_of, finished
+from ..inputs.frames import TIMES, is_batch, time_input
+from ..inputs.keyframes import keyframes_input, keyframes_of
 from ..inputs.sockets import Reference, advanced, schema
 
 
@@ -75,9 +77,16 @@ class EnergyPosition(io.ComfyNode):
                     "plus the shift, in place of x and y.",
                 ),
                 measure_input("by the bare attention, whose background pulls to the middle"),
+                keyframes_input("a point", "x and y", "0: 0.2 0.5; 1: 0.8 0.5"),
+                advanced(time_input(optional=True)),
             ],
             outputs=outputs(),
         )
+
+    @classmethod
+    def validate_inputs(cls, keyframes: str | None = None) -> bool | str:
+        """Refuse what is no keyframe when the workflow is queued."""
+        return fault_of(keyframes_of, keyframes or "") or True
 
     @classmethod
     def execute(
@@ -91,9 +100,11 @@ class EnergyPosition(io.ComfyNode):
         layers: str,
         reference: Any = None,
         measure: str = "adapted",
+        keyframes: str = "",
+        time: str = TIMES[0],
     ) -> io.NodeOutput:
         """Build the energy."""
-        target = (x, y) if reference is None else None
-        shift = (shift_x, shift_y)
-        energy = Position(tokens, target, reference, shift, layers_of(layers), measure)
+        target = (keyframes_of(keyframes) or (x, y)) if reference is None else None
+        settings = (tokens, target, reference, (shift_x, shift_y), layers_of(layers), measure)
+        energy = Position(*settings, batch_is_video=is_batch(time))
         return finished(energy, weight, None)

@@ -9,12 +9,13 @@ from .sockets import advanced
 TIMES = ("latent frames", "batch")
 
 
-def time_input() -> io.Input:
+def time_input(*, optional: bool = False) -> io.Input:
     """Whether frames are those of a latent, or the samples of the batch."""
     return io.Combo.Input(
         "time",
         options=list(TIMES),
-        default="latent frames",
+        default=TIMES[0],
+        optional=optional,
         tooltip="Where the frames are. latent frames: in one latent, as models of video have them "
         "(Wan, LTX, HunyuanVideo). batch: the images of the batch are one video (SVD, "
         "AnimateDiff): all energies of this rule then see one video, and the rule moves "

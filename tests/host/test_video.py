@@ -8,6 +8,9 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from energy_guidance.guidance_core.attention.keyframes import Keyframes
+from energy_guidance.guidance_core.attention.words import Word
+from energy_guidance.guidance_core.energies.box import Box
 from energy_guidance.guidance_core.energies.color import MeanColor
 from energy_guidance.guidance_core.energies.frames import Frames
 from energy_guidance.guidance_core.energies.loop import Loop
@@ -199,6 +202,18 @@ def test_a_video_is_guided_by_the_images_of_its_frames(name, energy):
     _, records = sampled(family, rule, frames=2, vae=VAES[name]())
     assert records[0].grad_norm > 0
     assert records[0].energy.isfinite()
+
+
+@pytest.mark.parametrize("family", VIDEOS)
+@pytest.mark.parametrize("loss", ["layout", "boxdiff"])
+def test_a_box_that_moves_has_the_right_slope(family, loss):
+    path = Keyframes(((0.0, (0.0, 0.0, 0.5, 0.5)), (1.0, (0.5, 0.5, 1.0, 1.0))))
+    energy = Box((Word("red", (2,)),), path, loss)
+    _, records = sampled(family, probe.Slopes(energy, step=3e-3), steps=3)
+    probe.agree(records[1])
+    still = Box((Word("red", (2,)),), path.at(0.0), loss)
+    _, others = sampled(family, probe.Slopes(still, step=3e-3), steps=3)
+    assert records[1].energy != others[1].energy
 
 
 def test_a_sample_of_a_video_alone_is_the_sample_in_a_batch():

@@ -147,7 +147,8 @@ def test_a_copy_of_a_node_has_its_values_and_undo_takes_it_away(desk: Desk) -> N
     desk.add("EGTokens", at=(940, 80), prompt="a red circle", words="red\ncircle#1")
     said = lambda: sorted((n["type"], n["widgets_values"]) for n in desk.saved()["nodes"])
     one = said()
-    assert one[0] == ("EGEnergyBox", [0.2, 0.3, 0.6, 0.9, "layout", 1.0, "default", 15.0, "mean"])
+    rest = ["layout", 1.0, "default", 15.0, "mean", "", "latent frames"]
+    assert one[0] == ("EGEnergyBox", [0.2, 0.3, 0.6, 0.9, *rest])
     desk.rest()
     desk.page.mouse.click(640, 700)
     for keys in ("Control+a", "Control+c", "Control+v"):
