@@ -102,7 +102,8 @@ STOCK = """() => {
     const positive = add("CLIPTextEncode", [20, 260], { text: "" });
     const negative = add("CLIPTextEncode", [20, 460], { text: "" });
     const latent = add("EmptyLatentImage", [410, 600], { width: 128, height: 128 });
-    const sampler = add("KSampler", [760, 60], { seed: 3, steps: 6, cfg: 1, control_after_generate: "fixed" });
+    const fixed = { seed: 3, control_after_generate: "fixed" };
+    const sampler = add("KSampler", [760, 60], { ...fixed, steps: 6, cfg: 1 });
     const decode = add("VAEDecode", [1080, 100]);
     const save = add("SaveImage", [1080, 220]);
     const link = (from, output, to, input) =>
