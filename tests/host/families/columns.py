@@ -117,20 +117,24 @@ def rules(family: str) -> None:
         assert apart(out, plain) > 1e-4, f"{kind.__name__} moves nothing"
 
 
-def batch(family: str) -> float | None:
+def batch(family: str) -> float | str | None:
     """Each sample of a batch is the one that it is alone; frames of a video belong together."""
     if families.FAMILIES[family].is_video:
         return None
-    pair = torch.zeros(2, *families.FAMILIES[family].latent)
-    noise = comfy.sample.prepare_noise(pair, 1)
-    rule = [Forward(ENERGY, Constant(0.5))]
-    both, _ = sampled(family, rule, cfg=1.0, steps=1, batch=2, noise=noise)
-    worst = 0.0
-    for i in range(2):
-        one, _ = sampled(family, rule, cfg=1.0, steps=1, noise=noise[i : i + 1])
-        worst = max(worst, apart(both[i : i + 1], one))
+    worst = out_of_its_batch(family, [Forward(ENERGY, Constant(0.5))])
+    if worst > 1e-3 and out_of_its_batch(family, []) > 1e-3:
+        return "not in ComfyUI either"
     assert worst < 1e-3, f"a sample of the batch is off by {worst:.1e}"
     return worst
+
+
+def out_of_its_batch(family: str, rules: list[Any]) -> float:
+    """How far samples of a batch of two are from themselves alone, relatively."""
+    pair = torch.zeros(2, *families.FAMILIES[family].latent)
+    noise = comfy.sample.prepare_noise(pair, 1)
+    both, _ = sampled(family, rules, cfg=1.0, steps=1, batch=2, noise=noise)
+    alone = [sampled(family, rules, cfg=1.0, steps=1, noise=part[None])[0] for part in noise]
+    return max(apart(part[None], one) for part, one in zip(both, alone, strict=True))
 
 
 def sizes(family: str) -> float | None:
@@ -190,6 +194,25 @@ def short_memory(family: str) -> float:
     return found
 
 
+def cast_weights(family: str) -> float:
+    """Weights that the host casts layer by layer give the gradient of the same weights in place."""
+    known = families.FAMILIES[family]
+    stored, plain = known.model(dtype=torch.float16, cast=torch.float32), known.model()
+    with torch.inference_mode():
+        for kind in ("named_parameters", "named_buffers"):
+            given = dict(getattr(stored.model.diffusion_model, kind)())
+            for name, tensor in getattr(plain.model.diffusion_model, kind)():
+                if tensor.dtype.is_floating_point:
+                    tensor.copy_(given[name])
+    rule, grads = Slopes(differences=False), []
+    for model in (stored, plain):
+        _, (record,) = sampled(family, [rule], cfg=1.0, steps=1, model=model)
+        grads.append(record.terms["grad"])
+    found = apart(*grads)
+    assert found < 2e-3, f"the gradient is off by {found:.1e}"
+    return found
+
+
 COLUMNS: tuple[Callable[[str], Any], ...] = (
     stock,
     gradient,
@@ -199,4 +222,5 @@ COLUMNS: tuple[Callable[[str], Any], ...] = (
     image_to_image,
     inpainting,
     short_memory,
+    cast_weights,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,12 @@ from energy_guidance.tests.host import tiny
 def draw(seed: int, *shape: int) -> torch.Tensor:
     """Numbers that are the same for a seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def known_by(taker: Callable, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that this host's class does not know yet."""
+    names = {"image_model", *inspect.signature(taker).parameters}
+    return {name: value for name, value in settings.items() if name in names}
 
 
 def nothing(seed: int) -> dict[str, Any]:

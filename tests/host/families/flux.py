@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-import comfy.ldm.flux.model
 import torch
+from comfy.ldm.chroma.model import ChromaParams
+from comfy.ldm.chroma_radiance.model import ChromaRadianceParams
+from comfy.ldm.flux.model import FluxParams
 from energy_guidance.tests.host import tiny
-from energy_guidance.tests.host.families.family import Family, draw
+from energy_guidance.tests.host.families.family import Family, draw, known_by
 
-_KNOWN = {field.name for field in dataclasses.fields(comfy.ldm.flux.model.FluxParams)}
 NEWER = {"txt_ids_dims": [], "global_modulation": False, "mlp_silu_act": False}
-FLUX = {
-    **tiny.FLUX,
-    "guidance_embed": True,
-    **{name: value for name, value in NEWER.items() if name in _KNOWN},
-}
+FLUX = known_by(FluxParams, {**tiny.FLUX, "guidance_embed": True, **NEWER})
 FLUX2 = {
     "image_model": "flux2",
     "in_channels": 128,
@@ -57,7 +52,8 @@ CHROMA = {
     "out_dim": 64,
     "hidden_dim": 64,
     "n_layers": 2,
-    **({"txt_ids_dims": [], "vec_in_dim": None} if "txt_ids_dims" in _KNOWN else {}),
+    "txt_ids_dims": [],
+    "vec_in_dim": None,
 }
 RADIANCE = {
     **CHROMA,
@@ -101,9 +97,18 @@ FAMILIES = {
     "FLUX.2 with a reference": Family(
         *("Flux2", "Flux2", FLUX2, (128, 4, 4)), width=48, conds=_reference(128, 4, 4)
     ),
-    "Chroma": Family("Chroma", "Chroma", CHROMA, SQUARE, width=48, wide=WIDE),
+    "Chroma": Family(
+        *("Chroma", "Chroma", known_by(ChromaParams, CHROMA), SQUARE),
+        width=48,
+        pooled=32,
+        wide=WIDE,
+    ),
     "Chroma Radiance": Family(
-        *("ChromaRadiance", "ChromaRadiance", RADIANCE, (3, 32, 32)), width=48, wide=(3, 32, 48)
+        *("ChromaRadiance", "ChromaRadiance"),
+        *(known_by(ChromaRadianceParams, RADIANCE), (3, 32, 32)),
+        width=48,
+        pooled=32,
+        wide=(3, 32, 48),
     ),
     "LongCat-Image": Family("LongCatImage", "LongCatImage", LONGCAT, SQUARE, width=48, wide=WIDE),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from energy_guidance.tests.host.families.family import Family, draw
+from comfy.ldm.lumina.model import NextDiT
+from energy_guidance.tests.host.families.family import Family, draw, known_by
 
 LUMINA = {
     "image_model": "lumina2",
@@ -118,7 +119,9 @@ def _mask_and_reference(seed):
 
 
 FAMILIES = {
-    "Lumina 2": Family("Lumina2", "Lumina2", LUMINA, SQUARE, wide=WIDE),
+    "Lumina 2": Family(
+        *("Lumina2", "Lumina2", known_by(NextDiT, LUMINA), SQUARE), conds=_mask, wide=WIDE
+    ),
     "Z-Image": Family("ZImage", "Lumina2", Z_IMAGE, SQUARE, wide=WIDE),
     "Z-Image (pixels)": Family(
         *("ZImagePixelSpace", "ZImagePixelSpace", Z_PIXEL, (3, 16, 16)), wide=(3, 16, 24)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import comfy.supported_models
 from energy_guidance.tests.host.families.family import Family, draw
 
 SD3 = {
@@ -81,6 +82,8 @@ LENS = {
     "multi_layer_encoder_feature": False,
     "selected_layer_index": (0,),
 }
+# Several frames are layers of an image, which the oldest hosts do not know.
+LAYERS = (1, 3) if hasattr(comfy.supported_models, "ZImage") else (1,)
 SQUARE, WIDE = (16, 8, 8), (16, 8, 12)
 
 
@@ -99,10 +102,13 @@ FAMILIES = {
         conds=lambda seed: {"conditioning_llama3": draw(seed, 1, 2, 5, 32)},
         wide=WIDE,
     ),
-    "Qwen-Image": Family("QwenImage", "QwenImage", QWEN, (16, 1, 4, 4), wide=(16, 1, 4, 6)),
+    "Qwen-Image": Family(
+        *("QwenImage", "QwenImage", QWEN, (16, 1, 4, 4)), wide=(16, 1, 4, 6), frames=LAYERS
+    ),
     "Qwen-Image-Edit": Family(
         *("QwenImage", "QwenImage", QWEN, (16, 1, 4, 4)),
         conds=lambda seed: {"reference_latents": [draw(3, 1, 16, 1, 4, 4)]},
+        frames=LAYERS,
     ),
     "Mage-Flow": Family("MageFlow", "MageFlow", MAGE, (128, 4, 4), wide=(128, 4, 6)),
     "JoyImage": Family(

@@ -43,3 +43,9 @@ UNTRIED = {
     "MiniMaxH3": "audio with video in one latent, which is refused",
     "MiniMaxMusic3": "its network knows one size, too large for a test",
 }
+
+
+def reasons() -> dict[str, str]:
+    """Why each of these classes has no family of its own."""
+    alike = {name: f"the model of {family}, in another size" for name, family in ALIKE.items()}
+    return {**alike, **APART, **{name: f"not tried: {why}" for name, why in UNTRIED.items()}}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from energy_guidance.tests.host.families.family import Family, draw
+from comfy.ldm.hunyuan_video.model import HunyuanVideoParams
+from energy_guidance.tests.host.families.family import Family, draw, known_by
 
-HUNYUAN = {
+_HUNYUAN = {
     "image_model": "hunyuan_video",
     "in_channels": 16,
     "patch_size": [1, 2, 2],
@@ -27,6 +28,7 @@ HUNYUAN = {
     "vision_in_dim": None,
     "meanflow_sum": False,
 }
+HUNYUAN = known_by(HunyuanVideoParams, _HUNYUAN)
 PLAIN_HUNYUAN = {**HUNYUAN, "vec_in_dim": None, "guidance_embed": False}
 HUNYUAN_15 = {
     **PLAIN_HUNYUAN,
