@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 import comfy.text_encoders.flux
 import pytest
 import tokenizers
@@ -17,19 +20,33 @@ pytestmark = pytest.mark.skipif(
 MARKS = ("[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]")
 
 
+SPECIAL = ("<unk>", "<s>", "</s>", *MARKS, *(f"<{i}>" for i in range(4)), "<pad>")
+
+
 def mistral():
     """Bytes, "red" and marks, in place of the vocabulary that comes with FLUX.2 [dev]'s weights."""
-    special = ["<unk>", "<s>", "</s>", *MARKS, *(f"<{i}>" for i in range(4)), "<pad>"]
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     merges = [("r", "e"), ("re", "d"), ("Ġ", "red")]
-    vocabulary = [*special, *alphabet, *("".join(pair) for pair in merges)]
+    vocabulary = [*SPECIAL, *alphabet, *("".join(pair) for pair in merges)]
     ranks = {text: rank for rank, text in enumerate(vocabulary)}
     found = tokenizers.Tokenizer(tokenizers.models.BPE(ranks, merges))
     found.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     found.decoder = tokenizers.decoders.ByteLevel()
     found.post_processor = tokenizers.processors.TemplateProcessing("<s> $A", None, [("<s>", 1)])
-    found.add_special_tokens(special)
+    found.add_special_tokens(list(SPECIAL))
     return {"tokenizer_object": found, "legacy": False}
+
+
+def mistral_file():
+    """The same as a file, for hosts that read it by themselves."""
+    pieces = [*(bytes([byte]) for byte in range(256)), b"re", b"red", b" red"]
+    coded = [base64.b64encode(piece).decode() for piece in pieces]
+    file = {
+        "config": {"default_num_special_tokens": len(SPECIAL), "default_vocab_size": 1000},
+        "vocab": [{"rank": rank, "token_bytes": code} for rank, code in enumerate(coded)],
+        "special_tokens": [{"rank": rank, "token_str": text} for rank, text in enumerate(SPECIAL)],
+    }
+    return {"tekken_model": json.dumps(file).encode()}
 
 
 def around(name):
@@ -46,6 +63,8 @@ def klein():
 @pytest.fixture(scope="module")
 def dev():
     model = model_of(encoders.Flux2TEModel, **around("mistral3_24b"))
+    if hasattr(encoders, "from_tekken_json"):
+        return clip_of(encoders.Flux2Tokenizer(tokenizer_data=mistral_file()), model)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoders, "load_mistral_tokenizer", lambda data: mistral())
         return clip_of(encoders.Flux2Tokenizer(), model)

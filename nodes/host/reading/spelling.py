@@ -85,8 +85,7 @@ def _spelling(tokenizer: Any, tokens: list[int]) -> str:
         # It marks what goes on with a word, not what begins one.
         goes_on = spelt[0].startswith(GOES_ON)
         return ("" if goes_on else " ") + spelt[0].removeprefix(GOES_ON).lower()
-    decode = getattr(inner, "convert_tokens_to_string", "".join)
-    text = decode(spelt)
+    text = _text(inner, tokens, spelt)
     if text.isspace():
         return " "
     text = text.strip()
@@ -96,3 +95,10 @@ def _spelling(tokenizer: Any, tokens: list[int]) -> str:
     before = " " if blank(spelt[0], str.startswith) else ""
     after = " " if blank(spelt[-1], str.endswith) and spelt[-1] not in BLANKS[1:] else ""
     return (before + text + after).lower()
+
+
+def _text(inner: Any, tokens: list[int], spelt: list[str]) -> str:
+    """Text of tokens by a tokenizer of the transformers library, the host's own, or neither."""
+    if hasattr(inner, "convert_tokens_to_string"):
+        return str(inner.convert_tokens_to_string(spelt))
+    return str(inner.decode(tokens)) if hasattr(inner, "decode") else "".join(spelt)
