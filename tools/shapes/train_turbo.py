@@ -153,8 +153,8 @@ class Turbo:
 
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
-    parser = train_diffusion.parser(__doc__, steps=400, lr=5e-4, out=str(diffusers_host.TURBO))
-    parser.set_defaults(batch=24)
+    parser = train_diffusion.parser(__doc__, steps=280, lr=7e-4, out=str(diffusers_host.TURBO))
+    parser.set_defaults(batch=16)
     parser.add_argument("--checkpoint", type=Path, default=Path("out/shapes/turbo.pt"))
     return parser.parse_args()
 
