@@ -63,7 +63,7 @@ LABEL = (*PLAIN, Setting("Forward", 0.3, 1.0, 3), Setting("Manifold", 0.3, 1.0, 
 SETTINGS: dict[str, tuple[Setting, ...]] = {
     COLOUR.name: LABEL,
     SHAPE.name: LABEL,
-    POSITION.name: (*PLAIN, Setting("Forward", 0.2, 0.7, 2), Setting("Latent Update", 0.1, 0.7)),
+    POSITION.name: (*PLAIN, Setting("Forward", 0.6, 0.4, 5), Setting("Latent Update", 0.1, 0.7)),
     SENTENCE.name: (*PLAIN, Setting("Forward", 0.3, 1.0, 3)),
 }
 
