@@ -39,6 +39,7 @@ RULES = {
     "backward": lambda energy, strength: Backward(energy, strength, optimiser="gd"),
     "manifold": Manifold,
     "posterior": Posterior,
+    "on the sphere": lambda energy, strength: Posterior(energy, strength, "spherical"),
     "unified": Unified,
     "latent update": LatentUpdate,
 }
@@ -123,6 +124,7 @@ def touched(energy, sigma: float = 1.0, around: float = 0.0) -> list[int]:
         (Frames(MeanColor(RED), "every", 9), [0]),
         (Temporal(every=3), [0, 3, 4]),
         (Temporal("first"), [1, 2, 3, 4]),
+        (Temporal(look="image", every=4), [0, 4]),
         (Loop(), [0, 4]),
     ],
 )
@@ -263,7 +265,8 @@ ON_BATCHES = {
 @pytest.mark.parametrize("energy", ON_BATCHES.values(), ids=ON_BATCHES.keys())
 def test_a_batch_that_stands_for_time_is_guided_as_the_video(rule, energy):
     x, records = seeded(5, 4, 5, 6), []
-    expected = guided([rule(energy(False), Constant(0.5))], video_model, run_with())(
+    alone = replace(run_with(), numbers=(0,))
+    expected = guided([rule(energy(False), Constant(0.5))], video_model, alone)(
         as_video(x), levels(2.0, 1)
     )
     run = replace(run_with(records.append), numbers=(0, 1, 2, 3, 4))
