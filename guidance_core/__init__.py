@@ -29,9 +29,10 @@ from .rules.latent_update import LatentUpdate
 from .rules.manifold import Manifold
 from .rules.posterior import Posterior
 from .rules.unified import Unified
+from .run import Run
 from .schedules import Constant, PercentWindow, Window
 from .trace import Record, Trace
-from .types import Denoiser, Energy, Estimate, Rule, Run, Schedule
+from .types import Denoiser, Energy, Estimate, Rule, Schedule
 
 __all__ = [
     "Backward",

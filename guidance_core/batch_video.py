@@ -13,7 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from .process import lengths
-from .types import Denoiser, Estimate, Rule, Run
+from .run import Run
+from .types import Denoiser, Estimate, Rule
 
 
 def with_batch_as_video(rule: Rule) -> Rule:

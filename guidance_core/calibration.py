@@ -21,7 +21,8 @@ from .gradients import at_estimate, through_model
 from .inverse import linear_measurement
 from .process import per_sample
 from .requirements import requirements_of, walk
-from .types import Denoiser, Energy, Estimate, Run
+from .run import Run
+from .types import Denoiser, Energy, Estimate
 
 MOST_DRAWS = 16  # where x says nothing of x0
 TOGETHER = 4  # draws of a sample that is alone, evaluated as one batch

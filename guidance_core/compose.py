@@ -13,10 +13,11 @@ from torch import Tensor
 from .batch_video import with_batch_as_video
 from .notes import Notes
 from .requirements import name_of_energy, rebuilt, requirements_of
+from .run import Run
 from .schedules import EveryNth, PercentPoints, PercentWindow
 from .steering import has_work
 from .trace import Record
-from .types import Denoiser, Estimate, Rule, Run
+from .types import Denoiser, Estimate, Rule
 
 T = TypeVar("T")
 

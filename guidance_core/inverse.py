@@ -25,8 +25,9 @@ from torch import Tensor
 
 from .gradients import check_finite, pulled_back
 from .process import full_precision, per_sample, posterior_std
+from .run import Run
 from .shaping import LEAST_ALPHA, clip_rms, rms, unit_rms
-from .types import Denoiser, Energy, Estimate, Run
+from .types import Denoiser, Energy, Estimate
 
 LEAST_NOISE = 1 / 512  # of a measurement that claims none: half a grey level of 8 bits
 NUDGE = 0.1  # RMS of the change of x0 over which a decoder is taken for linear

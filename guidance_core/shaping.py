@@ -13,7 +13,8 @@ from torch import Tensor
 
 from .process import per_sample, posterior_std, radius
 from .requirements import rebuilt
-from .types import Energy, Estimate, Run
+from .run import Run
+from .types import Energy, Estimate
 
 STEPS = ("TFG", "DPS", "FreeDoM", "MPGD")
 LEAST_ALPHA = 0.05  # caps divisions by alpha where a flow is all noise

@@ -10,9 +10,10 @@ from torch import Tensor
 from .gradients import LOOKS
 from .process import per_sample
 from .requirements import is_active, requirements_of
+from .run import Run
 from .shaping import cfg_push, rms, unit_peak, unit_size
 from .trace import Record
-from .types import Estimate, Run
+from .types import Estimate
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -16,7 +16,8 @@ import guidance_core.rules.backward
 import guidance_core.rules.forward
 from bench.cost import kinds
 from guidance_core.compose import any_active, guided
-from guidance_core.types import Denoiser, Estimate, Rule, Run
+from guidance_core.run import Run
+from guidance_core.types import Denoiser, Estimate, Rule
 from tools import diffusers_host
 
 NAME = f"diffusers {diffusers.__version__}"

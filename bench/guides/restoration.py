@@ -17,10 +17,11 @@ from guidance_core.noise import seeded_noise
 from guidance_core.procedures.inversion import psnr
 from guidance_core.process import per_sample
 from guidance_core.rules.backward import Backward
+from guidance_core.run import Run
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import scenes
 from guidance_core.shapes.scenes import SIDE
-from guidance_core.types import Denoiser, Energy, Estimate, Rule, Run
+from guidance_core.types import Denoiser, Energy, Estimate, Rule
 from tools.diffusers_host import Settings, Shapes, sample
 
 NOISE = 0.002  # of a measurement, in [0, 1]

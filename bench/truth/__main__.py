@@ -42,8 +42,9 @@ from guidance_core.rules.forward import Forward
 from guidance_core.rules.manifold import Manifold
 from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.unified import Unified
+from guidance_core.run import Run
 from guidance_core.schedules import Constant
-from guidance_core.types import Estimate, Rule, Run
+from guidance_core.types import Estimate, Rule
 from tests.ground_truth import Mixture, flow, three_hills, ve
 from tools.hosts import CHECKOUT
 

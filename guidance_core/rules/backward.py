@@ -18,9 +18,10 @@ from torch import Tensor
 
 from ..gradients import LOOK_AT, at_estimate
 from ..process import per_sample, posterior_std
+from ..run import Run
 from ..shaping import clip_rms, fade, norm, peak_rms, rms
 from ..steering import check_choice, check_rule, strength_at, take_step
-from ..types import Denoiser, Energy, Estimate, Run, Schedule
+from ..types import Denoiser, Energy, Estimate, Schedule
 
 SCALES = ("relative", "absolute")
 OPTIMISERS = ("adam", "gd", "polyak")

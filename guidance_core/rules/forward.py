@@ -17,9 +17,10 @@ from ..calibration import TOGETHER, averaged_gradient, check_calibrated
 from ..gradients import LOOK_AT, through_model
 from ..inverse import linear_measurement, measured_gradient
 from ..process import per_sample
+from ..run import Run
 from ..shaping import LEAST_ALPHA, fade, norm
 from ..steering import check_rule, strength_at, take_step, unit_step
-from ..types import Denoiser, Energy, Estimate, Run, Schedule
+from ..types import Denoiser, Energy, Estimate, Schedule
 
 SCALES = ("relative", "absolute", "cfg", "calibrated")
 

@@ -20,9 +20,10 @@ from torch import Tensor
 from ..gradients import LOOK_AT, through_model
 from ..process import euler_share, noise_angle, per_sample, radius
 from ..requirements import requirements_of
+from ..run import Run
 from ..shaping import cfg_push, fade, norm, rms, unit_peak
 from ..steering import check_rule, record, strength_at
-from ..types import Denoiser, Energy, Estimate, Run, Schedule
+from ..types import Denoiser, Energy, Estimate, Schedule
 
 SCALES = ("relative", "absolute")
 REACH = 4.0  # where steps used to have one size, 20 of them went about as far

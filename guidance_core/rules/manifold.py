@@ -16,9 +16,10 @@ from torch import Tensor
 from ..gradients import LOOK_AT, at_estimate
 from ..process import per_sample
 from ..requirements import requirements_of
+from ..run import Run
 from ..shaping import fade, norm
 from ..steering import check_rule, strength_at, take_step, unit_step
-from ..types import Denoiser, Energy, Estimate, Run, Schedule
+from ..types import Denoiser, Energy, Estimate, Schedule
 
 SCALES = ("relative", "absolute", "cfg")
 

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from ..gradients import LOOK_AT, through_model
 from ..process import EULER_ONLY, ancestral_noise, eps_from_x0, is_euler_share, per_sample, radius
+from ..run import Run
 from ..shaping import as_squared_norm, fade, norm, rms, root_gradient, unit_rms
 from ..steering import check_rule, strength_at, take_step, unit_step
-from ..types import Denoiser, Energy, Estimate, Run, Schedule
+from ..types import Denoiser, Energy, Estimate, Schedule
 
 SCALES = ("relative", "absolute", "cfg", "spherical")
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..captures import Capture
-from ..types import Denoiser, Estimate, Run
+from ..run import Run
+from ..types import Denoiser, Estimate
 
 
 @dataclass(frozen=True, eq=False)

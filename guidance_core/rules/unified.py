@@ -17,6 +17,7 @@ from torch import Tensor
 from ..gradients import LOOK_AT, at_estimate, smoothed, through_model
 from ..process import per_sample, posterior_std
 from ..requirements import requirements_of
+from ..run import Run
 from ..schedules.courses import COURSES, course_factor
 from ..shaping import (
     STEPS,
@@ -31,7 +32,7 @@ from ..shaping import (
     unit_size,
 )
 from ..steering import check_choice, check_rule, strength_at, take_step
-from ..types import Denoiser, Energy, Estimate, Run, Schedule
+from ..types import Denoiser, Energy, Estimate, Schedule
 
 SCALES = ("relative", "absolute", "cfg")
 

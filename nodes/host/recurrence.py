@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 
 from ...guidance_core.noise import mixed_seed
 from ...guidance_core.procedures.recurrence import recurrent
+from ...guidance_core.run import Run
 from ...guidance_core.schedules import PercentWindow
-from ...guidance_core.types import Run
 from .batch_numbers import batch_numbers
 from .run import KEY, signal_scale
 

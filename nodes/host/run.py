@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ...guidance_core.compose import any_active, guided, with_noise_levels
+from ...guidance_core.run import Run
 from ...guidance_core.steering import needs_both
-from ...guidance_core.types import Estimate, Run
+from ...guidance_core.types import Estimate
 from . import steps
 from .autograd import memory
 from .autograd.cut import check_slope, noticed

@@ -19,9 +19,10 @@ from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.image.degradations import Compose, GaussianBlur, Shrink
 from guidance_core.rules.forward import Forward
+from guidance_core.run import Run
 from guidance_core.schedules import Constant
 from guidance_core.trace import Trace
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, Model, assert_close, latent, levels, run_with, seeded, toward
 from tests.ground_truth import flow, three_hills, ve
 

@@ -18,8 +18,9 @@ from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.requirements import requirements_of
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.forward import Forward
+from guidance_core.run import Run
 from guidance_core.schedules import Constant, PercentWindow, Scaled, Window
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 from tests.core.toys import (
     Model,
     TinyClassifier,

@@ -15,8 +15,9 @@ from guidance_core.procedures.recurrence import recurrent
 from guidance_core.process import ancestral_noise, euler_share
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.recording import Recording
+from guidance_core.run import Run
 from guidance_core.schedules import Window
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 from tools import diffusers_host
 from tools.diffusers_host.reading import layer_names, layers
 

@@ -15,8 +15,8 @@ from guidance_core.rules.latent_update import LatentUpdate
 from guidance_core.rules.manifold import Manifold
 from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.unified import Unified
+from guidance_core.run import Run
 from guidance_core.schedules import Constant, EveryNth, PercentWindow, Scaled, Window
-from guidance_core.types import Run
 from tests.core.toys import DOUBLE, Model, latent, levels, toward
 from tests.ground_truth import ve
 

@@ -8,8 +8,8 @@ import torch
 from guidance_core.compose import guided
 from guidance_core.process import x0_from_score
 from guidance_core.rules.forward import Forward
+from guidance_core.run import Run
 from guidance_core.schedules import Constant
-from guidance_core.types import Run
 from tests.core.toys import DOUBLE, assert_close, seeded
 from tests.ground_truth import flow, single, three_hills, ve
 

@@ -15,9 +15,10 @@ from guidance_core.rules.latent_update import LatentUpdate
 from guidance_core.rules.manifold import Manifold
 from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.unified import Unified
+from guidance_core.run import Run
 from guidance_core.schedules import Constant
 from guidance_core.steering import needs_both
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, latent, levels
 
 CFG, A, B, TARGET = 4.0, 0.7, 0.9, 0.25

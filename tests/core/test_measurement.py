@@ -22,9 +22,10 @@ from guidance_core.image.degradations import (
     adjoint,
 )
 from guidance_core.rules.posterior import Posterior
+from guidance_core.run import Run
 from guidance_core.schedules import Constant
 from guidance_core.shaping import as_squared_norm
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, levels, seeded
 
 MISSING = torch.zeros(16, 24, dtype=DOUBLE)

@@ -17,8 +17,9 @@ from guidance_core.noise import seeded_noise
 from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.presets import PRESETS
 from guidance_core.rules.unified import Unified
+from guidance_core.run import Run
 from guidance_core.schedules import Constant
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, levels, seeded
 from tests.ground_truth import flow, ve
 

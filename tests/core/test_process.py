@@ -11,8 +11,9 @@ from guidance_core import process
 from guidance_core.compose import guided
 from guidance_core.process import per_sample, posterior_std, renoise
 from guidance_core.rules.forward import Forward
+from guidance_core.run import Run
 from guidance_core.schedules import Constant
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, seeded
 from tests.ground_truth import flow, ve
 

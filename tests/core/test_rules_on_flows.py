@@ -16,8 +16,9 @@ from guidance_core.rules.latent_update import LatentUpdate
 from guidance_core.rules.manifold import Manifold
 from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.unified import Unified
+from guidance_core.run import Run
 from guidance_core.schedules import Constant
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, Model, assert_close, latent, levels, toward
 from tests.ground_truth import flow, ve
 

@@ -17,8 +17,9 @@ from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.noise import seeded_noise
 from guidance_core.requirements import is_active, requirements_of
 from guidance_core.rules.forward import Forward
+from guidance_core.run import Run
 from guidance_core.schedules import Constant, Window
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, decode, latent, levels, toward
 from tests.ground_truth import flow
 

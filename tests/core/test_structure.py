@@ -14,8 +14,9 @@ from guidance_core.energies.masked import Masked
 from guidance_core.energies.structure import Structure
 from guidance_core.networks.protocols import ViTTokens
 from guidance_core.rules.manifold import Manifold
+from guidance_core.run import Run
 from guidance_core.schedules import Constant
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, TinyViT, assert_close, levels, seeded
 from tests.ground_truth import flow, ve
 

@@ -13,8 +13,8 @@ from guidance_core.rules.forward import Forward
 from guidance_core.rules.manifold import Manifold
 from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.unified import Unified
+from guidance_core.run import Run
 from guidance_core.schedules import Constant
-from guidance_core.types import Run
 from tests.core.toys import DOUBLE, seeded
 from tests.ground_truth import flow, three_hills, ve
 

@@ -10,8 +10,9 @@ from guidance_core.attention.references import Reference
 from guidance_core.captures import Attention, Capture, Features
 from guidance_core.networks.protocols import ViTTokens
 from guidance_core.process import per_sample
+from guidance_core.run import Run
 from guidance_core.trace import Record
-from guidance_core.types import Estimate, Run
+from guidance_core.types import Estimate
 
 DOUBLE = torch.float64
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from guidance_core.compose import any_active, guided, with_noise_levels
 from guidance_core.procedures.recurrence import Sampler, recurrent
 from guidance_core.requirements import requirements_of
+from guidance_core.run import Run
 from guidance_core.steering import needs_both
-from guidance_core.types import Denoiser, Estimate, Rule, Run
+from guidance_core.types import Denoiser, Estimate, Rule
 from tools.diffusers_host.model import Shapes
 from tools.diffusers_host.noise_levels import LEVELS
 from tools.diffusers_host.reading import reading
