@@ -34,7 +34,7 @@ def templates() -> dict[str, tuple[Family, Task, Graph]]:
         for task in TASKS:
             if family in task.families:
                 graph, name = Graph(), name_of(family, task)
-                task.build(loaded(graph, family, name))
+                task.build(loaded(graph, family, name), task.push(family))
                 found[name] = family, task, graph
     return found
 

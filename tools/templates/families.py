@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tools.templates.graph import File, huggingface
 
 TAESD = "https://github.com/madebyollin/taesd/raw/main"
+FEW = 8  # steps of distilled models, at most
 LIGHT = "lightx2v/Autoencoders"
 
 
@@ -57,6 +58,11 @@ class Family:
     def loads_tiny(self) -> bool:
         """Whether the tiny decoder is a VAE of its own for Load VAE (those of videos are)."""
         return self.tiny.name.startswith("light")
+
+    @property
+    def takes_few_steps(self) -> bool:
+        """Whether it is distilled."""
+        return self.steps <= FEW
 
     @property
     def is_video(self) -> bool:
@@ -248,6 +254,4 @@ WAN22 = Family(
     newer=True,
     length=49,
 )
-FAMILIES = (SDXL, SD15, FLUX1, FLUX2_KLEIN, QWEN_IMAGE, Z_IMAGE, KREA2)
-# Families whose words and attention are read.
-READABLE = (SDXL, SD15, FLUX1, FLUX2_KLEIN)
+FAMILIES = (SDXL, SD15, FLUX1, FLUX2_KLEIN, QWEN_IMAGE, Z_IMAGE, KREA2, WAN22)

@@ -11,6 +11,14 @@ UNTRIED = (
     "with the pack (docs/models.md says how they were found); the graph is tested with small "
     "random models of this family."
 )
+FEW = (
+    "In {steps} steps every push counts for more, and the last ones settle colours: lower "
+    "strengths, to the end, and *Recurrent Sampler* to try again (docs/few-steps.md)."
+)
+VIDEO = (
+    "A sentence looks at every fourth latent frame (*Frames*), decoded one by one. Longer or "
+    "larger videos take more memory; begin with few frames."
+)
 NEWER = "Needs a newer ComfyUI than 0.3.64; tested on 0.29.0 and 0.33.0."
 
 
@@ -21,7 +29,9 @@ def text(family: Family, task: Task, files: list[File]) -> str:
     parts = [
         f"**{family.title}, {task.title}.** {task.about}",
         f"**Files.** ComfyUI offers those that are missing{_but(by_hand)}.\n" + "\n".join(where),
-        f"**Start values.** {task.start}",
+        f"**Start values.** {task.start_of(family)}",
+        *([FEW.format(steps=family.steps)] if family.takes_few_steps else []),
+        *([VIDEO] if family.is_video else []),
         UNTRIED,
         *([NEWER] if family.newer else []),
     ]

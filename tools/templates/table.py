@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tools.templates.families import FAMILIES, READABLE, Family
+from tools.templates.families import FAMILIES, Family
+from tools.templates.tasks import TASKS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
 BETWEEN = re.compile(r"(?<=<!-- start values -->\n).*?(?=<!-- end of start values -->)", re.DOTALL)
 HEAD = """\
-| model | size | steps, CFG | sampler, scheduler | decoder of guidance | words in boxes |
-|---|---|---|---|---|---|
+| model | size | steps, CFG | sampler, scheduler | decoder of guidance | sentence | words in boxes |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -30,8 +31,15 @@ def _cells(family: Family) -> list[str]:
         f"{family.steps}, {family.cfg:g}",
         f"{family.sampler}, {family.scheduler}{shift}",
         f"`{family.tiny.name}`",
-        "yes" if family in READABLE else "no template",
+        *(_push(family, key) for key in ("guide-by-text", "place-words")),
     ]
+
+
+def _push(family: Family, key: str) -> str:
+    """Strength and window of a task."""
+    (task,) = (task for task in TASKS if task.key == key)
+    strength, end = task.push(family)
+    return f"{strength:g}, until {end:g}"
 
 
 def write() -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tools.templates import parts
-from tools.templates.families import FAMILIES, READABLE, SDXL, Family
-from tools.templates.graph import File, Link, huggingface
+from tools.templates.families import FAMILIES, SDXL, Family
+from tools.templates.graph import Link, huggingface
 from tools.templates.parts import Parts
 
 CLIP = huggingface(
@@ -24,6 +25,13 @@ PORTRAIT = "portrait photo of a person, looking at the camera, plain background"
 SMALL, SHRINK = 256, 4
 
 
+class Push(NamedTuple):
+    """Strength of a rule, and the fraction of the noise schedule at which it ends."""
+
+    strength: float
+    end: float
+
+
 @dataclass(frozen=True)
 class Task:
     """What a template does.
@@ -33,38 +41,47 @@ class Task:
         title: what it does, in a few words.
         build: adds its nodes.
         about: what its note says: what it does, what to change.
-        start: its start values and where they come from.
+        start: what it says of the start values, with places for those of the push.
+        usual: the push in 20 steps or more.
+        few: the push of models that take at most 8.
         families: those that have it.
-        guide: the guide network's file, if it has one.
     """
 
     key: str
     title: str
-    build: Callable[[Parts], None]
+    build: Callable[[Parts, Push], None]
     about: str
     start: str
+    usual: Push
+    few: Push
     families: tuple[Family, ...] = FAMILIES
-    guide: File | None = None
+
+    def push(self, family: Family) -> Push:
+        """Where to begin with a family."""
+        return self.few if family.takes_few_steps else self.usual
+
+    def start_of(self, family: Family) -> str:
+        """What the note says of the start values."""
+        push = self.push(family)
+        end = f"{push.end:.0%}".replace("%", " %")
+        rule = "Manifold" if family.is_video else "Forward"
+        return self.start.format(rule=f"Rule: {rule}", strength=push.strength, end=end)
 
 
-def _finish(part: Parts, text: str, energy: Link, strength: float, end: float) -> None:
+def _by_image(part: Parts, text: str, energy: Link, push: Push) -> None:
     """What templates that guide by the image, from noise, share behind their energy."""
-    _sampled(part, text, energy, strength, ("constant", end), reads_image=True)
+    _sampled(part, text, energy, (push, "constant"), reads_image=True)
 
 
 def _sampled(
-    part: Parts,
-    text: str,
-    energy: Link,
-    strength: float,
-    window: tuple[str, float],
-    *,
-    reads_image: bool,
+    part: Parts, text: str, energy: Link, push: tuple[Push, str], *, reads_image: bool
 ) -> None:
     """A rule with its schedule, the prompt, the sampler and the result."""
-    add, (curve, end) = part.graph.add, window
+    add, ((strength, end), curve) = part.graph.add, push
     schedule = add("EGSchedule", 3, start_percent=0.0, end_percent=end, curve=curve, points="")
-    rule = add("EGRuleForward", 3, energy=energy, strength=strength, schedule=schedule[0])
+    # Of a video no graph through the model fits into memory where one through a frame does.
+    kind = "EGRuleManifold" if reads_image and part.family.is_video else "EGRuleForward"
+    rule = add(kind, 3, energy=energy, strength=strength, schedule=schedule[0])
     model = parts.guided(part, 3, rule[0], reads_image=reads_image)
     conds, latent = parts.prompted(part, 1, text), parts.empty_latent(part, 1)
     parts.saved(part, 6, parts.sampled(part, 4, model, conds, latent), model)
@@ -80,35 +97,37 @@ def _picture(part: Parts, column: int, title: str) -> Link:
     return part.graph.add("LoadImage", column, title, image=PICTURE)[0]
 
 
-def by_text(part: Parts) -> None:
+def by_text(part: Parts, push: Push) -> None:
     """Guide by a sentence."""
     parts.with_tiny_decoder(part)
     sentence = "an oil painting of a street in the rain, lamps reflected on wet stones"
     energy = part.graph.add(
         "EGEnergyCLIPText", 2, "Energy: the sentence", network=_network(part), text=sentence
     )
-    _finish(part, STREET, energy[0], strength=1.0, end=0.8)
+    if part.family.is_video:
+        energy = part.graph.add("EGFrames", 2, energy=energy[0])
+    _by_image(part, STREET, energy[0], push)
 
 
-def by_image(part: Parts) -> None:
+def by_image(part: Parts, push: Push) -> None:
     """Guide by an image's content."""
     parts.with_tiny_decoder(part)
     reference = _picture(part, 1, "The reference (load your own)")
     energy = part.graph.add(
         "EGEnergyCLIPImage", 2, network=_network(part), reference=reference, cutouts=4
     )
-    _finish(part, STREET, energy[0], strength=1.0, end=0.8)
+    _by_image(part, STREET, energy[0], push)
 
 
-def by_style(part: Parts) -> None:
+def by_style(part: Parts, push: Push) -> None:
     """Guide by an image's style."""
     parts.with_tiny_decoder(part)
     reference = _picture(part, 1, "The style (load your own)")
     energy = part.graph.add("EGEnergyStyle", 2, network=_network(part), reference=reference)
-    _finish(part, STREET, energy[0], strength=0.7, end=0.7)
+    _by_image(part, STREET, energy[0], push)
 
 
-def by_face(part: Parts) -> None:
+def by_face(part: Parts, push: Push) -> None:
     """Guide by the face of a reference."""
     parts.with_tiny_decoder(part)
     add, (width, height) = part.graph.add, part.family.size
@@ -126,10 +145,10 @@ def by_face(part: Parts) -> None:
         y=height // 6,
     )
     energy = add("EGEnergyFaceIdentity", 2, network=encoder[0], reference=reference, mask=mask[0])
-    _finish(part, PORTRAIT, energy[0], strength=0.5, end=0.8)
+    _by_image(part, PORTRAIT, energy[0], push)
 
 
-def by_words(part: Parts) -> None:
+def by_words(part: Parts, push: Push) -> None:
     """Place two phrases of the prompt in boxes."""
     add = part.graph.add
     boxes = {
@@ -154,10 +173,10 @@ def by_words(part: Parts) -> None:
         )
         energies.append(box[0])
     both = add("EGCombineEnergies", 3, energy_1=energies[0], energy_2=energies[1])
-    _sampled(part, STILL_LIFE, both[0], 2.5, ("linear_down", 0.6), reads_image=False)
+    _sampled(part, STILL_LIFE, both[0], (push, "linear_down"), reads_image=False)
 
 
-def by_measurement(part: Parts) -> None:
+def by_measurement(part: Parts, push: Push) -> None:
     """Enlarge a small image fourfold."""
     add, large = part.graph.add, SMALL * SHRINK
     scale = lambda title, image, method, side, crop: add(
@@ -176,7 +195,7 @@ def by_measurement(part: Parts) -> None:
     rule = add(
         *("EGRuleBackward", 3),
         energy=energy[0],
-        strength=1.0,
+        strength=push.strength,
         steps=2,
         optimiser="polyak",
     )
@@ -196,11 +215,12 @@ TASKS = (
         about="The prompt says what the image shows; the sentence in *Energy: CLIP Text* pulls it "
         "further. Change both. For an image instead of a sentence connect *Energy: CLIP Image* "
         "with a *Load Image* in place of the sentence.",
-        start="*Rule: Forward*, scale `relative`, strength 1, the first 80 % of the noise "
+        start="*{rule}*, scale `relative`, strength {strength:g}, the first {end} of the noise "
         "schedule, 4 cutouts. Nothing happens: raise the strength by halves. It burns or gets "
         "noisy: lower it, or end earlier. Too slow, too little memory: *Rule: Manifold*, whose "
         "gradient does not go through the model.",
-        guide=CLIP,
+        usual=Push(1.0, 0.8),
+        few=Push(0.5, 1.0),
     ),
     Task(
         key="guide-by-image",
@@ -208,9 +228,11 @@ TASKS = (
         build=by_image,
         about="*Energy: CLIP Image* pulls the image towards the content of the reference, wherever "
         "it is in it. Load your own, and describe what you want in the prompt.",
-        start="*Rule: Forward*, scale `relative`, strength 1, the first 80 %, 4 cutouts.",
+        start="*Rule: Forward*, scale `relative`, strength {strength:g}, the first {end}, "
+        "4 cutouts.",
         families=(SDXL,),
-        guide=CLIP,
+        usual=Push(1.0, 0.8),
+        few=Push(0.5, 1.0),
     ),
     Task(
         key="style",
@@ -219,9 +241,10 @@ TASKS = (
         about="*Energy: Style* compares which features of the reference occur together, not where "
         "they are: the prompt says what is shown, the reference how. A CLIP ViT-B-16 sees finer "
         "textures (FreeDoM's choice).",
-        start="*Rule: Forward*, scale `relative`, strength 0.7, the first 70 %, layer 2.",
+        start="*Rule: Forward*, scale `relative`, strength {strength:g}, the first {end}, layer 2.",
         families=(SDXL,),
-        guide=CLIP,
+        usual=Push(0.7, 0.7),
+        few=Push(0.4, 1.0),
     ),
     Task(
         key="face",
@@ -230,9 +253,10 @@ TASKS = (
         about="*Energy: Face Identity* compares the square of the mask with the reference, as a "
         "face encoder does. Crop the reference to the face, eyes level; move the square to where "
         "your portrait has its face.",
-        start="*Rule: Forward*, scale `relative`, strength 0.5, the first 80 %.",
+        start="*Rule: Forward*, scale `relative`, strength {strength:g}, the first {end}.",
         families=(SDXL,),
-        guide=FACES,
+        usual=Push(0.5, 0.8),
+        few=Push(0.3, 1.0),
     ),
     Task(
         key="restore",
@@ -241,9 +265,11 @@ TASKS = (
         about="The result, shrunk four times, equals the small image; the model makes up what is "
         "finer. Sampling starts from the enlarged image. Describe the image in the prompt. The "
         "same nodes deblur, colour and complete: see the help of *Energy: Measurement*.",
-        start="*Rule: Backward* with `polyak`, strength 1, 2 steps, denoise 0.3, the full VAE, "
-        "since the result is measured through it.",
+        start="*Rule: Backward* with `polyak`, strength {strength:g}, 2 steps, denoise 0.3, "
+        "the full VAE, since the result is measured through it.",
         families=(SDXL,),
+        usual=Push(1.0, 1.0),
+        few=Push(1.0, 1.0),
     ),
     Task(
         key="place-words",
@@ -251,9 +277,10 @@ TASKS = (
         build=by_words,
         about="Each phrase of the prompt gets a box: drag it on its node. The three prompts must "
         "be the same text. For other objects choose the words by clicking them in *Prompt Words*.",
-        start="*Rule: Forward*, scale `relative`, strength falling from 2.5 to 0 over the first "
-        "60 % of the noise schedule. Objects stay where they were: raise it, or choose the noun "
-        "alone. Something is drawn twice: smaller boxes, or a lower strength.",
-        families=READABLE,
+        start="*Rule: Forward*, scale `relative`, strength falling from {strength:g} to 0 over the "
+        "first {end} of the noise schedule. Objects stay where they were: raise it, or "
+        "choose the noun alone. Something is drawn twice: smaller boxes, or a lower strength.",
+        usual=Push(2.5, 0.6),
+        few=Push(1.5, 1.0),
     ),
 )
