@@ -26,16 +26,22 @@ def _call(module: nn.Module) -> int:
 
 
 def _behind_reference(given: Given, length: int, count: int) -> int:
-    """Wan's image: behind an image of reference of the same size, before others."""
+    """Wan's image: behind images of reference, before others."""
     reference = given.arguments.get("reference_latent")
     if reference is None or length == count:
         return 0
-    return reference.shape[-2] // 2 * (reference.shape[-1] // 2)
+    height, width = (-(-side // 2) for side in reference.shape[-2:])
+    return height * width * (reference.shape[2] if reference.ndim == 5 else 1)
 
 
 CROSS = Tokens(joint=False)
 WAN = Tokens(image=_behind_reference, joint=False, call=_call)
+BEFORE_REFERENCE = Transformer(
+    {"cross": "blocks"}, "patch_size", Tokens(joint=False, call=_call), attrgetter("cross_attn")
+)
 FAMILIES: dict[str, Any] = {
+    "comfy.ldm.wan.model.HumoWanModel": BEFORE_REFERENCE,
+    "comfy.ldm.wan.model.WanModel_S2V": BEFORE_REFERENCE,
     "comfy.ldm.wan.model.WanModel": Transformer(
         {"cross": "blocks"}, "patch_size", WAN, attrgetter("cross_attn")
     ),
