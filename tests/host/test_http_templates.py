@@ -87,7 +87,13 @@ def test_the_files_are_what_the_tool_writes(info: dict[str, Any], name: str) -> 
     page, api = templates.forms(name, info)
     assert without_titles(stored(name, "api")) == without_titles(api)
     if "Flux2Scheduler" in info:  # older ones list fewer inputs, and other names of nodes
-        assert stored(name) == page
+        assert without_places(stored(name)) == without_places(page)
+
+
+def without_places(page: dict[str, Any]) -> dict[str, Any]:
+    """A page without the sizes of nodes, which grow with every widget that is added."""
+    nodes = [{**node, "pos": None, "size": None} for node in page["nodes"]]
+    return {**page, "nodes": nodes}
 
 
 def without_titles(api: dict[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _links(graph: Graph, info: Info) -> list[list[Any]]:
     """Number, origin and its slot, target and its slot, kind of each link."""
     found: list[list[Any]] = []
     for node in graph.nodes:
-        for slot, one in enumerate(_in_order(info, node.kind)):
+        for slot, one in enumerate(_in_order(info, node)):
             link = node.inputs.get(one.name)
             if isinstance(link, Link):
                 ends = [link.node, link.slot, node.id, slot]
@@ -63,9 +63,14 @@ def _links(graph: Graph, info: Info) -> list[list[Any]]:
     return found
 
 
-def _in_order(info: Info, kind: str) -> list[Input]:
-    """Inputs as the page lists them: sockets, then widgets."""
-    return sorted(inputs(info, kind), key=lambda one: one.is_widget)
+def _in_order(info: Info, node: Node) -> list[Input]:
+    """Inputs as the page lists them: sockets, then widgets; it adds those that are left out.
+
+    Optional ones are in where they are given, so that those of later versions change no template.
+    """
+    known = values(info, node.kind, node.inputs)
+    used = [one for one in inputs(info, node.kind) if one.name in known]
+    return sorted(used, key=lambda one: one.is_widget)
 
 
 def _node(node: Node, place: layout.Place, links: list[list[Any]], info: Info) -> dict[str, Any]:
@@ -76,9 +81,7 @@ def _node(node: Node, place: layout.Place, links: list[list[Any]], info: Info) -
     shown = _shown(node, info)
     return {
         **_frame(node.id, node.kind, place),
-        "inputs": [
-            _input(one, into.get(slot)) for slot, one in enumerate(_in_order(info, node.kind))
-        ],
+        "inputs": [_input(one, into.get(k)) for k, one in enumerate(_in_order(info, node))],
         "outputs": _outputs(node, links, info),
         **({"title": node.title} if node.title else {}),
         "properties": properties,
