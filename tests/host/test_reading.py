@@ -21,6 +21,7 @@ STEPS = (1e-2, 1e-1, 1.0, 3.0, 10.0)
 NO_PLACES = (
     *("Stable Cascade C", "Stable Cascade B", "Hunyuan3D 2"),
     *("Stable Audio", "Stable Audio 3", "ACE-Step", "ACE-Step 1.5", "HiDream-O1"),
+    "Wan Animate 2",
 )
 READ = [name for name in FAMILIES if name not in NO_PLACES]
 TRANSFORMERS = [name for name in READ if name not in unets.FAMILIES]

@@ -14,18 +14,18 @@ def layout_of(network: nn.Module) -> Layout:
     """Return what can be read in a diffusion network.
 
     Raises:
-        ValueError: no group knows this network.
+        ValueError: no group knows this network, or it is known that nothing can be read in it.
     """
-    for group in GROUPS:
-        found = group.layout_of(network)
-        if found is not None:
-            return found
     name, reason = type(network).__name__, placeless.reason(network)
     if reason is not None:
         raise ValueError(
             f"attention and features of {name} cannot be read, because {reason}: use energies of "
             "the latent or of the image"
         )
+    for group in GROUPS:
+        found = group.layout_of(network)
+        if found is not None:
+            return found
     families = ", ".join(group.NAMES for group in GROUPS)
     raise ValueError(
         f"expected a model whose attention and features can be read ({families}), got {name}: use "

@@ -1,4 +1,4 @@
-"""Models that have no attention from places of an image to the tokens of a text."""
+"""Models whose attention from places of an image to the tokens of a text is not read, and why."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ REASONS = {
     ),
     "comfy.ldm.cascade.stage_b.StageB": "it sees a text as one vector",
     "comfy.ldm.seedvr.model.NaDiT": "its text is the same for every video",
+    "comfy.ldm.wan.model_animate2.WanAnimate2Model": (
+        "its blocks run twice, once for the driving video"
+    ),
     "comfy.ldm.hidream_o1.model.HiDreamO1Transformer": (
         "its prompt is read inside of the model, token by token"
     ),
