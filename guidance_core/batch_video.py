@@ -14,13 +14,14 @@ from torch import Tensor
 
 from .process import lengths
 from .run import Run
+from .trace import Record
 from .types import Denoiser, Estimate, Rule
 
 
 def with_batch_as_video(rule: Rule) -> Rule:
     """The same rule, which takes the samples of a batch of images for the frames of one video.
 
-    Its records are of one sample.
+    Its records are of one sample, see `repeated`.
     """
 
     def steered(denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
@@ -38,6 +39,24 @@ def with_batch_as_video(rule: Rule) -> Rule:
         return _as_batch(estimate, sigma)
 
     return steered
+
+
+def repeated(record: Record, count: int) -> Record:
+    """The record of one video told for each of its samples, as those of other rules are."""
+    if count == 1:
+        return record
+
+    def each(values: Tensor) -> Tensor:
+        return values.expand(count) if values.shape == (1,) else values
+
+    return replace(
+        record,
+        energy=each(record.energy),
+        grad_norm=each(record.grad_norm),
+        push=each(record.push),
+        cfg_push=None if record.cfg_push is None else each(record.cfg_push),
+        terms={name: each(term) for name, term in record.terms.items()},
+    )
 
 
 def _video(values: Tensor) -> Tensor:

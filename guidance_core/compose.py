@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from .batch_video import with_batch_as_video
+from .batch_video import repeated, with_batch_as_video
 from .notes import Notes
 from .requirements import name_of_energy, rebuilt, requirements_of
 from .run import Run
@@ -53,7 +53,8 @@ def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
     def steered(x: Tensor, sigma: Tensor) -> Estimate:
         notes = Notes(memory=memory)
         noting = lambda x, sigma: replace(denoise(x, sigma), notes=notes, alpha=run.alpha(sigma))
-        record = lambda entry: run.record(_with_notes(entry, notes, rule))
+        count = len(x) if as_video else 1
+        record = lambda entry: run.record(repeated(_with_notes(entry, notes, rule), count))
         return acting(noting, x, sigma, replace(run, record=record))
 
     return steered

@@ -101,7 +101,7 @@ def test_boxes_move_along_a_batch_that_stands_for_time():
     guided([Forward(moving, Constant(0.5))], denoise, run_with(records.append))(x, levels(1.0, 3))
     boxes = along(MOVING, 3)
     each = [Box(WORDS, box)(denoise(x[i : i + 1], levels(1.0, 1))) for i, box in enumerate(boxes)]
-    assert_close(records[0].energy, torch.stack(each).mean(0))
+    assert_close(records[0].energy[:1], torch.stack(each).mean(0))
 
 
 def test_keyframes_are_checked():
