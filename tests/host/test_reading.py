@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from energy_guidance.guidance_core.attention.words import Context, Word
 from energy_guidance.guidance_core.captures import Attention, Features
+from energy_guidance.guidance_core.energies.position import Position
+from energy_guidance.guidance_core.rules.forward import Forward
+from energy_guidance.guidance_core.schedules import Constant
+from energy_guidance.guidance_core.types import Estimate
 from energy_guidance.nodes.host import guide
 from energy_guidance.nodes.host.reading.layouts import layout_of
 from energy_guidance.tests.host import probe, tiny
@@ -291,3 +296,21 @@ def test_concept_maps_have_a_slope_and_tell_places_apart(family):
 def test_concept_maps_of_cross_attention_are_refused(family):
     with pytest.raises(ValueError, match="choose map 'attention' in Prompt Words"):
         guide.apply(model(family), [Looking(frozenset({CONCEPTS}))])
+
+
+@pytest.mark.parametrize(
+    "family", [name for name in ("Anima", "FLUX.2", "Wan 2.1") if name in READ]
+)
+def test_words_that_know_their_prompt_find_it_where_the_model_changes_or_pads_it(family):
+    other, mine = FAMILIES[family].cond(7), FAMILIES[family].cond(1)
+    word, records = Word("it", (5,), context=Context(mine[0][0].clone())), []
+    options = {**FAMILIES[family].options(), "positive": other + mine, "steps": 1, "cfg": 1.0}
+    with torch.inference_mode():
+        rule = Forward(Position((word,), (0.3, 0.6)), Constant(0.5))
+        tiny.sample(guide.apply(model(family), [rule], trace=records.append), **options)
+    (alone,) = looked(
+        model(family), Attention((5,)), **{**options, "positive": mine, "negative": other}
+    )
+    x0 = records[0].energy
+    shown = Estimate(x0, x0, captures={Attention((5,)): alone})
+    torch.testing.assert_close(x0, rule.energy(shown), rtol=1e-3, atol=1e-5)
