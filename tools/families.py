@@ -2,8 +2,8 @@
 
     COMFYUI_PATH=~/comfy/ComfyUI .venv-host-0.29.0/bin/python -m tools.families
 
-Run it in the environment of each ComfyUI: results of the others are kept. Without COMFYUI_PATH
-only the tables are written.
+Run it in the environment of each ComfyUI: results of the others are kept. Names of families as
+arguments ask those alone; without COMFYUI_PATH only the tables are written.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def stored() -> dict[str, Any]:
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
 
 
-def measured(version: str) -> dict[str, Any]:
+def measured(version: str, names: list[str]) -> dict[str, Any]:
     """What each family of the running host answers in each column."""
     from energy_guidance.tests.host import families
     from energy_guidance.tests.host.families.columns import COLUMNS
 
     found = {}
-    for name, family in families.FAMILIES.items():
-        found[name] = {"class": family.config}
+    for name in names or families.FAMILIES:
+        found[name] = {"class": families.FAMILIES[name].config}
         for column in COLUMNS:
             found[name][column.__name__] = answer(column, name)
         bad = [key for key, value in found[name].items() if is_error(value)]
@@ -130,7 +130,10 @@ def main() -> int:
         from energy_guidance.tests.host.families import unbuilt
 
         version = hosts.version(conftest.HOST)
-        results.setdefault("hosts", {})[version] = measured(version)
+        kept = results.setdefault("hosts", {}).setdefault(version, {})
+        names = sys.argv[1:]
+        found = measured(version, names)
+        results["hosts"][version] = {**kept, **found} if names else found
         results["unbuilt"] = unbuilt.reasons()
     write(results)
     return int(bool(failing(results)))

@@ -167,13 +167,15 @@ class Evaluation:
         Guiders that inpaint by Langevin steps give a second x0, of another CFG, behind it.
         """
         self.run.lender.check_hooks()
-        x0, *self._others = predicted if isinstance(predicted, tuple) else (predicted,)
+        whole, *self._others = predicted if isinstance(predicted, tuple) else (predicted,)
+        first = self.run.streams.first
+        x0, self._whole = first(whole), whole.detach()
         self._x0 = x0.detach()
         if self._pair is None:
             self._pair = self._only_pair()
         reader = self._reader_of(self._pair[0])
         captures = {} if reader is None else reader.captured.values
-        return Estimate(x0, sigma, decode, captures, *self._pair)
+        return Estimate(x0, sigma, decode, captures, *map(first, self._pair))
 
     def _only_pair(self) -> tuple[Tensor | None, Tensor | None]:
         """Branches of a guider that uses none of the host's CFG; none where they are in pieces."""
@@ -195,14 +197,15 @@ class Evaluation:
 
     def predicted(self, x0: Tensor) -> Any:
         """What the guider predicts under guidance to x0 (B, C, *S): its other estimates follow."""
-        step = x0 - self._x0
+        guided = self.run.streams.joined(x0, self._whole)
+        step = guided - self._whole
         others = [
             other.detach() + step
-            if isinstance(other, Tensor) and other.shape == x0.shape
+            if isinstance(other, Tensor) and other.shape == step.shape
             else other
             for other in self._others
         ]
-        return (x0, *others) if others else x0
+        return (guided, *others) if others else guided
 
     def move_uncond(self, x0: Tensor) -> None:
         """Let the unconditional estimate follow the guidance to x0 (B, C, *S).
@@ -212,4 +215,5 @@ class Evaluation:
         keep the tensor that CFG used, so it is moved in place.
         """
         if self._uncond_of_cfg is not None:
-            self._uncond_of_cfg.detach().add_(x0 - self._x0)
+            step = self.run.streams.joined(x0, self._whole) - self._whole
+            self._uncond_of_cfg.detach().add_(step)

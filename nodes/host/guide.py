@@ -17,11 +17,12 @@ from .autograd import memory
 from .browser import monitor
 from .caches import inside_guidance
 from .decode import decoder as choose_decoder
-from .latents import check_frames, check_has_image, check_single, looks_at_image
+from .latents import check_frames, check_has_image, check_streams, looks_at_image
 from .networks import managed
 from .reading.layouts import layout_of
 from .reading.run_reader import check_references
 from .run import KEY, GuidedRun
+from .streams import Streams
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -148,11 +149,13 @@ def _outer_sample(guidance: Guidance) -> Callable:
         guider, sigmas = executor.class_obj, kwargs["sigmas"] if "sigmas" in kwargs else args[2]
         seed = kwargs["seed"] if "seed" in kwargs else args[6]
         sampler = kwargs["sampler"] if "sampler" in kwargs else args[1]
-        check_single(noise, kwargs.get("latent_shapes"))
+        streams = Streams(kwargs.get("latent_shapes"))
+        check_streams(streams, guidance.requirements)
+        latent = streams.first(noise)
         monitor.start(guidance.traces)
-        check_references(guidance.rules, noise, guider.conds.get("positive"))
-        run = GuidedRun(guidance, guider, sigmas, seed, sampler, noise)
-        check_frames(run.rules, noise, sigmas)
+        check_references(guidance.rules, latent, guider.conds.get("positive"))
+        run = GuidedRun(guidance, guider, sigmas, seed, sampler, latent, streams)
+        check_frames(run.rules, latent, sigmas)
         options = guider.model_options.setdefault("transformer_options", {})
         options[KEY] = run
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from ...guidance_core.image.frames import NO_VIDEO
 from ...guidance_core.requirements import requirements_of, walk
 from ...guidance_core.steering import has_work
+from .streams import Streams
 
 NO_IMAGE = (
     "an energy looks at the image, but the latents of this model hold {held}: energies of the "
@@ -24,8 +25,8 @@ PROJECTED = (
     "switch the projection off, or sample one frame"
 )
 NESTED = (
-    "expected one latent, got a nested one (audio with video): sample it with the model before "
-    "Apply Guidance"
+    "attention and features of a video with its sound in one latent cannot be read: use energies "
+    "of the image or of the latent, or sample the video alone"
 )
 
 
@@ -74,17 +75,17 @@ def check_frames(rules: Iterable[Any], latent: Tensor, sigmas: Tensor) -> None:
             raise ValueError(NO_VIDEO.format(got="one frame"))
 
 
-def check_single(latent: Tensor, shapes: Sequence[Any] | None) -> None:
-    """Refuse several latents in one.
+def check_streams(streams: Streams, requirements: Any) -> None:
+    """Refuse to read attention where several latents are sampled in one.
 
     Arguments:
-        latent: what is sampled.
-        shapes: of the latents in it, as newer hosts tell.
+        streams: of the run.
+        requirements: of its energies.
 
     Raises:
-        ValueError: there are several.
+        ValueError: an energy reads attention or features, and there are several latents.
     """
-    if getattr(latent, "is_nested", False) or (shapes is not None and len(shapes) > 1):
+    if streams.several and requirements.captures:
         raise ValueError(NESTED)
 
 

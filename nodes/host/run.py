@@ -26,6 +26,7 @@ from .batch_numbers import batch_numbers
 from .caches import switched_off
 from .evaluation import Evaluation
 from .reading.run_reader import RunReader, reading
+from .streams import Streams
 
 KEY = "energy_guidance"
 
@@ -52,6 +53,7 @@ class GuidedRun:
         seed: seed of the run.
         sampler: the host's SAMPLER.
         noise: noise that sampling starts from, shape (B, C, *S).
+        streams: where that latent lies in what the host samples.
 
     Raises:
         ValueError: a rule moves the latent after a step, and this sampler's steps do not allow it.
@@ -65,8 +67,9 @@ class GuidedRun:
         seed: int | None,
         sampler: Any,
         noise: Tensor,
+        streams: Streams,
     ) -> None:
-        self.guidance, self.guider = guidance, guider
+        self.guidance, self.guider, self.streams = guidance, guider, streams
         self.model_sampling = guider.model_patcher.get_model_object("model_sampling")
         # The latest evaluation of the step that is running; the host's callbacks find it here.
         self.evaluation: Evaluation | None = None
@@ -111,11 +114,11 @@ class GuidedRun:
     def step(
         self, executor: Any, x: Tensor, sigma: Tensor, model_options: dict, seed: Any = None
     ) -> Any:
-        """Return what the guider predicts, x0 after CFG, guided: x is (B, C, *S), sigma (B,)."""
+        """Return what the guider predicts, x0 after CFG, guided: x as the host's, sigma (B,)."""
         options = {key: value for key, value in model_options.items() if key != "multigpu_clones"}
         options = switched_off(options)
-        self._predict = lambda x, sigma, evaluation: executor(
-            x, sigma, evaluation.options(options), seed
+        self._predict = lambda latent, sigma, evaluation: executor(
+            self.streams.joined(latent, x), sigma, evaluation.options(options), seed
         )
         self._options = options
         try:
@@ -125,7 +128,8 @@ class GuidedRun:
                 self._guide_weights()(),
                 memory.explained("the model"),
             ):
-                x0 = self._guided(normal(x), normal(sigma)).x0.detach()
+                x = normal(x)
+                x0 = self._guided(self.streams.first(x), normal(sigma)).x0.detach()
                 if self._moves_uncond:
                     self.evaluation.move_uncond(x0)
                 return self.evaluation.predicted(x0)

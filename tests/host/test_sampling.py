@@ -14,7 +14,7 @@ from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.latent_update import LatentUpdate
 from energy_guidance.guidance_core.schedules import PercentWindow
-from energy_guidance.nodes.host import guide, latents, recurrence, samplers
+from energy_guidance.nodes.host import guide, recurrence, samplers
 from energy_guidance.tests.host import probe, tiny
 
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS
@@ -203,11 +203,6 @@ def test_running_out_of_memory_names_settings(model):
     with pytest.raises(torch.OutOfMemoryError, match="smaller latent size") as caught:
         tiny.sample(apply(model, Forward(energy, PercentWindow())))
     assert "taesd" in str(caught.value)
-
-
-def test_nested_latents_are_refused(model):
-    with pytest.raises(ValueError, match="nested"):
-        latents.check_single(torch.zeros(1), [(1, 4, 8, 8), (1, 8, 16)])
 
 
 def test_clones_for_other_devices_are_left_out(model):

@@ -69,6 +69,7 @@ def sampled(family: str, rules: Any = (), *, cfg: float = 4.0, steps: int = 2, *
         model = options.pop("model", None) or families.model(family)
         model = guide.apply(model, list(rules), trace=records.append) if rules else model
         out = tiny.sample(model, steps=steps, cfg=cfg, **{**asked, **options})
+        out = out.unbind()[0] if out.is_nested else out
     assert torch.isfinite(out).all(), "the result is not finite"
     return out, records
 
@@ -130,10 +131,11 @@ def batch(family: str) -> float | str | None:
 
 def out_of_its_batch(family: str, rules: list[Any]) -> float:
     """How far samples of a batch of two are from themselves alone, relatively."""
-    pair = torch.zeros(2, *families.FAMILIES[family].latent)
+    pair = families.FAMILIES[family].options(2)["latent"]
     noise = comfy.sample.prepare_noise(pair, 1)
     both, _ = sampled(family, rules, cfg=1.0, steps=1, batch=2, noise=noise)
-    alone = [sampled(family, rules, cfg=1.0, steps=1, noise=part[None])[0] for part in noise]
+    each = (noise[i : i + 1] for i in range(2))
+    alone = [sampled(family, rules, cfg=1.0, steps=1, noise=part)[0] for part in each]
     return max(apart(part[None], one) for part, one in zip(both, alone, strict=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class Family:
         frames: how many frames its latents may have, where they have frames.
         extra: settings that only the configuration reads.
         kwargs: what the host's model takes beside the configuration.
+        sound: shape of the sound that is sampled with a video, (C, ...).
         is_video: the batch is the frames of one video.
         after: what is still to do to the host's model.
     """
@@ -62,6 +64,7 @@ class Family:
     frames: tuple[int, ...] = (1, 3)
     extra: dict = field(default_factory=dict)
     kwargs: dict = field(default_factory=dict)
+    sound: tuple[int, ...] | None = None
     is_video: bool = False
     after: Callable[[Any], None] | None = None
 
@@ -95,6 +98,13 @@ class Family:
             model.eval()
         return tiny.patcher(model)
 
+    def with_sound(self, latent: torch.Tensor) -> Any:
+        """A latent, and that of silence beside it where the model samples both in one."""
+        if self.sound is None:
+            return latent
+        sound = torch.zeros(len(latent), *self.sound)
+        return importlib.import_module("comfy.nested_tensor").NestedTensor([latent, sound])
+
     @torch.inference_mode()
     def cond(self, seed: int) -> list[Any]:
         """CONDITIONING, as a text encoder makes it."""
@@ -104,5 +114,5 @@ class Family:
     def options(self, batch: int = 1, shape: tuple[int, ...] | None = None) -> dict[str, Any]:
         """What tiny.sample needs."""
         count = 3 if self.is_video else batch
-        latent = torch.zeros(count, *(shape or self.latent))
+        latent = self.with_sound(torch.zeros(count, *(shape or self.latent)))
         return {"latent": latent, "positive": self.cond(1), "negative": self.cond(2)}

@@ -39,8 +39,7 @@ APART = {
 }
 # What is not tried yet.
 UNTRIED = {
-    "LTXAV": "audio with video in one latent, which is refused",
-    "MiniMaxH3": "audio with video in one latent, which is refused",
+    "MiniMaxH3": "audio with video, on a schedule of its own",
     "MiniMaxMusic3": "its network knows one size, too large for a test",
 }
 

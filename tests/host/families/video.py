@@ -53,6 +53,14 @@ LTX = {
     "caption_channels": 32,
     "num_layers": 2,
 }
+LTX_AV = {
+    **LTX,
+    "image_model": "ltxav",
+    "audio_in_channels": 128,
+    "audio_cross_attention_dim": 32,
+    "audio_attention_head_dim": 16,
+    "audio_num_attention_heads": 2,
+}
 MOCHI = {
     "image_model": "mochi_preview",
     "depth": 2,
@@ -167,6 +175,12 @@ FAMILIES = {
         *("HunyuanImage21", "HunyuanImage21", HUNYUAN_IMAGE, (64, 8, 8)), wide=(64, 8, 12)
     ),
     "LTX-Video": Family(*("LTXV", "LTXV", LTX, (128, 2, 4, 4)), conds=_mask, wide=(128, 2, 4, 6)),
+    "LTX-2 with sound": Family(
+        *("LTXAV", "LTXAV", LTX_AV, (128, 2, 4, 4)), width=64, conds=_mask, sound=(8, 6, 16)
+    ),
+    "LTX-2": Family(
+        *("LTXAV", "LTXAV", LTX_AV, (128, 2, 4, 4)), width=64, conds=_mask, wide=(128, 2, 4, 6)
+    ),
     "Mochi": Family(
         *("GenmoMochi", "GenmoMochi", MOCHI, (12, 2, 8, 8)), conds=_mask, wide=(12, 2, 8, 12)
     ),

@@ -1,0 +1,71 @@
+"""A video with its sound in one latent: rules see the video, the sound follows the model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from energy_guidance.guidance_core.attention.words import Word
+from energy_guidance.guidance_core.energies.position import Position
+from energy_guidance.guidance_core.rules.forward import Forward
+from energy_guidance.guidance_core.schedules import Constant
+from energy_guidance.nodes.host import guide
+from energy_guidance.nodes.host.streams import Streams
+from energy_guidance.tests.host import families, tiny
+from energy_guidance.tests.host.families import columns
+
+NAME = "LTX-2 with sound"
+RULE = Forward(columns.ENERGY, Constant(0.5))
+HAS_SOUND = pytest.mark.skipif(NAME not in families.FAMILIES, reason="an older ComfyUI")
+
+
+def latents(rules=(), **options):
+    with torch.inference_mode():
+        model = families.model(NAME)
+        model = guide.apply(model, rules) if rules else model
+        settings = {"steps": 1, **families.FAMILIES[NAME].options(), **options}
+        return tiny.sample(model, **settings).unbind()
+
+
+def test_the_first_latent_is_found_and_put_back():
+    video, sound = families.draw(1, 2, 4, 3, 5, 6), families.draw(2, 2, 8, 7)
+    packed = torch.cat([part.flatten(1).unsqueeze(1) for part in (video, sound)], -1)
+    streams = Streams([video.shape, sound.shape])
+    assert streams.first(packed).equal(video)
+    assert streams.joined(video + 1, packed)[..., : video[0].numel()].equal(
+        (video + 1).flatten(1).unsqueeze(1)
+    )
+    assert streams.joined(video, packed).equal(packed)
+
+
+@pytest.mark.parametrize("shapes", [None, [(1, 4, 8, 8)]])
+def test_a_single_latent_is_what_it_is(shapes):
+    latent = families.draw(1, 1, 4, 8, 8)
+    assert Streams(shapes).first(latent) is latent
+    assert Streams(shapes).joined(latent, latent) is latent
+
+
+@HAS_SOUND
+@pytest.mark.parametrize("cfg", [1.0, 4.0])
+def test_one_step_moves_the_video_and_leaves_the_sound(cfg):
+    video, sound = latents(cfg=cfg)
+    guided, beside = latents([RULE], cfg=cfg)
+    assert columns.apart(guided, video) > 1e-3
+    torch.testing.assert_close(beside, sound, rtol=1e-3, atol=1e-4)
+
+
+@HAS_SOUND
+def test_the_sound_hears_the_video_in_later_steps():
+    _, sound = latents(steps=2)
+    assert not latents([RULE], steps=2)[1].equal(sound)
+
+
+@HAS_SOUND
+def test_samplers_that_take_noise_from_the_unconditional_estimate():
+    assert torch.isfinite(latents([RULE], steps=2, sampler="euler_cfg_pp")[0]).all()
+
+
+@HAS_SOUND
+def test_attention_of_both_in_one_is_refused():
+    rule = Forward(Position((Word("a", (1,)),), (0.3, 0.7)), Constant(0.5))
+    with pytest.raises(ValueError, match="a video with its sound in one latent cannot be read"):
+        latents([rule])
