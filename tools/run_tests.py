@@ -23,6 +23,8 @@ COUNT = re.compile(r"\S (pass|fail) (\d+)$")
 # Each file of tests in one process, as many processes as there are cores; "-n 0" takes one.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 TOGETHER = ("-n", "auto", "--maxprocesses=4", "--dist=loadfile")
+# What one ComfyUI has shown, the others need not show again.
+NOT_AGAIN = ("-m", "not once")
 # pytest's own code for "nothing was collected", for example under -k.
 NO_TESTS = 5
 
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     closing.append(f"js: {line}")
     for host in _hosts(ci):
         variables = {"COMFYUI_PATH": str(host.path), **ONE_THREAD}
-        code, line = _pytest(environment.of(host), "host", shared, variables)
+        chosen = shared if len(codes) == 1 else (*NOT_AGAIN, *shared)
+        code, line = _pytest(environment.of(host), "host", chosen, variables)
         codes.append(code)
         closing.append(f"host {host.version}: {line}")
         if len(codes) == 2:

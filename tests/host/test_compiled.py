@@ -10,6 +10,8 @@ from energy_guidance.nodes.host.autograd import memory
 from energy_guidance.tests.host import probe, tiny
 from energy_guidance.tests.host.test_extra_passes import REQUESTS, Seeing
 
+pytestmark = pytest.mark.once
+
 FLUX = {"channels": 16, "width": 48, "pooled": 32}
 
 

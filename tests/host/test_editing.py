@@ -24,6 +24,8 @@ from energy_guidance.nodes.host import edit_directions, invert, networks, sample
 from energy_guidance.nodes.host.reading import layouts
 from energy_guidance.tests.host import tiny
 
+pytestmark = pytest.mark.once
+
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
 needs_shapes = pytest.mark.skipif(
     not THERE and not os.environ.get("CI"), reason="the embedded model is not in assets/shapes"

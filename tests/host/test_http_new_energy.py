@@ -11,6 +11,8 @@ import pytest
 from energy_guidance.tests import new_energy as added
 from energy_guidance.tests.host.conftest import HOST
 
+pytestmark = pytest.mark.once
+
 NAME = "EGEnergyContrast"
 GENERATE = """
 import json, sys

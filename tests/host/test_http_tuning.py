@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from energy_guidance.tests.host.server import Server
 from energy_guidance.tests.host.test_http_workflows import id_of, workflow
+
+pytestmark = pytest.mark.once
 
 SEARCH = {"search": "strength", "width": 1, "rounds": 2, "max_recurrences": 1, "name": "http"}
 RUN = {"seed": 3, "seeds": 2, "steps": 2, "cfg": 1.0, "sampler_name": "euler"}

@@ -56,10 +56,11 @@ WHOLE = [(name, False) for name in (*KINDS, "ACE-Step 1.5") if name in families.
 
 @pytest.mark.parametrize(("family", "short"), [*WHOLE, *((name, True) for name in KINDS[:2])])
 def test_slope_is_that_of_a_kernel_with_a_derivative(family, short, monkeypatch, request):
-    exact = families.slope(families.FAMILIES[family].model(), family)
+    model = families.FAMILIES[family].model()
+    exact = families.slope(model, family)
     request.getfixturevalue("with_fast_kernel")
     monkeypatch.setattr(memory, "is_short_of", lambda needed, device: short and needed > 0)
-    grad = families.slope(families.FAMILIES[family].model(), family)
+    grad = families.slope(model, family)
     assert CALLS
     assert not any(CALLS), "the kernel runs, and only where nothing is differentiated"
     torch.testing.assert_close(grad, exact, rtol=1e-3, atol=1e-3 * float(exact.abs().max()))

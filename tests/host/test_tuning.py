@@ -22,6 +22,8 @@ from energy_guidance.nodes.inputs.rule import DEFAULT_WINDOW
 from energy_guidance.nodes.sampling.tune import TuneGuidance
 from energy_guidance.tests.host import probe, tiny
 
+pytestmark = pytest.mark.once
+
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
 ENERGY = probe.Nearness(0.5)
 

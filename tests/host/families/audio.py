@@ -77,13 +77,22 @@ def _stable_audio_3(config):
         768, min_val=0, max_val=384, fourier_features_type="expo"
     )
     tiny._filled(seconds)
-    return comfy.model_base.StableAudio3(config, seconds.state_dict())
+    return _with_angles(comfy.model_base.StableAudio3(config, seconds.state_dict()))
 
 
 def _stable_audio(config):
     seconds = comfy.ldm.audio.embedders.NumberConditioner(768, min_val=0, max_val=512)
     tiny._filled(seconds)
-    return comfy.model_base.StableAudio1(config, seconds.state_dict(), seconds.state_dict())
+    embedders = (seconds.state_dict(), seconds.state_dict())
+    return _with_angles(comfy.model_base.StableAudio1(config, *embedders))
+
+
+def _with_angles(model):
+    """Fill the frequencies that come with its weights: the host leaves memory as it finds it."""
+    for name, buffer in model.diffusion_model.named_buffers():
+        if name.endswith("inv_freq"):
+            buffer.copy_(10000 ** -torch.linspace(0, 1, len(buffer)))
+    return model
 
 
 FAMILIES = {
