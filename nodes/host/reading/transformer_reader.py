@@ -67,7 +67,8 @@ class TransformerReader:
         self._kernels.close()
 
     def _begin(self, network: nn.Module, args: tuple, kwargs: dict) -> None:
-        x = args[0]
+        # LTX-2 is given a list: the video, and its sound where there is one.
+        x = args[0][0] if isinstance(args[0], list) else args[0]
         self._given = Given(x, kwargs)
         sides = x.shape[2:] if x.ndim == 5 else (1, *x.shape[2:])
         frames, *size = (-(-side // part) for side, part in zip(sides, self.patch, strict=True))
