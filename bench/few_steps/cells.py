@@ -59,7 +59,10 @@ COLOUR, SHAPE, SENTENCE, POSITION = (
 )
 TASKS = (COLOUR, SHAPE, POSITION, SENTENCE)
 PLAIN = (Setting(turbo=False), Setting())
-LABEL = (*PLAIN, Setting("Forward", 0.3, 1.0, 3), Setting("Manifold", 0.3, 1.0, 4))
+LABEL = (
+    *(*PLAIN, Setting("Forward", 0.3, 1.0, 3), Setting("Forward", 0.2, 1.0, 5)),
+    Setting("Manifold", 0.3, 1.0, 4),
+)
 SETTINGS: dict[str, tuple[Setting, ...]] = {
     COLOUR.name: LABEL,
     SHAPE.name: LABEL,
