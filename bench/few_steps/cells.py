@@ -23,7 +23,7 @@ from guidance_core.types import Energy, Rule
 from tools.diffusers_host import TURBO, Settings, Shapes, load, sample
 from tools.shapes import lora
 
-FIRST_SEED = 40_000_000  # none of these images had a part in choosing a setting
+FIRST_SEED = 40_000_000  # what they had a part in, the page says
 CONFIDENCE = 0.9  # of the label's node
 STEPS = (4, 8)
 RULES: dict[str, Callable[[Energy, PercentWindow], Rule]] = {

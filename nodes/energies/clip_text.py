@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.clip_text import ClipText
-from ..inputs.energy import OUTPUTS, closing_inputs, crop_inputs, finished
+from ..inputs.energy import OUTPUTS, closing_inputs, crop_inputs, finished, sentence_fault
 from ..inputs.sockets import Network, schema
 
 
@@ -54,9 +54,7 @@ class EnergyCLIPText(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, text: str | None = None) -> bool | str:
         """Refuse an empty sentence when the workflow is queued."""
-        if text is not None and not text.strip():
-            return "text must be a sentence, got none: say what the image should show"
-        return True
+        return sentence_fault(text) or True
 
     @classmethod
     def execute(

@@ -108,3 +108,10 @@ def fault_of(read: Any, text: str) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def sentence_fault(text: str | None) -> str | None:
+    """Why a text is no sentence; None if it is one, or if it is linked and not known yet."""
+    if text is None or text.strip():
+        return None
+    return "text must be a sentence, got none: say what the image should show"

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.clip_text import ClipText
 from ..host import networks, shapes
+from ..inputs.energy import sentence_fault
 from ..inputs.sockets import Network, schema
 from ..inputs.start import (
     CATEGORY,
@@ -19,7 +20,7 @@ from ..inputs.start import (
     vae_input,
 )
 
-# The relative strength at which sentences were measured, see docs/shapes.md.
+# The relative strength at which sentences were measured on Shapes, see EGEnergyCLIPText.md.
 MEDIUM = 1.4
 END = 0.9
 CUTOUTS = 4
@@ -64,9 +65,7 @@ class GuideWithText(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, text: str | None = None) -> bool | str:
         """Refuse an empty sentence when the workflow is queued."""
-        if text is not None and not text.strip():
-            return "text must be a sentence, got none: say what the image should show"
-        return True
+        return sentence_fault(text) or True
 
     @classmethod
     def execute(
