@@ -122,6 +122,10 @@ def batch(family: str) -> float | str | None:
     """Each sample of a batch is the one that it is alone; frames of a video belong together."""
     if families.FAMILIES[family].is_video:
         return None
+    try:
+        sampled(family, cfg=1.0, steps=1, batch=2)
+    except ValueError:
+        return "not in ComfyUI either"
     worst = out_of_its_batch(family, [Forward(ENERGY, Constant(0.5))])
     if worst > 1e-3 and out_of_its_batch(family, []) > 1e-3:
         return "not in ComfyUI either"
@@ -151,9 +155,15 @@ def sizes(family: str) -> float | None:
     return max(found, default=None)
 
 
+def noisy_start(family: str) -> Any:
+    """A latent that is not empty, with silence beside it where the model samples both in one."""
+    known = families.FAMILIES[family]
+    return known.with_sound(families.draw(9, *known.options()["latent"].shape))
+
+
 def image_to_image(family: str) -> None:
     """From a latent at a lower noise level."""
-    start = families.draw(9, *families.FAMILIES[family].options()["latent"].shape)
+    start = noisy_start(family)
     options = {"latent": start, "denoise": 0.6, "cfg": 1.0, "steps": 1}
     _, (record,) = sampled(family, [Forward(ENERGY, Constant(0.5))], **options)
     assert (record.push > 0).all()
@@ -161,7 +171,7 @@ def image_to_image(family: str) -> None:
 
 def inpainting(family: str) -> str | None:
     """Inside a noise mask: what is outside stays as in the stock run."""
-    start = families.draw(9, *families.FAMILIES[family].options()["latent"].shape)
+    start = noisy_start(family)
     half = start.shape[-1] // 2
     mask = torch.ones(1, 1, *start.shape[2:])
     mask[..., :half] = 0

@@ -39,7 +39,6 @@ APART = {
 }
 # What is not tried yet.
 UNTRIED = {
-    "MiniMaxH3": "audio with video, on a schedule of its own",
     "MiniMaxMusic3": "its network knows one size, too large for a test",
 }
 

@@ -61,6 +61,20 @@ LTX_AV = {
     "audio_attention_head_dim": 16,
     "audio_num_attention_heads": 2,
 }
+MINIMAX = {
+    "image_model": "minimax_h3",
+    "hidden_size": 48,
+    "num_layers": 2,
+    "token_refiner_num_layers": 1,
+    "num_attention_heads": 2,
+    "attention_head_dim": 24,
+    "ffn_hidden_size": 64,
+    "text_dim": 32,
+    "timestep_input_dim": 32,
+    "time_embed_hidden_size": 48,
+    "time_embed_dim": 32,
+    "rope_inv_freq_len": 4,
+}
 MOCHI = {
     "image_model": "mochi_preview",
     "depth": 2,
@@ -151,6 +165,12 @@ def _image(seed):
     return {"concat_latent_image": draw(3, 1, *FRAMES)}
 
 
+def _angles(model):
+    """Fill the frequencies that come with its weights: the host leaves memory as it finds it."""
+    frequencies = model.diffusion_model.rope.inv_freq
+    frequencies.copy_(100 ** -torch.linspace(0, 1, len(frequencies)))
+
+
 FAMILIES = {
     "HunyuanVideo": Family(
         *("HunyuanVideo", "HunyuanVideo", HUNYUAN, FRAMES), pooled=32, wide=WIDE
@@ -180,6 +200,12 @@ FAMILIES = {
     ),
     "LTX-2": Family(
         *("LTXAV", "LTXAV", LTX_AV, (128, 2, 4, 4)), width=64, conds=_mask, wide=(128, 2, 4, 6)
+    ),
+    "MiniMax-H3": Family(
+        *("MiniMaxH3", "MiniMaxH3", MINIMAX, (24, 2, 4, 4)),
+        wide=(24, 2, 4, 6),
+        sound=(32, 2, 8),
+        after=_angles,
     ),
     "Mochi": Family(
         *("GenmoMochi", "GenmoMochi", MOCHI, (12, 2, 8, 8)), conds=_mask, wide=(12, 2, 8, 12)
