@@ -85,7 +85,7 @@ class Energy$kind(io.ComfyNode):
         return schema(
             "EGEnergy$kind",
             display_name="Energy: $title",
-            category="guidance/energies",
+            category="guidance/what",
             description="TODO: what the artist gets, beginning with a verb, and what it needs.",
             search_aliases=("TODO: other words that one may search for",),
             inputs=[

@@ -20,7 +20,7 @@ class PlotTrace(io.ComfyNode):
         return schema(
             "EGPlotTrace",
             display_name="Plot Guidance Trace",
-            category="guidance/diagnostics",
+            category="guidance/diagnose",
             description="Draws the energy, its gradient and the step size at every sampling step.",
             search_aliases=("guidance curve", "energy plot", "diagnostics"),
             is_output_node=True,

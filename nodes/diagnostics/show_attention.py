@@ -23,7 +23,7 @@ class ShowAttention(io.ComfyNode):
         return schema(
             "EGShowAttention",
             display_name="Show Attention",
-            category="guidance/diagnostics",
+            category="guidance/diagnose",
             description="Shows where the model looks for each word, drawn over the image, "
             "from the first recorded noise level to the last.",
             search_aliases=("attention map", "heat map", "daam"),

@@ -19,7 +19,7 @@ class EditDirection(io.ComfyNode):
         return schema(
             "EGEditDirection",
             display_name="Edit Direction",
-            category="guidance/editing",
+            category="guidance/edit",
             description="Changes what a prompt asks for from one thing to another, such as a "
             "cat to a dog, by the mean difference between two lists of sentences.",
             search_aliases=("pix2pix-zero", "cat to dog", "embedding difference"),

@@ -32,7 +32,7 @@ class Invert(io.ComfyNode):
         return schema(
             "EGInvert",
             display_name="Invert",
-            category="guidance/editing",
+            category="guidance/edit",
             description="Turns an image into the noise that it can be sampled from, so that "
             "it can be edited. Sample the edit with euler.",
             search_aliases=("ddim inversion", "unsampler", "pix2pix-zero", "direct inversion"),

@@ -24,7 +24,7 @@ class RecordReference(io.ComfyNode):
         return schema(
             "EGRecordReference",
             display_name="Record Reference",
-            category="guidance/editing",
+            category="guidance/edit",
             description="Records attention maps and features of a source image, for energies "
             "that keep or change them. It is recorded while it is sampled, or along the path "
             "of an inverted image; one recording serves any number of edits.",

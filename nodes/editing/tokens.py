@@ -24,7 +24,7 @@ class Tokens(io.ComfyNode):
         return schema(
             "EGTokens",
             display_name="Prompt Words",
-            category="guidance/editing",
+            category="guidance/where",
             description="Selects words of the prompt, so that energies can move, keep or "
             "change what they stand for. Finds them with the tokenizer of the text encoder.",
             search_aliases=("tokens", "attention words", "token index"),

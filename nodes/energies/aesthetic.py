@@ -23,7 +23,7 @@ class EnergyAesthetic(io.ComfyNode):
         return schema(
             "EGEnergyAesthetic",
             display_name="Energy: Aesthetic",
-            category="guidance/energies",
+            category="guidance/what",
             description="Makes the image more pleasing, as rated by a predictor trained on "
             "the ratings of people. Needs a CLIP network and the file of the predictor.",
             search_aliases=("laion aesthetics", "beauty", "quality", "reward"),

@@ -8,7 +8,6 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.appearance import Appearance
 from ..inputs.attention import (
-    CATEGORY,
     HOW,
     ending_inputs,
     layers_of,
@@ -29,7 +28,7 @@ class EnergyAppearance(io.ComfyNode):
         return schema(
             "EGEnergyAppearance",
             display_name="Energy: Appearance",
-            category=CATEGORY,
+            category="guidance/edit",
             description="Gives an object the look it has in a source image, wherever it is "
             "now. " + HOW,
             search_aliases=("self guidance", "keep look", "identity"),

@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.energies.attention_keep import AttentionKeep
-from ..inputs.attention import CATEGORY, HOW, ending_inputs, heads_input, layers_of, outputs
+from ..inputs.attention import HOW, ending_inputs, heads_input, layers_of, outputs
 from ..inputs.energy import finished
 from ..inputs.sockets import Reference, Tokens, schema
 
@@ -21,7 +21,7 @@ class EnergyAttentionKeep(io.ComfyNode):
         return schema(
             "EGEnergyAttentionKeep",
             display_name="Energy: Keep Attention",
-            category=CATEGORY,
+            category="guidance/edit",
             description="Keeps the layout of a source image while the prompt changes. " + HOW,
             search_aliases=("pix2pix zero", "cross attention guidance", "keep layout"),
             inputs=[

@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.energies.binding import Binding
-from ..inputs.attention import CATEGORY, HOW, ending_inputs, layers_of, outputs
+from ..inputs.attention import HOW, ending_inputs, layers_of, outputs
 from ..inputs.energy import finished
 from ..inputs.sockets import Tokens, schema
 
@@ -21,7 +21,7 @@ class EnergyBinding(io.ComfyNode):
         return schema(
             "EGEnergyBinding",
             display_name="Energy: Binding",
-            category=CATEGORY,
+            category="guidance/what",
             description="Keeps an attribute, such as a colour, on its own object and off the "
             "others. " + HOW,
             search_aliases=("syngen", "divide and bind", "attribute binding", "color leak"),

@@ -8,7 +8,6 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.box import LOSSES, Box
 from ..inputs.attention import (
-    CATEGORY,
     HOW,
     angle_input,
     ending_inputs,
@@ -33,7 +32,7 @@ class EnergyBox(io.ComfyNode):
         return schema(
             "EGEnergyBox",
             display_name="Energy: Box",
-            category=CATEGORY,
+            category="guidance/where",
             description="Puts an object of the prompt inside a box. " + HOW,
             search_aliases=("layout guidance", "boxdiff", "bounding box", "region"),
             inputs=[

@@ -21,7 +21,7 @@ class EnergyClassifier(io.ComfyNode):
         return schema(
             "EGEnergyClassifier",
             display_name="Energy: Classifier",
-            category="guidance/energies",
+            category="guidance/what",
             description="Makes the image show a class that an image classifier knows. Needs "
             "a decoder, mostly the VAE, where it is applied.",
             search_aliases=("classifier guidance", "class label"),

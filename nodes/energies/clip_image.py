@@ -28,7 +28,7 @@ class EnergyCLIPImage(io.ComfyNode):
         return schema(
             "EGEnergyCLIPImage",
             display_name="Energy: CLIP Image",
-            category="guidance/energies",
+            category="guidance/what",
             description="Makes the image resemble a reference in content and style, as a "
             "CLIP network sees them; the layout stays free.",
             search_aliases=("clip guidance", "image prompt", "style guidance", "reference"),

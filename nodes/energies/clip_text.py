@@ -21,7 +21,7 @@ class EnergyCLIPText(io.ComfyNode):
         return schema(
             "EGEnergyCLIPText",
             display_name="Energy: CLIP Text",
-            category="guidance/energies",
+            category="guidance/what",
             description="Makes the image fit a sentence, as judged by a CLIP network. Needs "
             "a decoder, mostly the VAE, where it is applied.",
             search_aliases=("clip guidance", "text energy"),

@@ -24,7 +24,7 @@ class EnergyColor(io.ComfyNode):
         return schema(
             "EGEnergyColor",
             display_name="Energy: Mean Color",
-            category="guidance/energies",
+            category="guidance/what",
             description="Gives the image, or a masked area, a mean colour. Needs no network; "
             "with the decoder 'rgb' no VAE either.",
             search_aliases=("colour", "color guidance", "tint"),

@@ -27,7 +27,7 @@ class EnergyDetection(io.ComfyNode):
         return schema(
             "EGEnergyDetection",
             display_name="Energy: Detection",
-            category="guidance/energies",
+            category="guidance/where",
             description="Places objects in boxes, as an object detector sees them, and keeps "
             "other objects away.",
             search_aliases=("object detection", "bounding box", "layout"),

@@ -29,13 +29,13 @@ class EnergyFaceIdentity(io.ComfyNode):
         return schema(
             "EGEnergyFaceIdentity",
             display_name="Energy: Face Identity",
-            category="guidance/energies",
+            category="guidance/what",
             description="Gives a portrait the face of a reference. The face is the whole "
             "image, the square around the mask, or what a detector finds; at steps where it "
             "finds none, the image is not guided.",
             search_aliases=("face id", "arcface", "identity", "portrait"),
             inputs=[
-                Network.Input("network", tooltip="From Load Guide: Face Encoder."),
+                Network.Input("network", tooltip="From Load Guide: Face."),
                 reference_input(
                     "Image of the wanted face, cropped like the encoder's training images."
                 ),

@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.feature_keep import FeatureKeep
-from ..inputs.attention import CATEGORY, HOW, layers_of, outputs
+from ..inputs.attention import HOW, layers_of, outputs
 from ..inputs.energy import finished, normal, weight_input
 from ..inputs.sockets import Reference, advanced, schema
 
@@ -22,7 +22,7 @@ class EnergyFeatureKeep(io.ComfyNode):
         return schema(
             "EGEnergyFeatureKeep",
             display_name="Energy: Keep Features",
-            category=CATEGORY,
+            category="guidance/edit",
             description="Keeps content and structure of a source image, everywhere or inside "
             "a mask. " + HOW,
             search_aliases=("plug and play", "dragondiffusion", "keep content"),

@@ -19,8 +19,8 @@ class FramesOfVideo(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGFrames",
-            display_name="Frames",
-            category="guidance/energies",
+            display_name="Choose Frames",
+            category="guidance/advanced",
             description="Chooses the frames of a video that an energy of the image looks at. They "
             "are decoded one by one, so that more take time, not memory. Without this node one "
             "frame is looked at per step, another one each time.",

@@ -21,7 +21,7 @@ class EnergyImage(io.ComfyNode):
         return schema(
             "EGEnergyImage",
             display_name="Energy: Image",
-            category="guidance/energies",
+            category="guidance/restore",
             description="Makes the image equal to a reference, pixel by pixel or in what a "
             "network sees. With a mask, only there.",
             search_aliases=("reference", "reconstruction", "lpips", "perceptual loss"),

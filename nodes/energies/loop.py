@@ -20,7 +20,7 @@ class EnergyLoop(io.ComfyNode):
         return schema(
             "EGEnergyLoop",
             display_name="Energy: Loop",
-            category="guidance/energies",
+            category="guidance/what",
             description="Makes the last frame of a video like the first, so that it can be played "
             "in a loop. Drop the last image when you play it.",
             search_aliases=("video", "looping", "seamless loop", "gif"),

@@ -29,7 +29,7 @@ class EnergyMeasurement(io.ComfyNode):
         return schema(
             "EGEnergyMeasurement",
             display_name="Energy: Measurement",
-            category="guidance/energies",
+            category="guidance/restore",
             description="Restores a degraded image: deblurring, super-resolution, "
             "colourisation, inpainting, uncropping, denoising, or several at once. The "
             "result matches the reference once it is blurred, shrunk, made grey or covered "

@@ -30,7 +30,7 @@ class EnergyPalette(io.ComfyNode):
         return schema(
             "EGEnergyPalette",
             display_name="Energy: Palette",
-            category="guidance/energies",
+            category="guidance/what",
             description="Limits the image to a few colours or, with a reference, gives it "
             "the reference's colours in the same amounts. Needs no network.",
             search_aliases=("color palette", "histogram", "colour", "color match"),

@@ -8,7 +8,6 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.position import Position
 from ..inputs.attention import (
-    CATEGORY,
     HOW,
     ending_inputs,
     layers_of,
@@ -32,7 +31,7 @@ class EnergyPosition(io.ComfyNode):
         return schema(
             "EGEnergyPosition",
             display_name="Energy: Position",
-            category=CATEGORY,
+            category="guidance/where",
             description="Moves an object of the prompt to a point. " + HOW,
             search_aliases=("self guidance", "move object", "layout"),
             inputs=[

@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.energies.presence import Presence
-from ..inputs.attention import CATEGORY, HOW, ending_inputs, layers_of, outputs
+from ..inputs.attention import HOW, ending_inputs, layers_of, outputs
 from ..inputs.energy import finished
 from ..inputs.sockets import Tokens, schema
 
@@ -21,7 +21,7 @@ class EnergyPresence(io.ComfyNode):
         return schema(
             "EGEnergyPresence",
             display_name="Energy: Presence",
-            category=CATEGORY,
+            category="guidance/what",
             description="Brings back objects that the model leaves out. " + HOW,
             search_aliases=("attend and excite", "missing object", "neglect"),
             inputs=[

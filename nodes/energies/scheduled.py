@@ -19,7 +19,7 @@ class ScheduleEnergy(io.ComfyNode):
         return schema(
             "EGScheduleEnergy",
             display_name="Schedule Energy",
-            category="guidance/energies",
+            category="guidance/advanced",
             description="Gives one energy of a sum its own time window and curve. Outside "
             "the window the energy is not computed and costs nothing.",
             search_aliases=("energy window", "timed energy"),

@@ -29,7 +29,7 @@ class EnergySegmentation(io.ComfyNode):
         return schema(
             "EGEnergySegmentation",
             display_name="Energy: Segmentation",
-            category="guidance/energies",
+            category="guidance/where",
             description="Places an object in a painted area, or copies the layout of a "
             "reference, as a segmenter sees them.",
             search_aliases=("segmentation guidance", "layout", "semantic map"),

@@ -9,7 +9,6 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.shape import Shape
 from ..inputs.attention import (
-    CATEGORY,
     HOW,
     angle_input,
     ending_inputs,
@@ -32,7 +31,7 @@ class EnergyShape(io.ComfyNode):
         return schema(
             "EGEnergyShape",
             display_name="Energy: Shape",
-            category=CATEGORY,
+            category="guidance/where",
             description="Gives an object of the prompt an outline: a painted mask, or its "
             "own outline in a source image. " + HOW,
             search_aliases=("self guidance", "silhouette", "outline"),

@@ -8,7 +8,6 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.size import Size
 from ..inputs.attention import (
-    CATEGORY,
     HOW,
     ending_inputs,
     layers_of,
@@ -29,7 +28,7 @@ class EnergySize(io.ComfyNode):
         return schema(
             "EGEnergySize",
             display_name="Energy: Size",
-            category=CATEGORY,
+            category="guidance/where",
             description="Makes an object of the prompt larger or smaller. " + HOW,
             search_aliases=("self guidance", "resize object"),
             inputs=[

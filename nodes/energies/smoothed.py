@@ -18,8 +18,8 @@ class SmoothEnergy(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGSmoothEnergy",
-            display_name="Smooth Energy (LGD)",
-            category="guidance/energies",
+            display_name="Smooth Energy",
+            category="guidance/advanced",
             description="Makes an energy steadier by averaging it over noise around the "
             "clean estimate, for guide networks that react abruptly or know no blurred "
             "images. Works with every rule; each draw costs one decoding and one evaluation "

@@ -23,7 +23,7 @@ class EnergySmoothness(io.ComfyNode):
         return schema(
             "EGEnergySmoothness",
             display_name="Energy: Smoothness",
-            category="guidance/energies",
+            category="guidance/restore",
             description="Removes grain from the image (total variation). Best in a sum, "
             "beside an energy whose gradient adds grain. Needs no network.",
             search_aliases=("total variation", "tv loss", "denoise"),

@@ -22,7 +22,7 @@ class EnergyStructure(io.ComfyNode):
         return schema(
             "EGEnergyStructure",
             display_name="Energy: Structure",
-            category="guidance/energies",
+            category="guidance/where",
             description="Copies the layout of a reference without its colours and textures, "
             "or its look without its layout, as a vision transformer (ViT) sees them.",
             search_aliases=("diffuseit", "dino", "splice", "image translation", "appearance"),

@@ -29,7 +29,7 @@ class EnergyStyle(io.ComfyNode):
         return schema(
             "EGEnergyStyle",
             display_name="Energy: Style",
-            category="guidance/energies",
+            category="guidance/what",
             description="Gives the image the style of a reference: its colours, textures and "
             "strokes, wherever they are.",
             search_aliases=("gram matrix", "style transfer", "texture", "freedom"),

@@ -20,7 +20,7 @@ class EnergyTemporal(io.ComfyNode):
         return schema(
             "EGEnergyTemporal",
             display_name="Energy: Temporal",
-            category="guidance/energies",
+            category="guidance/restore",
             description="Keeps colour, brightness and contrast the same along a video: against "
             "colour drift and flicker. Movement is left alone.",
             search_aliases=("video", "color drift", "flicker", "consistency"),

@@ -36,7 +36,7 @@ class CombineEnergies(io.ComfyNode):
         return schema(
             "EGCombineEnergies",
             display_name="Combine Energies",
-            category="guidance/energies",
+            category="guidance/advanced",
             description="Combines up to four energies in one weighted sum; for more, connect "
             "one sum to another. A sum costs one backward pass in all, separate rules cost "
             "one each.",

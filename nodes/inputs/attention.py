@@ -9,7 +9,6 @@ from ...guidance_core.captures import HEADS
 from .energy import weight_input
 from .sockets import Energy, Tokens, advanced
 
-CATEGORY = "guidance/energies"
 HOW = "Needs a rule that goes through the model, such as Rule: Forward or Rule: Latent Update."
 TOKENS_TIP = (
     "Words of the positive prompt, from Prompt Words; the attention to several words is "

@@ -7,7 +7,7 @@ from .guide_network import Row, loader_node
 
 ROW = Row(
     node_id="EGLoadFaceEncoder",
-    title="Face Encoder",
+    title="Face",
     kind=FACE_ENCODER,
     description=(
         "Loads a network trained for face recognition, so that guidance can ask for the face of a "

@@ -16,12 +16,19 @@ class LoadShapes(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGLoadShapes",
-            display_name="Load Shapes (embedded demo model)",
+            display_name="Load Shapes",
             category="guidance/loaders",
             description="Loads the small text-to-image model of this pack, without a download: "
             "images of simple shapes, 128x128 pixels, with prompts such as 'a big red circle and a "
             "small white square'.",
-            search_aliases=("demo model", "example checkpoint", "shapes", "turbo", "few steps"),
+            search_aliases=(
+                "demo model",
+                "embedded model",
+                "example checkpoint",
+                "shapes",
+                "turbo",
+                "few steps",
+            ),
             inputs=[
                 io.Combo.Input(
                     "lora",

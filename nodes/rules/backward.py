@@ -27,8 +27,8 @@ class RuleBackward(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGRuleBackward",
-            display_name="Rule: Backward (at the estimate)",
-            category="guidance/rules",
+            display_name="Rule: Backward",
+            category="guidance/advanced",
             description="Steers the image by a few optimiser steps on the clean estimate. "
             "Cheap: no backward pass through the diffusion model.",
             search_aliases=("universal guidance", "mean guidance", "refine"),

@@ -28,8 +28,8 @@ class RuleForward(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGRuleForward",
-            display_name="Rule: Forward (through the model)",
-            category="guidance/rules",
+            display_name="Rule: Forward",
+            category="guidance/advanced",
             description="Steers the image by the gradient of the energy through the "
             "diffusion model, so that changes stay within what the model can make. Costs one "
             "more backward pass per step.",

@@ -27,8 +27,8 @@ class RuleLatentUpdate(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGRuleLatentUpdate",
-            display_name="Rule: Latent Update (before the step)",
-            category="guidance/rules",
+            display_name="Rule: Latent Update",
+            category="guidance/advanced",
             description="Moves the noisy latent before each sampling step, then lets the "
             "model look again: for objects that are missing or in the wrong place. Costs one "
             "more evaluation of the model per iteration; best with euler or ddim.",

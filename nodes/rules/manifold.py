@@ -28,8 +28,8 @@ class RuleManifold(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGRuleManifold",
-            display_name="Rule: Manifold (MPGD)",
-            category="guidance/rules",
+            display_name="Rule: Manifold",
+            category="guidance/advanced",
             description="Steers the image by one gradient step on the clean estimate: the "
             "cheapest rule, with no backward pass through the diffusion model. Refuses "
             "energies that read attention.",

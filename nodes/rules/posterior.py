@@ -28,8 +28,8 @@ class RulePosterior(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGRulePosterior",
-            display_name="Rule: Posterior (DPS, FreeDoM)",
-            category="guidance/rules",
+            display_name="Rule: Posterior",
+            category="guidance/advanced",
             description="Steers the image by moving the latent after each sampling step, "
             "along the gradient through the diffusion model. Costs one more backward pass "
             "per step.",

@@ -32,8 +32,8 @@ class RuleUnified(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGRuleUnified",
-            display_name="Rule: Unified (TFG)",
-            category="guidance/rules",
+            display_name="Rule: Unified",
+            category="guidance/advanced",
             description="Steers the image by steps through the diffusion model (rho), steps "
             "on the clean estimate (mu) and smoothing of the energy (gamma). Published "
             "methods are presets of it.",

@@ -32,7 +32,7 @@ class ApplyGuidance(io.ComfyNode):
         return schema(
             "EGApplyGuidance",
             display_name="Apply Guidance",
-            category="guidance/sampling",
+            category="guidance/start here",
             description="Guides a model by rules. The result works with any sampler node.",
             search_aliases=("universal guidance", "guided model", "energy guidance"),
             inputs=[

@@ -37,7 +37,7 @@ class GuidedKSampler(io.ComfyNode):
         return schema(
             "EGGuidedKSampler",
             display_name="KSampler (Guided)",
-            category="guidance/sampling",
+            category="guidance/start here",
             description="Samples an image that follows an energy: the stock KSampler with "
             "guidance. With strength 0 its result is bit-identical to the stock KSampler's.",
             search_aliases=("guided sampler", "universal guidance", "energy guidance"),

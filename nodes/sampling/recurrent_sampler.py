@@ -30,8 +30,8 @@ class RecurrentSampler(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGRecurrentSampler",
-            display_name="Recurrent Sampler (time travel)",
-            category="guidance/sampling",
+            display_name="Recurrent Sampler",
+            category="guidance/advanced",
             description="Lets guidance and model agree better: takes each step of a sampler "
             "several times and adds noise back in between (self-recurrence in Universal "
             "Guidance, time travel in FreeDoM).",

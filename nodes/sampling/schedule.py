@@ -27,7 +27,7 @@ class ScheduleNode(io.ComfyNode):
         return schema(
             "EGSchedule",
             display_name="Guidance Schedule",
-            category="guidance/sampling",
+            category="guidance/advanced",
             description="Decides when guidance acts during sampling, and how its strength changes.",
             search_aliases=("guidance window", "start end percent", "strength curve"),
             inputs=[

@@ -30,7 +30,7 @@ class TuneGuidance(io.ComfyNode):
         return schema(
             "EGTuneGuidance",
             display_name="Tune Guidance",
-            category="guidance/sampling",
+            category="guidance/advanced",
             description="Finds good settings of a rule: samples with several settings and seeds, "
             "and keeps the setting whose images an energy rates best. This takes as long as "
             "sampling all of them; after a stop, the next run continues.",

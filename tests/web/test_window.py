@@ -33,6 +33,20 @@ def kept(saved: dict) -> dict:
     return {node["id"]: (node["type"], node.get("widgets_values")) for node in saved["nodes"]}
 
 
+def test_no_title_makes_its_node_wider(desk: Desk) -> None:
+    # As measured in the frontend's own font; tests/core/test_names.py has the limit in letters.
+    widened = """() => Object.keys(LiteGraph.registered_node_types)
+        .filter((kind) => kind.startsWith("EG"))
+        .map((kind) => LiteGraph.createNode(kind))
+        .filter((node) => {
+            const [before] = node.computeSize();
+            node.title = "";
+            return node.computeSize()[0] < before && node.widgets?.length;
+        })
+        .map(({ type }) => type)"""
+    assert desk.run(widened) == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_opens_whole_and_saves_the_same_values(desk: Desk, name: str) -> None:
     content = workflow(name)

@@ -16,8 +16,8 @@ FEW = (
     "strengths, to the end, and *Recurrent Sampler* to try again (docs/few-steps.md)."
 )
 VIDEO = (
-    "A sentence looks at every fourth latent frame (*Frames*), decoded one by one. Longer or "
-    "larger videos take more memory; begin with few frames."
+    "A sentence looks at every fourth latent frame (*Choose Frames*), decoded one by one. Longer "
+    "or larger videos take more memory; begin with few frames."
 )
 NEWER = "Needs a newer ComfyUI than 0.3.64; tested on 0.29.0 and 0.33.0."
 
