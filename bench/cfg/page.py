@@ -31,10 +31,10 @@ estimate of the positive branch, "cfg" the result of CFG with the slope of the p
 | w | (1 + w) cond - w uncond | Ho and Salimans 2022 | 0 |
 
 Both are one estimate with gamma = 1 + w: the direction of the density
-p(x | c)^gamma p(x)^(1 - gamma) at each noise level, in flows too (a test compares it with that of a
-mixture whose densities are known). For gamma in (0, 1), a convex lambda, it lies between both densities; gamma 0 leaves the
-prompt out. Samples of the tempered density at sigma 0 are not what a run with it ends in: the
-tempered densities of two noise levels are not each other's diffusion.
+p(x | c)^gamma p(x)^(1 - gamma) at each noise level, in flows too (a test compares it with that of
+a mixture whose densities are known). For gamma in (0, 1), a convex lambda, it lies between both
+densities; gamma 0 leaves the prompt out. Samples of the tempered density at sigma 0 are not what a
+run with it ends in: the tempered densities of two noise levels are not each other's diffusion.
 
 Outside of the window the conditional estimate alone is used, as in *Applying Guidance in a Limited
 Interval* (Kynkäänniemi et al. 2024), and the negative branch is not evaluated: a window of half

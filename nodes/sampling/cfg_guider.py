@@ -31,7 +31,7 @@ class CFGGuider(io.ComfyNode):
         return schema(
             "EGCFGGuider",
             display_name="CFG (window and convention)",
-            category="guidance/sampling",
+            category="guidance/advanced",
             description="Follows the prompt by classifier-free guidance inside a window of the "
             "run, with the scale as papers write it. Over the whole run it is bit-identical to "
             "CFGGuider.",
