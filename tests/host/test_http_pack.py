@@ -73,7 +73,8 @@ def test_categories_and_sockets_are_translated(nodes: dict, language: str) -> No
     assert not locales.missing(english, main)
     parts = {part for node in nodes.values() for part in node["category"].split("/")} - {"loaders"}
     assert parts == set(main["nodeCategories"])
-    sockets = {kind for node in nodes.values() for kind in node["output"] if kind.startswith(("GUIDANCE_", "GUIDE_"))}
+    kinds = {kind for node in nodes.values() for kind in node["output"]}
+    sockets = {kind for kind in kinds if kind.startswith(("GUIDANCE_", "GUIDE_"))}
     assert sockets == set(main["dataTypes"])
 
 
