@@ -92,16 +92,27 @@ export function* everyNode(graph = app.rootGraph ?? app.graph, prefix = "") {
   }
 }
 
+/** The id that the server knows a node by. @param {ComfyNode} node @returns {string | undefined} */
+export const idOf = (node) => [...everyNode()].find(([, one]) => one === node)?.[0];
+
 /** A name of the open workflow, to keep what was drawn while another one is open. */
 export function workflowKey() {
   return String(app.extensionManager?.workflow?.activeWorkflow?.path ?? "");
 }
 
-/** @type {Map<string, string>} */
+/** The workflow of each prompt. @type {Map<string, string>} */
 const owners = new Map();
-api.addEventListener("execution_start", ({ detail }) => owners.set(detail.prompt_id, workflowKey()));
 
-/** The workflow that was open when a prompt began. @param {string} prompt */
+// No event says which prompt came of which workflow: by the time it runs, another one may be open.
+const queue = api.queuePrompt;
+api.queuePrompt = async function (...request) {
+  const owner = workflowKey();
+  const answer = await queue.apply(this, request);
+  if (answer?.prompt_id) owners.set(answer.prompt_id, owner);
+  return answer;
+};
+
+/** The workflow that was open when a prompt was queued. @param {string} prompt */
 export const ownerOf = (prompt) => owners.get(prompt) ?? workflowKey();
 
 /** Panels of all nodes. @type {Set<ComfyWidget>} */

@@ -1,6 +1,7 @@
 // @ts-check
 /** Boxes, points and outlines to drag over the image. Their values are the nodes' plain numbers. */
-import { api, app, everyNode, fileAddress, setWidgets, widgetOf } from "./host.js";
+import { watchImages } from "./backdrops.js";
+import { app, everyNode, setWidgets, widgetOf } from "./host.js";
 import { NODES } from "./layout_data.js";
 import { Editor } from "./layout_editor.js";
 import { BOXES, Boxes } from "./place.js";
@@ -10,12 +11,6 @@ import { colorIndex, phrases } from "./words_data.js";
 
 /** Milliseconds from the last change until the other editors are drawn. */
 const PAUSE = 150;
-
-/** Nodes whose output images are diagrams. */
-const DIAGRAMS = ["EGPlotTrace", "EGShowAttention"];
-
-/** The latest image of any run, shown below the boxes. */
-const backdrop = { address: "", aspect: 1 };
 
 /** @type {WeakMap<object, Editor>} */
 const editors = new WeakMap();
@@ -33,24 +28,7 @@ const drawAllSoon = (() => {
   };
 })();
 
-const shared = { backdrop, editorOf: (/** @type {object} */ node) => editors.get(node), changed: drawAllSoon };
-
-/** Lay an image below all boxes. @param {string} address */
-function lay(address) {
-  const image = new Image();
-  image.onload = () => {
-    Object.assign(backdrop, { address, aspect: image.naturalWidth / image.naturalHeight || 1 });
-    drawAll();
-  };
-  image.src = address;
-}
-
-/** @param {CustomEvent<import("../../scripts/api.js").Events["executed"]>} event */
-function executed({ detail }) {
-  const image = detail.output?.images?.[0];
-  const source = [...everyNode()].find(([id]) => id === detail.node)?.[1];
-  if (image && !DIAGRAMS.includes(source?.comfyClass ?? "")) lay(fileAddress(image));
-}
+const shared = { editorOf: (/** @type {object} */ node) => editors.get(node), changed: drawAllSoon };
 
 /**
  * The one item of a node whose numbers are widgets of their own.
@@ -77,10 +55,7 @@ function wordsOf(node) {
 
 app.registerExtension({
   name: "EnergyGuidance.Layout",
-  setup() {
-    api.addEventListener("b_preview", ({ detail }) => lay(URL.createObjectURL(detail)));
-    api.addEventListener("executed", executed);
-  },
+  setup: () => watchImages(drawAll),
   nodeCreated(node) {
     const kind = NODES[node.comfyClass ?? ""];
     if (kind?.widgets.every((name) => widgetOf(node, name))) editors.set(node, new Editor(node, shared, numbers(node, kind)));

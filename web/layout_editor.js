@@ -1,5 +1,6 @@
 // @ts-check
 /** The editor on one node: what is dragged, and the numbers that it sets. */
+import { areApart, backdropOf } from "./backdrops.js";
 import { arrowStep, focusHandle, html, listenForDrags } from "./dom.js";
 import { addPanel, edited, fileAddress, onWidgets, refit, t, widgetOf } from "./host.js";
 import { GRID, HANDLES, handlePosition, handleAt } from "./layout_data.js";
@@ -12,7 +13,6 @@ import { layoutPlot, moveTo } from "./layout_view.js";
 /**
  * What the editors of a workflow share.
  * @typedef {object} Shared
- * @property {{address: string, aspect: number}} backdrop the image below, and its width by its height
  * @property {(node: ComfyNode) => Editor | undefined} editorOf
  * @property {() => void} changed to be called when a node's numbers have changed
  */
@@ -38,6 +38,7 @@ export class Editor {
     this.source = source;
     this.height = 200;
     this.waiting = false;
+    this.backdrop = { address: "", aspect: 1 };
     /**
      * What is dragged, from which position of the pointer, the image's rectangle then, and what it snaps to.
      * @type {{handle: string, item: Item, x: number, y: number, box: DOMRect, snap: Snap} | null}
@@ -84,12 +85,12 @@ export class Editor {
 
   /** Width and height of the image on the node: the full width, unless that is too tall. */
   get size() {
-    const wide = Math.min(Math.max(this.element.clientWidth, 120), TALLEST * this.shared.backdrop.aspect);
-    return { width: Math.round(wide), height: Math.round(wide / this.shared.backdrop.aspect) };
+    const wide = Math.min(Math.max(this.element.clientWidth, 120), TALLEST * this.backdrop.aspect);
+    return { width: Math.round(wide), height: Math.round(wide / this.backdrop.aspect) };
   }
 
   get items() {
-    return this.source.items(this.shared.backdrop.aspect);
+    return this.source.items(this.backdrop.aspect);
   }
 
   /** The one that is dragged, if there is one. */
@@ -98,17 +99,19 @@ export class Editor {
     return item?.own ? item : undefined;
   }
 
+  /** The items of other editors of the same sampler, and the node's own that are not dragged. */
   others() {
     const nodes = this.node.graph?.nodes ?? [];
-    const all = nodes.map((node) => this.shared.editorOf(node)).filter(Boolean);
-    const there = /** @type {Editor[]} */ (all).filter((one) => one !== this).flatMap((one) => one.items);
+    const all = /** @type {Editor[]} */ (nodes.map((node) => this.shared.editorOf(node)).filter(Boolean));
+    const there = all.filter((one) => one !== this && !areApart(one.node, this.node)).flatMap((one) => one.items);
     return [...there, ...this.items.filter((item) => !item.own)].map((item) => ({ ...item, own: false }));
   }
 
   draw() {
+    this.backdrop = backdropOf(this.node);
     const { width, height } = this.size;
     const name = t("layout.title", "layout");
-    const image = connectedImage(this.node) || this.shared.backdrop.address;
+    const image = connectedImage(this.node) || this.backdrop.address;
     const focused = this.stage.querySelector(":focus")?.getAttribute("data-handle");
     this.stage.replaceChildren(layoutPlot([...this.others(), ...(this.item ? [this.item] : [])], image, width, height, name));
     this.stage.style.width = `${width}px`;

@@ -1,7 +1,7 @@
 // @ts-check
 /** The prompt's words as chips to choose from. The choice is the node's plain text `words`. */
 import { arrowKeys, colorOf, html, short } from "./dom.js";
-import { addPanel, api, app, edited, everyNode, onWidgets, post, refit, setWidgets, t, widgetOf } from "./host.js";
+import { addPanel, api, app, edited, everyNode, idOf, onWidgets, post, refit, setWidgets, t, widgetOf } from "./host.js";
 import { chosenBy, colorIndex, guessed, phraseAround, phrases, places, toggled } from "./words_data.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
@@ -60,7 +60,7 @@ export class Picker {
   }
 
   async fetch() {
-    const id = [...everyNode()].find(([, node]) => node === this.node)?.[0];
+    const id = idOf(this.node);
     const prompt = this.prompt;
     if (id === undefined) return;
     try {

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 import pytest
-from PIL import Image
 from playwright.sync_api import expect
 
 from tests.web.desk import Desk
-from tests.web.test_monitor import tell
 
 BOX = {"left": 0.1, "top": 0.1, "right": 0.5, "bottom": 0.5}
 PLOT = ".eg-layout-plot"
-# The smallest GIF there is.
-PIXEL = bytes.fromhex(
-    "47494638396101000100800000ffffff00000021f90400000000002c00000000010001000002024401003b"
-)
 
 
 def drag(desk: Desk, handle: str, right: float, down: float, keys: str = "") -> None:
@@ -41,12 +34,6 @@ def added(desk: Desk, kind: str, **values: float) -> int:
     node = desk.add(kind, **values)
     desk.rest(PLOT)
     return node
-
-
-def ran(desk: Desk, node: int, name: str) -> None:
-    """Let a node have put out a picture."""
-    image = {"filename": name, "subfolder": "", "type": "output"}
-    tell(desk, "executed", {"node": str(node), "output": {"images": [image]}})
 
 
 def test_a_box_is_moved_as_it_is_and_stays_in_the_picture(desk: Desk) -> None:
@@ -161,25 +148,6 @@ def test_an_outline_is_turned_too(desk: Desk) -> None:
     desk.comes(lambda: numbers(desk, node, "angle", "shift_x", "scale"), [45, 0, 1])
 
 
-def test_a_tall_picture_keeps_its_shape_under_the_boxes(desk: Desk) -> None:
-    tall = io.BytesIO()
-    Image.new("RGB", (10, 30), "white").save(tall, "PNG")
-    body = tall.getvalue()
-    desk.page.route("**/view?filename=tall.png*", lambda route: route.fulfill(body=body))
-    added(desk, "EGEnergyBox", **BOX)
-    save = desk.add("SaveImage")
-    try:
-        ran(desk, save, "tall.png")
-        shape = """() => { const { width, height } =
-            document.querySelector(".eg-layout .eg-stage").getBoundingClientRect();
-            return width / height; }"""
-        desk.comes(lambda: desk.run(shape), pytest.approx(1 / 3, abs=0.02))
-    finally:
-        desk.page.route("**/view?filename=flat.png*", lambda route: route.fulfill(body=PIXEL))
-        ran(desk, save, "flat.png")
-        desk.comes(lambda: desk.run(shape), pytest.approx(1, abs=0.02))
-
-
 def test_numbers_typed_into_the_node_move_the_box(desk: Desk) -> None:
     node = added(desk, "EGEnergyBox", **BOX)
     desk.run(
@@ -229,12 +197,3 @@ def test_undo_takes_back_one_drag(desk: Desk) -> None:
     press(desk, "Control+z")
     # The frontend undoes by opening the workflow as it was.
     desk.until("([id, once]) => app.graph.getNodeById(id)?.widgets[2].value === once", [node, once])
-
-
-def test_the_picture_of_a_run_lies_below_and_a_diagram_does_not(desk: Desk) -> None:
-    added(desk, "EGEnergyBox", **BOX)
-    plot, save = desk.add("EGPlotTrace"), desk.add("SaveImage")
-    for node, name in ((save, "here.png"), (plot, "plot.png")):
-        desk.page.route(f"**/view?filename={name}*", lambda route: route.fulfill(body=PIXEL))
-        ran(desk, node, name)
-    expect(desk.find(f"{PLOT} image")).to_have_attribute("href", re.compile("here.png"))

@@ -9,10 +9,11 @@ export interface OutputFile {
 
 /** What came with each event of the server. */
 export interface Events {
-  b_preview: Blob;
+  /** Older frontends say promptId, or nothing. */
+  b_preview_with_metadata: { blob: Blob; nodeId: string; jobId?: string; promptId?: string };
   executed: { node: string; prompt_id: string; output?: { images?: OutputFile[]; [key: string]: unknown } };
   execution_error: { prompt_id: string; exception_message?: string };
-  execution_start: { prompt_id: string };
+  execution_interrupted: { prompt_id: string };
   execution_success: { prompt_id: string };
   "energy_guidance.monitor": import("../../../web/monitor_data.js").Message;
   reconnected: void;
@@ -24,5 +25,6 @@ export const api: {
   clientId?: string;
   apiURL(route: string): string;
   fetchApi(route: string, options?: RequestInit): Promise<Response>;
+  queuePrompt(...request: unknown[]): Promise<{ prompt_id?: string } | undefined>;
   addEventListener<Name extends keyof Events>(name: Name, heard: (event: CustomEvent<Events[Name]>) => void): void;
 };

@@ -19,12 +19,19 @@ export interface ComfyInput {
   link?: number | null;
 }
 
+export interface ComfyLink {
+  type?: string;
+  target_id: number | string;
+  target_slot: number;
+}
+
 export interface ComfyNode {
   id: number | string;
   comfyClass?: string;
   properties: Record<string, unknown>;
   size: Size;
   inputs?: ComfyInput[];
+  outputs?: { links?: number[] | null }[];
   widgets?: ComfyWidget[];
   graph?: ComfyGraph | null;
   /** The graph inside, of a subgraph's node. */
@@ -44,6 +51,11 @@ export interface DOMWidgetOptions {
 
 export interface ComfyGraph {
   nodes?: ComfyNode[];
+  links?: Map<number, ComfyLink> | Record<number, ComfyLink>;
+  getNodeById?(id: number | string): ComfyNode | null | undefined;
+  /** Of a subgraph. */
+  inputNode?: { id: number; slots?: { linkIds?: number[] }[] };
+  outputNode?: { id: number };
   setDirtyCanvas?(foreground: boolean, background: boolean): void;
 }
 

@@ -1,0 +1,95 @@
+// @ts-check
+/** The image below an editor: the nearest one that its own guided sampler leads to. */
+import { downstream } from "./downstream_data.js";
+import { api, app, fileAddress, idOf, ownerOf, workflowKey } from "./host.js";
+
+/** @typedef {import("./host.js").ComfyNode} ComfyNode */
+/** @typedef {{address: string, aspect: number}} Backdrop an image, and its width divided by its height */
+
+/** @type {Backdrop} */
+const NONE = { address: "", aspect: 1 };
+
+/** Images by workflow and node, kept while another workflow is open. @type {Map<string, Backdrop>} */
+const images = new Map();
+/** What a sampler shows while it runs, in place of the last image. @type {Map<string, Backdrop & {prompt: string}>} */
+const previews = new Map();
+
+/** Prompts that are over. @type {Set<string>} */
+const ended = new Set();
+
+/** @param {string} owner @param {string} id */
+const keyOf = (owner, id) => `${owner}\n${id}`;
+
+/** Asked again for every pair of editors, while the workflow stays as it is. @type {Map<ComfyNode, string[]>} */
+const walked = new Map();
+
+/** The nodes that a node leads to, the nearest first. @param {ComfyNode} node @returns {string[]} */
+function reached(node) {
+  const known = walked.get(node);
+  if (known) return known;
+  if (!walked.size) queueMicrotask(() => walked.clear());
+  const [graph, id] = [app.rootGraph ?? app.graph, idOf(node)];
+  const ids = graph && id !== undefined ? downstream(graph, id) : [];
+  walked.set(node, ids);
+  return ids;
+}
+
+/** The image below a node's editor. @param {ComfyNode} node @returns {Backdrop} */
+export function backdropOf(node) {
+  const keys = reached(node).map((id) => keyOf(workflowKey(), id));
+  const found = [previews, images].flatMap((kept) => keys.map((key) => kept.get(key))).find(Boolean);
+  return found ?? NONE;
+}
+
+/** Whether two nodes lead to different samplers. @param {ComfyNode} one @param {ComfyNode} other */
+export function areApart(one, other) {
+  const [there, here] = [reached(one), new Set(reached(other))];
+  return there.length > 0 && here.size > 0 && !there.some((id) => here.has(id));
+}
+
+/** @param {string} address @param {(backdrop: Backdrop) => void} loaded */
+function load(address, loaded) {
+  const image = new Image();
+  image.onload = () => loaded({ address, aspect: image.naturalWidth / image.naturalHeight || 1 });
+  image.src = address;
+}
+
+/** Let go of the previews of a prompt. @param {string} prompt */
+function drop(prompt) {
+  for (const [key, preview] of previews) {
+    if (preview.prompt !== prompt) continue;
+    URL.revokeObjectURL(preview.address);
+    previews.delete(key);
+  }
+}
+
+/** Keep what nodes put out, and tell when an image has changed. @param {() => void} changed */
+export function watchImages(changed) {
+  api.addEventListener("executed", ({ detail }) => {
+    const file = detail.output?.images?.[0];
+    if (!file) return;
+    const key = keyOf(ownerOf(detail.prompt_id), detail.node);
+    load(fileAddress(file), (backdrop) => {
+      images.set(key, backdrop);
+      drop(detail.prompt_id);
+      changed();
+    });
+  });
+  api.addEventListener("b_preview_with_metadata", ({ detail }) => {
+    const prompt = detail.jobId ?? detail.promptId ?? "";
+    const key = keyOf(ownerOf(prompt), detail.nodeId);
+    load(URL.createObjectURL(detail.blob), (backdrop) => {
+      if (ended.has(prompt)) return URL.revokeObjectURL(backdrop.address);
+      const before = previews.get(key);
+      if (before) URL.revokeObjectURL(before.address);
+      previews.set(key, { ...backdrop, prompt });
+      changed();
+    });
+  });
+  for (const name of /** @type {const} */ (["execution_success", "execution_error", "execution_interrupted"]))
+    api.addEventListener(name, ({ detail }) => {
+      ended.add(detail.prompt_id);
+      drop(detail.prompt_id);
+      changed();
+    });
+}
