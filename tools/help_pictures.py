@@ -9,17 +9,14 @@ The ComfyUI must have this pack. Pages of nodes that an example uses show that e
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 from PIL import Image
 
-from .thumbnails import EXAMPLES, PAGES, QUALITY, saved_images
+from .thumbnails import PAGES, QUALITY, Prompt, saved_images, stored
 
 SIDE, GAP, WIDEST = 192, 6, 640
-
-Prompt = dict[str, dict[str, Any]]
 
 
 def node(kind: str, **inputs: Any) -> dict[str, Any]:
@@ -153,9 +150,9 @@ def plotted() -> dict[str, Prompt]:
 
 def showing(example: str, kind: str) -> Prompt:
     """An example of one image and few steps that saves what one of its nodes draws."""
-    text = (EXAMPLES / "api" / f"{example}.json").read_text(encoding="utf-8")
-    whole: Prompt = json.loads(text)
-    prompt = {key: part for key, part in whole.items() if part["class_type"] != "PreviewImage"}
+    prompt = {
+        k: part for k, part in stored(example).items() if part["class_type"] != "PreviewImage"
+    }
     (drawing,) = [key for key, part in prompt.items() if part["class_type"] == kind]
     (saver,) = [part for part in prompt.values() if part["class_type"] == "SaveImage"]
     saver["inputs"]["images"] = [drawing, 0]

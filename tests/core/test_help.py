@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tools import help_pages
+from tools.templates import __main__ as templates
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = CHECKOUT / "web" / "docs"
+KEYS = templates.names()  # names of templates by their keys
 PAGES = sorted(FOLDER.glob("*.md"))
 NO_PICTURE = "no picture to show"
 PICTURE = re.compile(r"!\[([^\]]+)\]\(([^)]+)\)")
@@ -45,8 +47,18 @@ def test_pictures_are_used_and_those_of_examples_are_their_thumbnails() -> None:
     files = sorted(path.name for path in FOLDER.glob("*.jpg"))
     assert files == sorted({file for _, file in PICTURE.findall(text)})
     for name in files:
-        example = CHECKOUT / "example_workflows" / name
+        example = CHECKOUT / "example_workflows" / f"{KEYS.get(Path(name).stem)}.jpg"
         assert not example.exists() or example.read_bytes() == (FOLDER / name).read_bytes(), name
+
+
+def test_templates_are_called_as_the_gallery_calls_them() -> None:
+    files = [*PAGES, *CHECKOUT.glob("docs/*.md"), CHECKOUT / "README.md"]
+    texts = {file.name: file.read_text(encoding="utf-8") for file in files}
+    for name, text in texts.items():
+        for title, key in re.findall(r"!\[Template ([^\]]+)\]\(([\w-]+)\.jpg\)", text):
+            assert title == KEYS[key], name
+        mentioned = set(re.findall(r"\b\d\d · [^*\]|\n]+(?=[*\]|])", text))
+        assert mentioned <= set(KEYS.values()), name
 
 
 NODE = {

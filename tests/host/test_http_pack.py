@@ -13,11 +13,12 @@ import pytest
 from energy_guidance.tests.host.server import CHECKOUT, PACK, Server
 
 from tools import contract, help_pages, locales
+from tools.templates import __main__ as templates
 
 LANGUAGES = ("en", "ko")
 RELEASED = contract.stored()
 REGENERATE = "run make locales"
-EXAMPLES = sorted(file.stem for file in (CHECKOUT / "example_workflows" / "api").glob("*.json"))
+NAMES = templates.names()
 
 
 @pytest.fixture(scope="session")
@@ -93,18 +94,10 @@ def test_help_pages_list_the_inputs_that_nodes_have(nodes: dict) -> None:
         assert page == help_pages.with_tables(page, nodes[file.stem]), f"{file.stem}: {REGENERATE}"
 
 
-def test_templates_are_offered_with_their_pictures(server: Server) -> None:
-    offered = server.get("/workflow_templates").json()[PACK]
-    assert sorted(offered) == EXAMPLES
-    for name in offered:
-        picture = server.get(f"/api/workflow_templates/{PACK}/{name}.jpg").content
-        assert picture.startswith(b"\xff\xd8"), name
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", NAMES)
 def test_page_and_api_forms_of_an_example_agree(nodes: dict, name: str) -> None:
     folder = CHECKOUT / "example_workflows"
-    page = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    page = json.loads((folder / f"{NAMES[name]}.json").read_text(encoding="utf-8"))
     prompt = json.loads((folder / "api" / f"{name}.json").read_text(encoding="utf-8"))
     drawn = {str(node["id"]): node for node in page["nodes"] if node["type"] != "MarkdownNote"}
     assert {key: node["type"] for key, node in drawn.items()} == {

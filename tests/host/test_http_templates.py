@@ -51,7 +51,8 @@ def info(server: Server) -> dict[str, Any]:
 
 
 def stored(name: str, folder: str = "") -> dict[str, Any]:
-    path = CHECKOUT / "example_workflows" / folder / f"{name}.json"
+    stem = name if folder else templates.names()[name]
+    path = CHECKOUT / "example_workflows" / folder / f"{stem}.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
-from tests.host.server import CHECKOUT, Server
+from tests.host.server import Server
+from tools.templates.__main__ import FOLDER, names
 
-EXAMPLES = CHECKOUT / "example_workflows"
 # The host's own: files that it looks for in vain, model pages that it may not open, and its haste.
 KNOWN = (
     *("Failed to load resource", "Content Security Policy", "Fetch API cannot load"),
@@ -91,9 +91,9 @@ QUEUE = """() => new Promise((done, fail) => {
 expect.set_options(timeout=1000 * SECONDS)
 
 
-def workflow(name: str) -> dict[str, Any]:
-    """An example as a saved workflow."""
-    return json.loads((EXAMPLES / f"{name}.json").read_text(encoding="utf-8"))
+def workflow(key: str) -> dict[str, Any]:
+    """A template as a saved workflow."""
+    return json.loads((FOLDER / f"{names()[key]}.json").read_text(encoding="utf-8"))
 
 
 class Desk:

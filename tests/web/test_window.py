@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.web.desk import EXAMPLES, Desk, workflow
+from tests.web.desk import Desk, workflow
+from tools.templates.__main__ import names
 
-NAMES = sorted(path.stem for path in EXAMPLES.glob("*.json"))
+NAMES = list(names())
 PANELS = {
     "EGGuidedKSampler": ".eg-monitor",
     "EGApplyGuidance": ".eg-monitor",

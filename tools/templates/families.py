@@ -22,6 +22,7 @@ class Family:
     Arguments:
         key: start of the names of its templates.
         title: what people call it.
+        short: the same, as the name of a file.
         model: its diffusion model, or a checkpoint with text encoder and VAE.
         tiny: its tiny decoder.
         latent: node that makes the empty latent.
@@ -38,6 +39,7 @@ class Family:
 
     key: str
     title: str
+    short: str
     model: File
     tiny: File
     latent: str
@@ -81,6 +83,7 @@ LIGHT_21 = huggingface("vae_approx", LIGHT, "lighttaew2_1.safetensors")
 SD15 = Family(
     key="sd15",
     title="Stable Diffusion 1.5",
+    short="SD 1.5",
     model=huggingface(
         "checkpoints",
         "Comfy-Org/stable-diffusion-v1-5-archive",
@@ -97,6 +100,7 @@ SD15 = Family(
 SDXL = Family(
     key="sdxl",
     title="SDXL",
+    short="SDXL",
     model=huggingface(
         "checkpoints", "stabilityai/stable-diffusion-xl-base-1.0", "sd_xl_base_1.0.safetensors"
     ),
@@ -111,6 +115,7 @@ SDXL = Family(
 FLUX1 = Family(
     key="flux1-dev",
     title="FLUX.1 [dev]",
+    short="FLUX.1 dev",
     model=huggingface("diffusion_models", "Comfy-Org/flux1-dev", "flux1-dev.safetensors"),
     tiny=_tiny("taef1_decoder.pth"),
     latent="EmptySD3LatentImage",
@@ -126,6 +131,7 @@ FLUX1 = Family(
 FLUX2_KLEIN = Family(
     key="flux2-klein",
     title="FLUX.2 [klein] 4B",
+    short="FLUX.2 klein",
     model=huggingface(
         "diffusion_models",
         "Comfy-Org/flux2-klein",
@@ -151,6 +157,7 @@ FLUX2_KLEIN = Family(
 QWEN_IMAGE = Family(
     key="qwen-image",
     title="Qwen-Image",
+    short="Qwen-Image",
     model=huggingface(
         "diffusion_models",
         "Comfy-Org/Qwen-Image_ComfyUI",
@@ -179,6 +186,7 @@ QWEN_IMAGE = Family(
 Z_IMAGE = Family(
     key="z-image-turbo",
     title="Z-Image-Turbo",
+    short="Z-Image-Turbo",
     model=huggingface(
         "diffusion_models",
         "Comfy-Org/z_image_turbo",
@@ -205,6 +213,7 @@ Z_IMAGE = Family(
 KREA2 = Family(
     key="krea2-turbo",
     title="Krea 2 Turbo",
+    short="Krea 2 Turbo",
     model=huggingface(
         "diffusion_models",
         "Comfy-Org/Krea-2",
@@ -227,6 +236,7 @@ KREA2 = Family(
 WAN22 = Family(
     key="wan22-5b",
     title="Wan 2.2 5B",
+    short="Wan 2.2 5B",
     model=huggingface(
         "diffusion_models",
         "Comfy-Org/Wan_2.2_ComfyUI_Repackaged",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from tools.templates.definitions import Info, inputs
 from tools.templates.graph import Graph, Node
@@ -22,7 +23,10 @@ PANELS = {
     "SaveImage": 300,
     "SaveAnimatedWEBP": 300,
 }
-NOTE_WIDTH, NOTE_LETTERS, NOTE_LINE = 420, 52, 20
+# What of a window of 1366 x 768 pixels ComfyUI's bars leave free, and where it begins.
+WINDOW, EDGES = (1250, 620), (80, 130)
+READABLE = 0.7
+NOTE_LETTERS, NOTE_LINE = 38, 20
 
 
 class Place(NamedTuple):
@@ -35,16 +39,30 @@ class Place(NamedTuple):
 
 
 def places(graph: Graph, note: str, info: Info) -> dict[int, Place]:
-    """A place for each node by its number, and for the note, whose number is the next."""
+    """A place for each node by its number, and for the note, whose number is the next.
+
+    The note stands below the loaders, where the eye begins.
+    """
     found: dict[int, Place] = {}
     bottoms: dict[int, int] = {}
     for node in graph.nodes:
         y = bottoms.get(node.column, 0)
-        x = NOTE_WIDTH + GAP + node.column * (WIDTH + GAP)
+        x = node.column * (WIDTH + GAP)
         found[node.id] = Place(x, y, WIDTH, height(node, info))
         bottoms[node.column] = y + found[node.id].height + HEADER + GAP
-    found[len(graph.nodes) + 1] = Place(0, 0, NOTE_WIDTH, _note_height(note))
+    last = max(node.id for node in graph.nodes) + 1
+    found[last] = Place(0, bottoms.get(0, 0), WIDTH, _note_height(note))
     return found
+
+
+def view(places: Iterable[Place]) -> dict[str, Any]:
+    """Scale and offset at which a window of usual size shows all, or else begins at the loaders."""
+    places = list(places)
+    right = max(place.x + place.width for place in places)
+    bottom = max(place.y + place.height for place in places)
+    scale = min(WINDOW[0] / right, WINDOW[1] / bottom, 1.0)
+    scale = max(round(scale, 2), READABLE)
+    return {"scale": scale, "offset": [round(EDGES[0] / scale), round(EDGES[1] / scale)]}
 
 
 def height(node: Node, info: Info) -> int:

@@ -23,7 +23,7 @@ def api(graph: Graph, info: Info) -> dict[str, Any]:
                 name: [str(value.node), value.slot] if isinstance(value, Link) else value
                 for name, value in values(info, node.kind, node.inputs).items()
             },
-            "_meta": {"title": node.title or info[node.kind]["display_name"]},
+            "_meta": {"title": node.title or info[node.kind]["display_name"] or node.kind},
         }
         for node in graph.nodes
     }
@@ -34,7 +34,7 @@ def page(name: str, graph: Graph, note: str, info: Info) -> dict[str, Any]:
     places = layout.places(graph, note, info)
     links = _links(graph, info)
     nodes = [_node(node, places[node.id], links, info) for node in graph.nodes]
-    last = len(nodes) + 1
+    last = max(node.id for node in graph.nodes) + 1
     nodes.append(_note(last, note, places[last]))
     return {
         "id": str(uuid.uuid5(NAMESPACE, name)),
@@ -45,7 +45,7 @@ def page(name: str, graph: Graph, note: str, info: Info) -> dict[str, Any]:
         "links": links,
         "groups": [],
         "config": {},
-        "extra": {"ds": {"scale": 0.6, "offset": [60, 120]}},
+        "extra": {"ds": layout.view(places.values())},
         "version": 0.4,
         "models": [_model(file) for file in graph.files],
     }

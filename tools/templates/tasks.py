@@ -38,7 +38,7 @@ class Task:
 
     Arguments:
         key: end of its name.
-        title: what it does, in a few words.
+        title: what it does, in a few words; part of the name of its file.
         build: adds its nodes.
         about: what its note says: what it does, what to change.
         start: what it says of the start values, with places for those of the push.
@@ -210,7 +210,7 @@ def by_measurement(part: Parts, push: Push) -> None:
 TASKS = (
     Task(
         key="guide-by-text",
-        title="guided by a sentence",
+        title="guide by text",
         build=by_text,
         about="The prompt says what the image shows; the sentence in *Energy: CLIP Text* pulls it "
         "further. Change both. For an image instead of a sentence connect *Energy: CLIP Image* "
@@ -224,7 +224,7 @@ TASKS = (
     ),
     Task(
         key="guide-by-image",
-        title="guided by an image",
+        title="guide by an image",
         build=by_image,
         about="*Energy: CLIP Image* pulls the image towards the content of the reference, wherever "
         "it is in it. Load your own, and describe what you want in the prompt.",
@@ -236,7 +236,7 @@ TASKS = (
     ),
     Task(
         key="style",
-        title="in the style of an image",
+        title="style of an image",
         build=by_style,
         about="*Energy: Style* compares which features of the reference occur together, not where "
         "they are: the prompt says what is shown, the reference how. A CLIP ViT-B-16 sees finer "
@@ -248,7 +248,7 @@ TASKS = (
     ),
     Task(
         key="face",
-        title="with the face of a reference",
+        title="face of a reference",
         build=by_face,
         about="*Energy: Face Identity* compares the square of the mask with the reference, as a "
         "face encoder does. Crop the reference to the face, eyes level; move the square to where "
@@ -260,7 +260,7 @@ TASKS = (
     ),
     Task(
         key="restore",
-        title="restores a small image",
+        title="enlarge an image",
         build=by_measurement,
         about="The result, shrunk four times, equals the small image; the model makes up what is "
         "finer. Sampling starts from the enlarged image. Describe the image in the prompt. The "
@@ -273,7 +273,7 @@ TASKS = (
     ),
     Task(
         key="place-words",
-        title="words of the prompt in boxes",
+        title="words in boxes",
         build=by_words,
         about="Each phrase of the prompt gets a box: drag it on its node. The three prompts must "
         "be the same text. For other objects choose the words by clicking them in *Prompt Words*.",

@@ -24,6 +24,8 @@ export const api: {
   /** Undefined until the server has answered. */
   clientId?: string;
   apiURL(route: string): string;
+  /** Names of templates by the folder of their pack; a ComfyUI may have another way one day. */
+  getWorkflowTemplates?(): Promise<Record<string, string[]>>;
   fetchApi(route: string, options?: RequestInit): Promise<Response>;
   queuePrompt(...request: unknown[]): Promise<{ prompt_id?: string } | undefined>;
   addEventListener<Name extends keyof Events>(name: Name, heard: (event: CustomEvent<Events[Name]>) => void): void;

@@ -1,0 +1,297 @@
+"""The templates with Shapes: how the gallery names them, and what their notes say.
+
+ComfyUI shows a template's file name as its title and as its description, so the name says the task,
+and begins with the number that orders it. It names a file on every system: no colon, no slash.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Example(NamedTuple):
+    """A template with Shapes.
+
+    Arguments:
+        number: where it stands: 1 to 9 begin, 10 on guide, 20 on edit, 30 on restore.
+        title: what it does, in a few words.
+        shows: what each of its images must show, as the oracle of Shapes reads them: a caption, or
+            labels; empty where the task says more than that, or less.
+        note: what its note says, in Markdown; the first sentence is the task.
+    """
+
+    number: int
+    title: str
+    shows: str
+    note: str
+
+
+EXAMPLES: dict[str, Example] = {
+    "start-here": Example(
+        1,
+        "Start here",
+        "a big red circle",
+        "**One node guides an image by a sentence.** Press *Run*: Shapes, a small model that "
+        "comes with the pack, needs no download.\n\n"
+        "*Guide with Text* stands between the model and the sampler. The prompt is empty, so "
+        "all that the images show comes from its sentence; with an amount of 0 they would show "
+        "whatever comes.\n\n"
+        "**Try:** another sentence, such as *a small green triangle*; weak and strong.\n\n"
+        "**Your model:** load a checkpoint instead, and connect its VAE.",
+    ),
+    "text-guided": Example(
+        2,
+        "Tour 1 of 3, what",
+        "a big red circle",
+        "**What you want is an energy: how far the image is from it.** At every step the "
+        "energy's gradient moves the image a little closer.\n\n"
+        "Here a CLIP network compares the image with a sentence; the prompt is empty. While "
+        "*KSampler (Guided)* samples, its **monitor** draws the energy and the size of each "
+        "push. The plot keeps them.\n\n"
+        "**Try:** another sentence; strength 0, which is the stock KSampler.\n\n"
+        "Every node has a help page: *Node info* in its menu. Next: *Tour 2 of 3, when*.",
+    ),
+    "tour-when": Example(
+        3,
+        "Tour 2 of 3, when",
+        "blue",
+        "**When to push: an energy with a schedule.** A classifier asks for something blue, and "
+        "the **schedule** says at which steps.\n\n"
+        "Drag the points of its curve, click to add one, press *bell* or *late*. Early steps "
+        "decide what is where, late ones details.\n\n"
+        "**Try:** end the curve at 0.1, and the blue is gone.\n\n"
+        "For other samplers an energy goes into a *rule*, and the rule into *Apply Guidance*: "
+        "see *Guide by a label*. Next: *Tour 3 of 3, where*.",
+    ),
+    "tour-where": Example(
+        4,
+        "Tour 3 of 3, where",
+        "a big red circle",
+        "**Where: words of the prompt, in a box.** Energies of attention read where the model "
+        "sees a word; this one draws it into the box.\n\n"
+        "Click words in **Which words**. **Drag the box** or a corner, and run again.\n\n"
+        "**Try:** the box on the other side; strength 1.\n\n"
+        "In Shapes the colour fills the object best; with other models choose the noun. *Place "
+        "words in boxes* does this in one node, for several words.",
+    ),
+    "guide-with-image": Example(
+        5,
+        "Guide with an image",
+        "yellow",
+        "**One node gives images the look of a reference.** *Guide with Image* copies its "
+        "style, its likeness, its structure or, as here, its palette: the colours in their "
+        "amounts.\n\n"
+        "The reference is made here, so that it runs at once: put *Load Image* in its place.\n\n"
+        "**Try:** another *copy*; weak and strong.",
+    ),
+    "place-words": Example(
+        6,
+        "Place words in boxes",
+        "a big red circle and a small white square",
+        "**One node puts objects of the prompt into boxes.** Drag the boxes of *Place Words in "
+        "Boxes*; it encodes the prompt too.\n\n"
+        "**Try:** swap the two boxes.\n\n"
+        "**Your model:** load a checkpoint, write the prompt into the node, and draw a box for "
+        "each object.",
+    ),
+    "missing-object": Example(
+        7,
+        "Fix missing objects",
+        "a big red circle and a small white square",
+        "**One node brings back what the model leaves out.** *Fix Missing Objects* finds the "
+        "objects of the prompt and moves the first steps until the model attends to each, with "
+        "its own colour (Attend-and-Excite).\n\n"
+        "**Try:** amount 0, to see what is missing without it.",
+    ),
+    "classifier-guided": Example(
+        10,
+        "Guide by a label",
+        "red",
+        "**A classifier asks for something red.** *Rule: Forward* steers through the model, "
+        "*Rule: Backward* refines the estimate, *Apply Guidance* gives both to the model, and "
+        "the stock KSampler does the rest.\n\n"
+        "**Try:** other labels: blue, circle, triangle, small ...",
+    ),
+    "several-guides": Example(
+        11,
+        "Several guides at once",
+        "blue circle",
+        "**Several guides at once.** A segmenter says where, a classifier says which colour, "
+        "total variation removes grain. One sum costs one pass through the model; energies of "
+        "one network share its pass, and all share one decoding.",
+    ),
+    "style-from-image": Example(
+        12,
+        "Style of an image, by parts",
+        "",
+        "**Style and palette of an image.** The images take over which features and colours "
+        "occur together in the reference (Gram matrices and colour distribution), not where "
+        "they are.\n\n"
+        "With your own models: a CLIP ViT-B-16 in *Load Guide: OpenCLIP*, layer 2 (FreeDoM), "
+        "and a prompt for the content.",
+    ),
+    "few-steps": Example(
+        13,
+        "Guide in four steps",
+        "red",
+        "**Guided in four steps.** The LoRA *turbo* of *Load Shapes* makes a model of few "
+        "steps, as LCM, Turbo and Lightning are: sampler `lcm`, scheduler `sgm_uniform`, CFG 1. "
+        "There each push counts whole, so the strength is low (0.3); recurrences give guidance "
+        "more chances (3), to the last step (*end_percent* 1).\n\n"
+        "**Try:** other labels; strength 0.",
+    ),
+    "recurrent": Example(
+        14,
+        "Two labels, each step twice",
+        "yellow circle",
+        "**Two energies at once, with recurrences:** a circle, and something yellow. The "
+        "*Recurrent Sampler* takes each step twice, so that model and guidance can agree; "
+        "compare with recurrences 1.",
+    ),
+    "box-guided": Example(
+        15,
+        "Object in a box, by a detector",
+        "a big red circle",
+        "**An object in a box, by a detector.** *Energy: Detection* is the loss that the "
+        "detector was trained with, as if your boxes were the truth: one line per object, left, "
+        "top, right, bottom as fractions of the image.\n\n"
+        "A detector leads only once a shape is visible, and by then places are decided. So "
+        "*Energy: Box* gives the same box to the model's own attention, strong at first and "
+        "then weaker, and the early steps are taken three times; the detector then sees to "
+        "class and size. Alone it succeeds with two seeds of five.\n\n"
+        "Other models: choose the words of the object in *Prompt Words*.",
+    ),
+    "segmentation-guided": Example(
+        16,
+        "Object in a painted area",
+        "a big green square",
+        "**An object in a painted area.** The prompt says what, the mask where. *Energy: "
+        "Segmentation* asks a segmenter whether the square lies in the painted area and nowhere "
+        "else; *Rule: Forward* takes the gradient through the model.\n\n"
+        "Places are decided early: the strength falls from 2 to 0, and the early steps are "
+        "taken four times, so that model and guidance can agree.",
+    ),
+    "boxes": Example(
+        17,
+        "Two words in boxes, by parts",
+        "a big red circle and a small white square",
+        "**Boxes for two objects.** Each phrase of the prompt gets a box of its own, as "
+        "fractions of the image; *Energy: Box* draws its attention inside (layout guidance). "
+        "The strength falls over the first half of the noise schedule: strong while places are "
+        "undecided, gentle afterwards. *Place Words in Boxes* does this in one node.",
+    ),
+    "move-object": Example(
+        20,
+        "Move an object",
+        "a big red circle",
+        "**Move an object.** The source image is sampled and its attention recorded, to look "
+        "at. The same seed is sampled again while *Energy: Position* moves the object to "
+        "another place (Diffusion Self-Guidance). The strength falls during sampling: strong "
+        "while places are undecided, gentle afterwards; with stop it has no effect once the "
+        "object has arrived.\n\n"
+        "Change x and y; the source image is not sampled again. In Shapes the attention to the "
+        "colour fills the object best; with other models choose the noun.",
+    ),
+    "resize-object": Example(
+        21,
+        "Resize an object",
+        "red circle",
+        "**Resize an object.** *Energy: Size* asks for 0.6 of the recorded area, *Energy: "
+        "Position* keeps the place (Diffusion Self-Guidance). Sizes change once places are "
+        "decided: from 20 to 90 % of the noise schedule. Try ratio 1.5.\n\n"
+        "In Shapes the attention to the colour fills the object; with other models choose the "
+        "noun.",
+    ),
+    "swap-appearance": Example(
+        22,
+        "Take over a look",
+        "yellow circle",
+        "**The look of one image in another.** The prompt leaves the colour open; a recording "
+        "of another prompt gives it (*Energy: Appearance*, Diffusion Self-Guidance). Guidance "
+        "begins at 20 %, when the place is decided, so no other energy has to keep it.\n\n"
+        "The word must stand at the same place in both prompts. `output.1.0` is the layer of "
+        "Shapes in which nouns fill their objects; *Record Reference* must record it too.",
+    ),
+    "keep-layout": Example(
+        23,
+        "New colour, same layout",
+        "a big blue circle",
+        "**Change a colour, keep the layout.** The source image is sampled in red. The same "
+        "seed is sampled with another colour while *Keep Attention* holds every word where it "
+        "was (Pix2Pix-Zero's cross-attention guidance).",
+    ),
+    "edit-picture": Example(
+        24,
+        "Edit an image",
+        "a big red square",
+        "**Edit an image (Pix2Pix-Zero).** The image is turned back into its noise, its "
+        "attention recorded along that path (direct inversion), the prompt changed from circle "
+        "to square, and the image sampled again while *Keep Attention* holds the layout in the "
+        "first steps.\n\n"
+        "For an image of your own, put *Load Image* in place of the first sampler, and its "
+        "caption in both prompts.",
+    ),
+    "translation": Example(
+        25,
+        "Colours of another image",
+        "a big yellow triangle",
+        "**The structure of one image, the colours of another**, as in DiffuseIT. *Invert* "
+        "turns the first image into its noise, so that nothing is lost. While it is sampled "
+        "again, *Energy: Segmentation* keeps what is where, and *Energy: Palette* gives it the "
+        "colours of the second.\n\n"
+        "For images of your own: two *Load Image* nodes, and a *VAE Encode* before *Invert*. "
+        "For things that the segmenter does not know use *Energy: Structure* with a ViT.",
+    ),
+    "super-resolution-x4": Example(
+        30,
+        "Enlarge four times",
+        "a big purple triangle and a small yellow circle",
+        "**Enlarge an image four times.** *Energy: Measurement* asks that the result, shrunk "
+        "four times, equals the small image; *Rule: Backward* with optimiser `polyak` makes the "
+        "two equal to the eye, and the model sharpens. Sampling starts from the enlarged image "
+        "at denoise 0.3.",
+    ),
+    "deblurring": Example(
+        31,
+        "Sharpen a blurred image",
+        "a big purple triangle and a small yellow circle",
+        "**Sharpen a blurred image.** *Energy: Measurement* asks that the result, blurred by 3 "
+        "pixels, equals the blurred image; *Rule: Backward* with optimiser `polyak` makes it "
+        "so, and the model sharpens. Sampling starts from the blurred image at denoise 0.3: "
+        "with more, small objects get lost.",
+    ),
+    "inpainting": Example(
+        32,
+        "Fill in what is missing",
+        "a big purple triangle and a small yellow circle",
+        "**Fill in what is missing.** A stripe of the image is gone. *Energy: Measurement* "
+        "compares the rest with the estimate, and its gradient goes through the model: objects "
+        "that are half hidden are completed. The noise mask keeps the known part, as stock "
+        "inpainting does; without guidance each half often becomes another object.\n\n"
+        "Strength 1 to the end, CFG 2, an ancestral sampler, every step twice.\n\n"
+        "For an image of your own: *Load Image*, paint the hole in its mask editor, and connect "
+        "its MASK in place of the stripe.",
+    ),
+    "colourisation": Example(
+        33,
+        "Colour a grey image",
+        "a big yellow square and a small red circle",
+        "**Colour a grey image.** *Energy: Measurement* compares the brightness of the image "
+        "and nothing else (*grey*). The prompt says which colours there are, the model decides "
+        "where they go. Sampling starts from noise, with another seed.\n\n"
+        "*simulate* removes the colours of a good image, to see how well they come back. For a "
+        "grey image of your own: *Load Image*, and switch *simulate* off.\n\n"
+        "Strength 2 to the end, CFG 2, an ancestral sampler, every step twice. With some seeds "
+        "a small object is lost: try another seed.",
+    ),
+}
+
+
+def name_of(number: int, title: str) -> str:
+    """The name of a template's file, which ComfyUI shows."""
+    return f"{number:02} · {title}"
+
+
+def names() -> dict[str, str]:
+    """The name of each template with Shapes, by the key of its API form."""
+    return {key: name_of(one.number, one.title) for key, one in EXAMPLES.items()}
