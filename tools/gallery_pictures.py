@@ -20,7 +20,7 @@ from tools.templates.__main__ import FOLDER, names
 
 DOCS = FOLDER.parent / "docs"
 WINDOW = {"width": 1366, "height": 900}
-TOUR = ("text-guided", "tour-when", "tour-where")
+TOUR = ("tour-what", "tour-when", "tour-where")
 
 
 def gallery(page: Page) -> None:

@@ -14,7 +14,7 @@ from tools.templates import __main__ as templates
 from tools.templates import gallery, layout, table
 
 NAMES = templates.names()
-TOUR = ("text-guided", "tour-when", "tour-where")
+TOUR = ("tour-what", "tour-when", "tour-where")
 TIMES = {"twice": 2, "two times": 2, "three times": 3, "four times": 4}
 
 

@@ -12,11 +12,12 @@ WORKFLOWS = CHECKOUT / "example_workflows"
 NAMES = ("text-guided", "classifier-guided", "recurrent", "few-steps")
 EDITS = (
     *("move-object", "resize-object", "edit-picture", "boxes"),
-    *("keep-layout", "missing-object", "swap-appearance"),
+    *("keep-layout", "missing-object", "swap-appearance", "place-words", "tour-where"),
 )
 GUIDES = (
     *("segmentation-guided", "box-guided", "style-from-image", "several-guides", "translation"),
     *("super-resolution-x4", "deblurring", "inpainting", "colourisation"),
+    *("start-here", "guide-with-image", "tour-what", "tour-when"),
 )
 STEPS = 3
 QUICK = {"steps": STEPS, "batch_size": 1, "cutouts": 1}

@@ -23,7 +23,7 @@ def draw(family: Family, task: Task) -> Image.Image:
     pen.text((MARGIN, 32), family.title, INK, ImageFont.load_default(44))
     pen.rounded_rectangle((MARGIN, TOP, SIDE - MARGIN, BOTTOM), 12, PANEL)
     DRAWINGS[task.key](pen)
-    pen.text((MARGIN, 408), task.title, INK, ImageFont.load_default(30))
+    pen.text((MARGIN, 408), task.title.capitalize(), INK, ImageFont.load_default(30))
     pen.text((MARGIN, 460), "not tried on real weights yet", FAINT, ImageFont.load_default(20))
     return image
 

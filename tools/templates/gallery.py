@@ -33,28 +33,28 @@ EXAMPLES: dict[str, Example] = {
         "a big red circle",
         "**One node guides an image by a sentence.** Press *Run*: Shapes, a small model that "
         "comes with the pack, needs no download.\n\n"
-        "*Guide with Text* stands between the model and the sampler. The prompt is empty, so "
-        "all that the images show comes from its sentence; with an amount of 0 they would show "
-        "whatever comes.\n\n"
-        "**Try:** another sentence, such as *a small green triangle*; weak and strong.\n\n"
+        "*Guide with Text* stands between the model and the sampler. The prompt asks for a "
+        "circle and leaves its colour open; the sentence makes it red. With an amount of 0 any "
+        "colour comes.\n\n"
+        "**Try:** another colour in the sentence; weak and strong.\n\n"
         "**Your model:** load a checkpoint instead, and connect its VAE.",
     ),
-    "text-guided": Example(
+    "tour-what": Example(
         2,
         "Tour 1 of 3, what",
         "a big red circle",
         "**What you want is an energy: how far the image is from it.** At every step the "
         "energy's gradient moves the image a little closer.\n\n"
-        "Here a CLIP network compares the image with a sentence; the prompt is empty. While "
-        "*KSampler (Guided)* samples, its **monitor** draws the energy and the size of each "
-        "push. The plot keeps them.\n\n"
-        "**Try:** another sentence; strength 0, which is the stock KSampler.\n\n"
+        "Here a CLIP network compares the image with a sentence; the prompt leaves the colour "
+        "open. While *KSampler (Guided)* samples, its **monitor** draws the energy and the size "
+        "of each push. The plot keeps them.\n\n"
+        "**Try:** another colour in the sentence; strength 0, which is the stock KSampler.\n\n"
         "Every node has a help page: *Node info* in its menu. Next: *Tour 2 of 3, when*.",
     ),
     "tour-when": Example(
         3,
         "Tour 2 of 3, when",
-        "blue",
+        "a big blue circle",
         "**When to push: an energy with a schedule.** A classifier asks for something blue, and "
         "the **schedule** says at which steps.\n\n"
         "Drag the points of its curve, click to add one, press *bell* or *late*. Early steps "
@@ -77,7 +77,7 @@ EXAMPLES: dict[str, Example] = {
     "guide-with-image": Example(
         5,
         "Guide with an image",
-        "yellow",
+        "a big yellow circle",
         "**One node gives images the look of a reference.** *Guide with Image* copies its "
         "style, its likeness, its structure or, as here, its palette: the colours in their "
         "amounts.\n\n"
@@ -103,8 +103,18 @@ EXAMPLES: dict[str, Example] = {
         "its own colour (Attend-and-Excite).\n\n"
         "**Try:** amount 0, to see what is missing without it.",
     ),
-    "classifier-guided": Example(
+    "text-guided": Example(
         10,
+        "A sentence alone, no prompt",
+        "a big red circle",
+        "**A sentence makes the image.** The prompt is empty: what the image shows comes from "
+        "the sentence in *Energy: CLIP Text* alone, which takes more steps and more luck than "
+        "beside a prompt.\n\n"
+        "Then change the sentence, the strength or the recurrences; strength 0 is the stock "
+        "KSampler. The plot shows the energy falling.",
+    ),
+    "classifier-guided": Example(
+        11,
         "Guide by a label",
         "red",
         "**A classifier asks for something red.** *Rule: Forward* steers through the model, "
@@ -113,7 +123,7 @@ EXAMPLES: dict[str, Example] = {
         "**Try:** other labels: blue, circle, triangle, small ...",
     ),
     "several-guides": Example(
-        11,
+        12,
         "Several guides at once",
         "blue circle",
         "**Several guides at once.** A segmenter says where, a classifier says which colour, "
@@ -121,7 +131,7 @@ EXAMPLES: dict[str, Example] = {
         "one network share its pass, and all share one decoding.",
     ),
     "style-from-image": Example(
-        12,
+        13,
         "Style of an image, by parts",
         "",
         "**Style and palette of an image.** The images take over which features and colours "
@@ -131,7 +141,7 @@ EXAMPLES: dict[str, Example] = {
         "and a prompt for the content.",
     ),
     "few-steps": Example(
-        13,
+        14,
         "Guide in four steps",
         "red",
         "**Guided in four steps.** The LoRA *turbo* of *Load Shapes* makes a model of few "
@@ -141,7 +151,7 @@ EXAMPLES: dict[str, Example] = {
         "**Try:** other labels; strength 0.",
     ),
     "recurrent": Example(
-        14,
+        15,
         "Two labels, each step twice",
         "yellow circle",
         "**Two energies at once, with recurrences:** a circle, and something yellow. The "
@@ -149,7 +159,7 @@ EXAMPLES: dict[str, Example] = {
         "compare with recurrences 1.",
     ),
     "box-guided": Example(
-        15,
+        16,
         "Object in a box, by a detector",
         "a big red circle",
         "**An object in a box, by a detector.** *Energy: Detection* is the loss that the "
@@ -162,7 +172,7 @@ EXAMPLES: dict[str, Example] = {
         "Other models: choose the words of the object in *Prompt Words*.",
     ),
     "segmentation-guided": Example(
-        16,
+        17,
         "Object in a painted area",
         "a big green square",
         "**An object in a painted area.** The prompt says what, the mask where. *Energy: "
@@ -172,7 +182,7 @@ EXAMPLES: dict[str, Example] = {
         "taken four times, so that model and guidance can agree.",
     ),
     "boxes": Example(
-        17,
+        18,
         "Two words in boxes, by parts",
         "a big red circle and a small white square",
         "**Boxes for two objects.** Each phrase of the prompt gets a box of its own, as "

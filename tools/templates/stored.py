@@ -20,17 +20,26 @@ BELOW = {
 
 
 def graph(prompt: dict[str, Any], info: Info) -> Graph:
-    """The graph of an API form; nodes that only feed others stand just before the first of them."""
+    """The graph of an API form; what only feeds others stands before the first of them."""
     links = {key: _links(node) for key, node in prompt.items()}
-    columns: dict[str, int] = {}
-    for key in _in_order(links):
-        apart = 0 if prompt[key]["class_type"] in BELOW else 1
-        columns[key] = max((columns[origin] + apart for origin in links[key]), default=0)
-    for key in reversed(_in_order(links)):
-        takers = [one for one, origins in links.items() if key in origins]
-        if not links[key] and takers:
-            columns[key] = max(min(columns[one] for one in takers) - 1, 0)
-    return Graph([_node(key, prompt[key], columns[key], info) for key in _in_order(links)])
+    order, columns, free = _in_order(links), {}, set[str]()
+    takers = {key: [one for one in order if key in links[one]] for key in order}
+    apart = lambda key: 0 if prompt[key]["class_type"] in BELOW else 1
+    for key in order:
+        columns[key] = max((columns[origin] + apart(key) for origin in links[key]), default=0)
+        if all(origin in free and takers[origin] == [key] for origin in links[key]):
+            free.add(key)
+    for key in reversed(order):
+        if key in free and takers[key]:
+            latest = max(min(columns[one] - apart(one) for one in takers[key]), 0)
+            columns[key] = latest if links[key] else _emptiest(columns, key, latest)
+    return Graph([_node(key, prompt[key], columns[key], info) for key in order])
+
+
+def _emptiest(columns: dict[str, int], key: str, latest: int) -> int:
+    """The column with the fewest other nodes, up to one: the last of them."""
+    others = [column for one, column in columns.items() if one != key]
+    return min(range(latest + 1), key=lambda column: (others.count(column), -column))
 
 
 def _links(node: dict[str, Any]) -> list[str]:
