@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import platform
 import shutil
 import sys
 import time
@@ -31,6 +32,7 @@ from tools.templates.gallery import EXAMPLES, names
 FOLDER = Path(__file__).resolve().parents[1] / "example_workflows"
 PAGES = FOLDER.parent / "web" / "docs"
 QUALITY = 92
+CPUINFO = Path("/proc/cpuinfo")
 PANEL, GAP, BAND = 228, 8, 40
 INSET = 96
 UNGUIDED = ("without", "guided")
@@ -172,11 +174,22 @@ def file_of(key: str) -> Path:
     return FOLDER / f"{names()[key]}.jpg"
 
 
-def written(page: Image.Image) -> bytes:
-    """A thumbnail as a file."""
+def written(page: Image.Image, machine: str) -> bytes:
+    """A thumbnail as a file, which says where it was drawn."""
     file = io.BytesIO()
-    page.save(file, "JPEG", quality=QUALITY)
+    page.save(file, "JPEG", quality=QUALITY, comment=machine)
     return file.getvalue()
+
+
+def machine(stats: dict[str, Any]) -> str:
+    """What decides how numbers are rounded: processor and PyTorch of a ComfyUI on this machine.
+
+    Arguments:
+        stats: its answer to /system_stats.
+    """
+    lines = CPUINFO.read_text("utf-8").splitlines() if CPUINFO.exists() else []
+    named = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
+    return f"{named or platform.processor()}, torch {stats['system']['pytorch_version']}"
 
 
 def main(address: str, *keys: str) -> None:
@@ -184,7 +197,8 @@ def main(address: str, *keys: str) -> None:
     shown = "".join(page.read_text(encoding="utf-8") for page in PAGES.glob("*.md"))
     for key in keys or EXAMPLES:
         target = file_of(key)
-        target.write_bytes(written(sheet(pair(stored(key), lambda prompt: run(address, prompt)))))
+        page = sheet(pair(stored(key), lambda prompt: run(address, prompt)))
+        target.write_bytes(written(page, machine(json.loads(request(f"{address}/system_stats")))))
         if f"({key}.jpg)" in shown:
             shutil.copyfile(target, PAGES / f"{key}.jpg")
         print(target.name, flush=True)

@@ -40,6 +40,3 @@ def test_templates_stand_in_order_with_their_thumbnails_and_open(gallery: Desk) 
     gallery.find(CARDS, has_text=first).first.click()
     gallery.until("() => app.graph.nodes.some(({ type }) => type === 'EGGuideWithText')")
     gallery.until("() => app.canvas.ds.scale >= 0.7")
-    gallery.until(
-        "name => app.extensionManager.workflow.activeWorkflow.filename.includes(name)", first
-    )

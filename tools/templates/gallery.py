@@ -30,11 +30,11 @@ EXAMPLES: dict[str, Example] = {
     "start-here": Example(
         1,
         "Start here",
-        "a big red circle",
+        "a big blue circle",
         "**One node guides an image by a sentence.** Press *Run*: Shapes, a small model that "
         "comes with the pack, needs no download.\n\n"
         "*Guide with Text* stands between the model and the sampler. The prompt asks for a "
-        "circle and leaves its colour open; the sentence makes it red. With an amount of 0 any "
+        "circle and leaves its colour open; the sentence makes it blue. With an amount of 0 any "
         "colour comes.\n\n"
         "**Try:** another colour in the sentence; weak and strong.\n\n"
         "**Your model:** load a checkpoint instead, and connect its VAE.",
@@ -42,7 +42,7 @@ EXAMPLES: dict[str, Example] = {
     "tour-what": Example(
         2,
         "Tour 1 of 3, what",
-        "a big red circle",
+        "a big blue circle",
         "**What you want is an energy: how far the image is from it.** At every step the "
         "energy's gradient moves the image a little closer.\n\n"
         "Here a CLIP network compares the image with a sentence; the prompt leaves the colour "
