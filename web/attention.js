@@ -1,8 +1,9 @@
 // @ts-check
 /** The viewer on Show Attention: maps by noise level, layer and word. */
 import { mapsOf, viewOf } from "./attention_data.js";
-import { chip, paint, readings, slider, wordColor } from "./attention_view.js";
-import { arrowKeys, html } from "./dom.js";
+import { chip, paint, readings, slider } from "./attention_view.js";
+import { colorIndex } from "./colors.js";
+import { arrowKeys, colorOf, html } from "./dom.js";
 import { addPanel, api, app, everyNode, fileAddress, ownerOf, refit, t, workflowKey } from "./host.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
@@ -19,6 +20,9 @@ const SHARPNESS = 2;
 const outputs = new Map();
 /** @type {WeakMap<object, Viewer>} */
 const viewers = new WeakMap();
+
+/** A word's colour, the same as in every other widget. @param {string} word */
+const wordColor = (word) => colorOf(colorIndex(word));
 
 class Viewer {
   /** @param {ComfyNode} node */
@@ -53,7 +57,7 @@ class Viewer {
       this.element.replaceChildren(html("div", { class: "eg-empty" }, t("attention.empty", "Maps appear after a run.")));
       return this.fit();
     }
-    const words = maps.words.map((word, index) => chip(word, view.words[index], () => this.toggle(index)));
+    const words = maps.words.map((word, index) => chip(word, view.words[index], wordColor(word), () => this.toggle(index)));
     this.chips = html("div", { class: "eg-chips", role: "group", "aria-label": t("attention.words", "words to show") }, ...words);
     arrowKeys(this.chips);
     this.element.replaceChildren(this.canvas, this.chips, ...this.sliders(maps, view));

@@ -1,8 +1,7 @@
 // @ts-check
 /** Draws attention maps over an image, and what chooses among them. */
 import { placeOf, tinted } from "./attention_data.js";
-import { colorOf, html, short } from "./dom.js";
-import { colorIndex } from "./words_data.js";
+import { html, short } from "./dom.js";
 
 /** @typedef {import("./attention_data.js").Maps} Maps */
 /** @typedef {import("./attention_data.js").View} View */
@@ -10,9 +9,6 @@ import { colorIndex } from "./words_data.js";
 
 /** How dark the image becomes where there is no attention. */
 const VEIL = 0.6;
-
-/** A word's colour, the same as in every other widget. @param {string} word */
-export const wordColor = (word) => colorOf(colorIndex(word));
 
 /**
  * Draw the chosen words' maps.
@@ -92,12 +88,13 @@ export function slider(name, title, range, moved) {
 /**
  * @param {string} word
  * @param {boolean} on
+ * @param {string} color
  * @param {() => void} pressed
  */
-export function chip(word, on, pressed) {
+export function chip(word, on, color, pressed) {
   return html(
     "button",
-    { type: "button", class: "eg-word", "aria-pressed": String(on), style: `--eg-word: ${wordColor(word)}`, onclick: pressed },
+    { type: "button", class: "eg-word", "aria-pressed": String(on), style: `--eg-word: ${color}`, onclick: pressed },
     word,
   );
 }

@@ -1,11 +1,12 @@
 // @ts-check
 /** Boxes, points and outlines to drag over the image. Their values are the nodes' plain numbers. */
 import { watchImages } from "./backdrops.js";
+import { colorIndex } from "./colors.js";
 import { app, everyNode, setWidgets, widgetOf } from "./host.js";
 import { NODES } from "./layout_data.js";
 import { Editor } from "./layout_editor.js";
 import { BOXES, Boxes } from "./place.js";
-import { colorIndex, phrases } from "./words_data.js";
+import { phrases } from "./words_data.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 

@@ -1,9 +1,9 @@
 // @ts-check
 /** Boxes for words of a prompt on one node: chips to choose the words, and the lines that hold the boxes. */
+import { colorIndex } from "./colors.js";
 import { edited, setWidgets, widgetOf } from "./host.js";
 import { boxOf, clicked, parsed, written } from "./place_data.js";
 import { Picker } from "./words.js";
-import { colorIndex } from "./words_data.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./layout_data.js").Item} Item */

@@ -9,7 +9,9 @@ import { HEIGHT, schedulePlot, frame } from "./schedule_view.js";
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./schedule_data.js").Pair} Pair */
 
-const WIDGETS = ["start_percent", "end_percent", "curve", "points"];
+/** What a drawn curve takes the place of. */
+const PLAIN = ["start_percent", "end_percent", "curve"];
+const WIDGETS = [...PLAIN, "points"];
 const GRID = 0.01;
 /** Pixels around a handle within which a press holds it. */
 const REACH = 11;
@@ -85,6 +87,10 @@ export class Editor {
 
   draw() {
     const { points, own } = this.course();
+    for (const name of PLAIN) {
+      const widget = widgetOf(this.node, name);
+      if (widget) widget.disabled = own;
+    }
     if (points) {
       const focused = this.stage.querySelector(":focus")?.getAttribute("data-index");
       this.stage.replaceChildren(schedulePlot(points, own, latestRun(), this.width, t));

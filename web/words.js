@@ -1,8 +1,9 @@
 // @ts-check
 /** The prompt's words as chips to choose from. The choice is the node's plain text `words`. */
+import { colorIndex } from "./colors.js";
 import { arrowKeys, colorOf, html, short } from "./dom.js";
 import { addPanel, api, app, edited, everyNode, idOf, onWidgets, post, refit, setWidgets, t, widgetOf } from "./host.js";
-import { chosenBy, colorIndex, guessed, phraseAround, phrases, places, toggled } from "./words_data.js";
+import { chosenBy, guessed, phraseAround, phrases, places, toggled } from "./words_data.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./words_data.js").Place} Place */

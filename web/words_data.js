@@ -73,14 +73,3 @@ export function toggled(all, index, text) {
   const at = first < 0 ? rest.length : Math.min(first, rest.length);
   return [...rest.slice(0, at), ...after, ...rest.slice(at)].join("\n");
 }
-
-/** @type {string[]} */
-const known = [];
-
-/** The number of a word's colour, the same in every widget; -1 for none. @param {string} phrase */
-export function colorIndex(phrase) {
-  const word = phrase.toLowerCase().replace(/\s*#.*/, "");
-  if (!word) return -1;
-  if (!known.includes(word)) known.push(word);
-  return known.indexOf(word);
-}

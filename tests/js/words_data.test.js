@@ -1,7 +1,7 @@
 /** Words of a prompt, and the text that a click writes. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { chosenBy, colorIndex, guessed, phraseAround, phrases, places, toggled } from "../../web/words_data.js";
+import { chosenBy, guessed, phraseAround, phrases, places, toggled } from "../../web/words_data.js";
 
 const spelt = (...words) => words.map((text) => ({ text, pieces: [text], weight: 1 }));
 const PROMPT = places(spelt("a", "red", "circle", "and", "a", "white", "circle"));
@@ -82,12 +82,4 @@ test("what is written is what is chosen", () => {
     on[index] = !on[index];
     assert.deepEqual(PROMPT.map((place) => chosenBy(place, phrases(text)) >= 0), on, text);
   }
-});
-
-test("a word has one colour, whatever its case and number", () => {
-  const circle = colorIndex("circle");
-  assert.deepEqual(["Circle", "circle#2", "circle #1"].map(colorIndex), [circle, circle, circle]);
-  assert.notEqual(colorIndex("square"), circle);
-  assert.equal(colorIndex("square"), colorIndex("square"));
-  assert.deepEqual(["", "#2", " #1"].map(colorIndex), [-1, -1, -1]);
 });

@@ -128,3 +128,15 @@ def test_a_workflow_without_the_text_opens_and_one_with_it_keeps_it(desk: Desk) 
     desk.open(old)
     values = {"start_percent": 0.2, "end_percent": 0.6, "curve": "cosine", "points": ""}
     desk.comes(lambda: desk.values(saved["nodes"][0]["id"]), values)
+
+
+def test_what_a_drawn_curve_replaces_is_greyed_out(desk: Desk) -> None:
+    node = desk.add("EGSchedule")
+    greyed = """id => app.graph.getNodeById(id).widgets
+        .filter(({ disabled }) => disabled).map(({ name }) => name)"""
+    desk.rest(".eg-schedule-plot")
+    assert desk.run(greyed, node) == []
+    desk.find(".eg-chip", has_text="bell").click()
+    desk.comes(lambda: desk.run(greyed, node), ["start_percent", "end_percent", "curve"])
+    desk.find(".eg-chip", has_text="flat").click()
+    desk.comes(lambda: desk.run(greyed, node), [])

@@ -8,6 +8,8 @@ export interface ComfyWidget {
   /** Not checked by the frontend: a workflow may have saved anything. */
   value: unknown;
   options: object;
+  /** Greyed out, and not to be changed by hand. */
+  disabled?: boolean;
   serialize?: boolean;
   callback?(this: ComfyWidget, value: unknown, ...more: unknown[]): unknown;
   onRemove?(this: ComfyWidget): void;
@@ -70,8 +72,32 @@ export interface ComfySetting {
   onChange?(value: unknown): void;
 }
 
+/** A node as the server describes it, before the frontend makes its own of it. */
+export interface NodeDefinition {
+  search_aliases?: string[] | string;
+  /** Of the frontend's own: match, how often a node is used (negative), and more; lower is listed earlier. */
+  postProcessSearchScores?(scores: number[]): number[];
+}
+
+/** The frontend's own extension that keeps the menus of sockets. */
+interface SlotMenus {
+  slot_types_default_out?: Record<string, string[]>;
+  slot_types_default_in?: Record<string, string[]>;
+  suggestionsNumber?: { value: number } | null;
+  setDefaults?(most?: number): void;
+}
+
+export interface ComfyCanvas {
+  setDirty?(foreground: boolean, background: boolean): void;
+  default_connection_color_byType?: Record<string, unknown>;
+  constructor: { link_type_colors?: Record<string, unknown> };
+  /** Links that hang on the pointer. */
+  linkConnector?: { renderLinks?: { node?: ComfyNode; fromSlot?: { name: string; type: unknown }; toType?: string }[] };
+}
+
 export interface ComfyExtension {
   name: string;
+  addCustomNodeDefs?(definitions: Record<string, NodeDefinition>): void;
   settings?: ComfySetting[];
   commands?: { id: string; label: string; icon: string; function(): void }[];
   keybindings?: { commandId: string; combo: { key: string; alt?: boolean; shift?: boolean; ctrl?: boolean } }[];
@@ -87,7 +113,8 @@ export interface ChangeTracker {
 }
 
 export const app: {
-  canvas: object;
+  canvas: ComfyCanvas;
+  extensions?: ({ name: string } & SlotMenus)[];
   graph?: ComfyGraph;
   /** Not in every supported frontend. */
   rootGraph?: ComfyGraph;
