@@ -5,10 +5,14 @@ import { colorIndex } from "./colors.js";
 import { app, everyNode, setWidgets, widgetOf } from "./host.js";
 import { NODES } from "./layout_data.js";
 import { Editor } from "./layout_editor.js";
-import { BOXES, Boxes } from "./place.js";
+import { boxesOfLabels } from "./label_boxes.js";
+import { boxesOfWords } from "./place.js";
 import { phrases } from "./words_data.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
+
+/** Nodes with several boxes, in lines of text. @type {Record<string, (node: ComfyNode) => import("./place.js").Boxes>} */
+const BOXES = { EGPlaceWords: boxesOfWords, EGEnergyDetection: boxesOfLabels, EGEnergySegmentation: boxesOfLabels };
 
 /** Milliseconds from the last change until the other editors are drawn. */
 const PAUSE = 150;
@@ -60,7 +64,8 @@ app.registerExtension({
   nodeCreated(node) {
     const kind = NODES[node.comfyClass ?? ""];
     if (kind?.widgets.every((name) => widgetOf(node, name))) editors.set(node, new Editor(node, shared, numbers(node, kind)));
-    if (node.comfyClass === BOXES) editors.set(node, new Editor(node, shared, new Boxes(node)));
+    const boxes = BOXES[node.comfyClass ?? ""];
+    if (boxes && widgetOf(node, "boxes")) editors.set(node, new Editor(node, shared, boxes(node)));
   },
   afterConfigureGraph: drawAll,
 });

@@ -24,7 +24,7 @@ export const GRID = 0.01;
  * @returns {Rect}
  */
 export function rect({ kind, values }) {
-  if (kind === "box") return { left: values.left, top: values.top, right: values.right, bottom: values.bottom };
+  if (kind === "box" || kind === "frame") return { left: values.left, top: values.top, right: values.right, bottom: values.bottom };
   if (kind === "point") return { left: values.x, right: values.x, top: values.y, bottom: values.y };
   const half = 0.25 * values.scale;
   const [x, y] = [0.5 + values.shift_x, 0.5 + values.shift_y];
@@ -40,6 +40,11 @@ export const HANDLES = {
     sw: ["left", "bottom"],
     se: ["right", "bottom"],
     turn: [],
+  },
+  /** A box that cannot be turned. */
+  frame: {
+    ...{ move: ["left", "right", "top", "bottom"] },
+    ...{ nw: ["left", "top"], ne: ["right", "top"], sw: ["left", "bottom"], se: ["right", "bottom"] },
   },
   point: { move: [] },
   shift: { move: [], se: [], turn: [] },

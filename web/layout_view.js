@@ -37,7 +37,7 @@ function grid(width, height) {
  * @param {number} height
  */
 function group(item, width, height) {
-  const kinds = { box: "eg-box", shift: "eg-box eg-outline", point: "eg-cross" };
+  const kinds = { box: "eg-box", frame: "eg-box", shift: "eg-box eg-outline", point: "eg-cross" };
   const shape = svg(item.kind === "point" ? "path" : "rect", { class: kinds[/** @type {keyof typeof kinds} */ (item.kind)] });
   const made = svg(
     "g",

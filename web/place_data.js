@@ -17,7 +17,7 @@ const STEP = 0.05;
 export const parsed = (text) =>
   text.split("\n").flatMap((line) => {
     const [, words, rest] = line.match(/^\s*(.*\S)\s*:([^:]*)$/) ?? [];
-    const numbers = (rest ?? "").trim().split(/\s+/).map(Number);
+    const numbers = (rest ?? "").trim().split(/[\s,]+/).map(Number);
     const whole = [4, 5].includes(numbers.length) && numbers.every(Number.isFinite);
     return words && whole ? [{ words, values: Object.fromEntries(SIDES.map((side, i) => [side, numbers[i] ?? 0])) }] : [];
   });
@@ -42,9 +42,11 @@ export function clicked(all, index, boxes, chosen, join) {
   const { word, number, of } = all[index];
   const joined = join && chosen >= 0 ? withWord(all, index, boxes[chosen].words) : "";
   if (joined) return { boxes: boxes.map((box, i) => (i === chosen ? { ...box, words: joined } : box)), chosen };
-  const made = { words: of > 1 ? `${word}#${number}` : word, values: free(boxes) };
-  return { boxes: [...boxes, made], chosen: boxes.length };
+  return added(boxes, of > 1 ? `${word}#${number}` : word);
 }
+
+/** The boxes with one more, which is chosen. @param {Box[]} boxes @param {string} words */
+export const added = (boxes, words) => ({ boxes: [...boxes, { words, values: free(boxes) }], chosen: boxes.length });
 
 /** The box that a word of the prompt belongs to, or -1. @param {Place[]} all @param {number} index @param {Box[]} boxes */
 export function boxOf(all, index, boxes) {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -31,6 +33,30 @@ def mask_over(mask: Tensor, maps: Tensor) -> Tensor:
     """
     there = mask_at(mask, maps)
     return there.reshape(len(there), *(1,) * (maps.ndim - 3), *there.shape[1:])
+
+
+def box_mask(edges: Sequence[float], cells: int = 256) -> Tensor:
+    """Part of each cell of a square grid over the image that a box covers, (cells, cells).
+
+    Arguments:
+        edges: left, top, right and bottom in [0, 1] of the image.
+        cells: of a side of the grid.
+
+    Raises:
+        ValueError: an empty box, or one that reaches out of the image.
+    """
+    left, top, right, bottom = edges
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ValueError(
+            "a box needs left < right and top < bottom in [0, 1], got "
+            f"{left:g} {top:g} {right:g} {bottom:g}: move its edges"
+        )
+    starts = torch.arange(cells, dtype=torch.float64)
+    across, down = (
+        ((starts + 1).clamp(max=end * cells) - starts.clamp(min=start * cells)).clamp(min=0)
+        for start, end in ((left, right), (top, bottom))
+    )
+    return torch.outer(down, across).float()
 
 
 def mask_product(mask: Tensor, other: Tensor | None) -> Tensor:

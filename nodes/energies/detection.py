@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.detection import Detection
+from ..inputs.boxes import boxes_of
 from ..inputs.energy import (
     OUTPUTS,
     closing_inputs,
@@ -33,13 +34,15 @@ class EnergyDetection(io.ComfyNode):
             search_aliases=("object detection", "bounding box", "layout"),
             inputs=[
                 Network.Input("network", tooltip="From Load Guide: Detector."),
-                io.String.Input(
-                    "boxes",
-                    default="circle: 0.1 0.3 0.5 0.7",
-                    multiline=True,
-                    tooltip="One object per line, 'label: left top right bottom', as "
-                    "fractions of the image's width and height, such as 'circle: 0.1 0.3 0.5 "
-                    "0.7'. Objects that are not listed are suppressed.",
+                advanced(
+                    io.String.Input(
+                        "boxes",
+                        default="circle: 0.1 0.3 0.5 0.7",
+                        multiline=True,
+                        tooltip="One object per line, 'label: left top right bottom', as "
+                        "fractions of the image's width and height, such as 'circle: 0.1 0.3 0.5 "
+                        "0.7'. Objects that are not listed are suppressed.",
+                    )
                 ),
                 advanced(
                     io.Int.Input(
@@ -73,26 +76,3 @@ class EnergyDetection(io.ComfyNode):
         """Build the energy."""
         labels, corners = boxes_of(boxes)
         return finished(Detection(network, normal(corners), labels, seed), weight, mask)
-
-
-def boxes_of(text: str) -> tuple[tuple[str, ...], torch.Tensor]:
-    """Labels and boxes (N, 4) of lines such as 'dog: 0.1 0.3 0.5 0.9'."""
-    labels, corners = [], []
-    for line in (line for line in text.splitlines() if line.strip()):
-        label, _, numbers = line.rpartition(":")
-        try:
-            box = [float(part) for part in numbers.replace(",", " ").split()]
-        except ValueError:
-            box = []
-        if len(box) != 4 or not label.strip():
-            raise ValueError(
-                "boxes must have one object per line, 'label: left top right bottom' with "
-                f"numbers from 0 to 1, got '{line.strip()}': write it as 'dog: 0.1 0.3 0.5 0.9'"
-            )
-        labels.append(label.strip())
-        corners.append(box)
-    if not labels:
-        raise ValueError(
-            "boxes is empty: write one object per line, such as 'dog: 0.1 0.3 0.5 0.9'"
-        )
-    return tuple(labels), torch.tensor(corners)

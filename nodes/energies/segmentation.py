@@ -9,6 +9,9 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.label_area import LabelArea
 from ...guidance_core.energies.segmentation import Segmentation
+from ...guidance_core.energies.weighted_sum import WeightedSum
+from ...guidance_core.image.masks import box_mask
+from ..inputs.boxes import boxes_of
 from ..inputs.energy import (
     OUTPUTS,
     channels_first,
@@ -17,7 +20,7 @@ from ..inputs.energy import (
     normal,
     reference_input,
 )
-from ..inputs.sockets import Network, schema
+from ..inputs.sockets import Network, advanced, schema
 
 
 class EnergySegmentation(io.ComfyNode):
@@ -30,7 +33,7 @@ class EnergySegmentation(io.ComfyNode):
             "EGEnergySegmentation",
             display_name="Energy: Segmentation",
             category="guidance/where",
-            description="Places an object in a painted area, or copies the layout of a "
+            description="Places objects in boxes or in a painted area, or copies the layout of a "
             "reference, as a segmenter sees them.",
             search_aliases=("segmentation guidance", "layout", "semantic map"),
             inputs=[
@@ -61,6 +64,17 @@ class EnergySegmentation(io.ComfyNode):
                     "Image whose segmentation is copied. Connect this or an area.",
                     optional=True,
                 ),
+                advanced(
+                    io.String.Input(
+                        "boxes",
+                        default="",
+                        multiline=True,
+                        optional=True,
+                        tooltip="In place of a label and an area: one box per line, 'label: left "
+                        "top right bottom', as fractions of the image's width and height, such as "
+                        "'circle: 0.1 0.3 0.5 0.7'. A label with several boxes should fill all.",
+                    )
+                ),
             ],
             outputs=OUTPUTS,
         )
@@ -75,18 +89,34 @@ class EnergySegmentation(io.ComfyNode):
         mask: torch.Tensor | None = None,
         area: torch.Tensor | None = None,
         reference: Any = None,
+        boxes: str = "",
     ) -> io.NodeOutput:
         """Build the energy."""
-        if (area is None) == (reference is None):
+        sources = {"an area": area is not None, "a reference": reference is not None}
+        given = [name for name, there in {**sources, "boxes": boxes.strip()}.items() if there]
+        if len(given) != 1:
             raise ValueError(
-                "Energy: Segmentation needs an area or a reference, got "
-                f"{'neither' if area is None else 'both'}: connect one of them"
+                "Energy: Segmentation needs an area, a reference or boxes, got "
+                f"{' and '.join(given) or 'none'}: connect or draw one of them"
             )
         energy: Any
-        if area is None:
+        if boxes.strip():
+            energy = _in_boxes(network, boxes, outside)
+        elif area is None:
             energy = Segmentation(network, channels_first(reference))
         elif label.strip():
             energy = LabelArea(network, label.strip(), normal(area.clamp(0, 1)), outside)
         else:
             energy = Segmentation(network, normal((area * 255).round().long()))
         return finished(energy, weight, mask)
+
+
+def _in_boxes(network: Any, text: str, outside: str) -> WeightedSum:
+    """Every label in all of its boxes."""
+    areas: dict[str, torch.Tensor] = {}
+    labels, corners = boxes_of(text)
+    for label, edges in zip(labels, corners.tolist(), strict=True):
+        box = box_mask(edges)
+        areas[label] = torch.maximum(areas.get(label, box), box)
+    parts = [LabelArea(network, label, area, outside) for label, area in areas.items()]
+    return WeightedSum(tuple((1.0, part) for part in parts))

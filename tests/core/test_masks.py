@@ -12,7 +12,13 @@ from guidance_core.energies.measurement import Measurement
 from guidance_core.energies.palette import Palette
 from guidance_core.energies.smoothness import Smoothness
 from guidance_core.gradients import at_estimate
-from guidance_core.image.masks import mask_at, mask_product, masked_mean, square_around
+from guidance_core.image.masks import (
+    box_mask,
+    mask_at,
+    mask_product,
+    masked_mean,
+    square_around,
+)
 from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, assert_close, levels, seeded
 
@@ -150,3 +156,25 @@ def test_a_soft_mask_lets_as_much_of_the_gradient_through():
     value, slope = at_estimate(Masked(brightness, mask), shown(pixels()))
     assert_close(slope, mask.expand(2, 3, HEIGHT, WIDTH))
     assert_close(value, pixels()[..., 2:6, 3:7].sum((1, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    "edges", [(0.0, 0.0, 1.0, 1.0), (0.1, 0.23, 0.57, 0.9), (0.3, 0.4, 0.301, 1)]
+)
+def test_a_box_covers_its_own_part_of_the_grid_and_nothing_outside(edges):
+    left, top, right, bottom = edges
+    mask = box_mask(edges, 16)
+    assert float(mask.double().mean()) == pytest.approx((right - left) * (bottom - top), abs=1e-7)
+    rows, columns = (mask.amax(axis) for axis in (1, 0))
+    for line, start, end in ((rows, top, bottom), (columns, left, right)):
+        there = line.nonzero().flatten()
+        assert int(there[0]) == int(start * 16)
+        assert int(there[-1]) == -int(-end * 16 // 1) - 1
+
+
+@pytest.mark.parametrize(
+    "edges", [(0.5, 0, 0.5, 1), (0, 0.6, 1, 0.4), (-0.1, 0, 1, 1), (0, 0, 1, 1.1)]
+)
+def test_a_box_that_is_empty_or_outside_is_refused(edges):
+    with pytest.raises(ValueError, match="left < right and top < bottom"):
+        box_mask(edges)

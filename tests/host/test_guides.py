@@ -9,6 +9,7 @@ from energy_guidance.guidance_core.rules.backward import Backward
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.schedules import Constant
 from energy_guidance.guidance_core.trace import Trace
+from energy_guidance.guidance_core.types import Estimate
 from energy_guidance.nodes.energies.clip_image import EnergyCLIPImage
 from energy_guidance.nodes.energies.detection import EnergyDetection, boxes_of
 from energy_guidance.nodes.energies.face_identity import EnergyFaceIdentity
@@ -107,6 +108,25 @@ def test_a_sum_of_guides_goes_through_the_model(parts) -> None:
     assert not torch.equal(guided, sampled(parts, []))
 
 
+def test_boxes_of_a_segmenter_are_areas_for_their_labels() -> None:
+    segmenter = networks.load(networks.SEGMENTER, "shapes")
+    area = torch.zeros(1, 64, 64)
+    area[:, 16:32, 8:24] = 1
+    more = torch.zeros(1, 64, 64)
+    more[:, 48:, 48:] = 1
+    text = "circle: 0.125 0.25 0.375 0.5\nsquare: 0.75 0.75 1 1\nsquare: 0.125 0.25 0.375 0.5"
+    with torch.inference_mode():
+        boxes = EnergySegmentation.execute(segmenter, "star", "other", 1.0, boxes=text).args[0]
+        parts = [
+            EnergySegmentation.execute(segmenter, label, "other", 1.0, area=there).args[0]
+            for label, there in (("circle", area), ("square", area + more))
+        ]
+        image = picture().movedim(-1, 1)
+        estimate = Estimate(image, torch.ones(1), lambda x0: x0)
+        total = sum(part(estimate) for part in parts)
+        torch.testing.assert_close(boxes(estimate), total)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -120,7 +140,13 @@ def test_a_sum_of_guides_goes_through_the_model(parts) -> None:
         (lambda: boxes_of(" \n"), "boxes is empty"),
         (
             lambda: EnergySegmentation.execute(None, "circle", "other", 1.0),
-            "an area or a reference, got neither",
+            "an area, a reference or boxes, got none: ",
+        ),
+        (
+            lambda: EnergySegmentation.execute(
+                None, "", "other", 1.0, reference=picture(), boxes="circle: 0 0 1 1"
+            ),
+            "got a reference and boxes: ",
         ),
         (
             lambda: EnergyFaceIdentity.execute(
