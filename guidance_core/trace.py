@@ -41,9 +41,14 @@ class Trace:
     Each row has the rule's name, sigma, and lists with one number per sample: energy, grad_norm,
     push, cfg_push (None where CFG is 1) and terms by name; `silent` counts, by energy, how often
     it had no effect on a sample.
+
+    Arguments:
+        rows: what was recorded.
+        decoder: name of what decoded for energies of the image; empty where nothing did.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    decoder: str = ""
 
     def __call__(self, record: Record) -> None:
         """Append one record."""

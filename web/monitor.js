@@ -86,7 +86,7 @@ class Panel {
     return [
       legend(made.energy),
       monitorPlot(made, this.run.sigmas, width, t),
-      notices(made, this.run.fault, t),
+      notices(made, this.run, t),
     ];
   }
 

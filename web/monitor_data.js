@@ -19,6 +19,7 @@
  * @property {boolean} done
  * @property {(number | null)[]} [sigmas] in the first message of a run
  * @property {(number | null)[]} [levels]
+ * @property {string} [decoder]
  *
  * @typedef {object} Run
  * @property {string} prompt
@@ -27,6 +28,7 @@
  * @property {Row[]} rows
  * @property {boolean} done
  * @property {string} fault why it stopped, or ""
+ * @property {string} decoder what decodes for energies of the image, or ""
  *
  * @typedef {{x: number, y: number, low: number, high: number}} Point x is a step; y the batch's mean
  * @typedef {{name: string, color: number, points: Point[]}} Series color -1 is the colour of text
@@ -61,6 +63,7 @@ export function withMessage(run, message) {
     rows,
     done: message.done,
     fault: "",
+    decoder: (fresh ? message.decoder : run.decoder) ?? "",
   };
 }
 

@@ -28,10 +28,10 @@ export function legend(series) {
 /**
  * Warnings, as text.
  * @param {Curves} curves
- * @param {string} fault
+ * @param {{fault: string, decoder: string}} run
  * @param {Translate} t
  */
-export function notices(curves, fault, t) {
+export function notices(curves, { fault, decoder }, t) {
   const says = /** @type {Record<string, [string, string]>} */ ({
     nonfinite: [
       t("monitor.nonfinite", "not finite"),
@@ -61,6 +61,18 @@ export function notices(curves, fault, t) {
           title: t("monitor.skipped_help", "Grey steps are outside the window or have strength 0: they were not guided."),
         },
         t("monitor.skipped", "{count} step(s) unguided", { count: curves.skipped.length }),
+      ),
+    );
+  if (decoder)
+    found.push(
+      html(
+        "span",
+        {
+          class: "eg-note",
+          "data-kind": "decoder",
+          title: t("monitor.decoder_help", "What turned latents into the images that energies looked at. The widget decoder chooses it; vae is exact."),
+        },
+        t("monitor.decoder", "decoder: {decoder}", { decoder }),
       ),
     );
   if (fault) found.unshift(html("span", { class: "eg-warning", "data-kind": "fault", title: fault }, `✕ ${fault}`));

@@ -57,6 +57,15 @@ def names_in(path: str | Path) -> frozenset[str]:
         return frozenset()
 
 
+def metadata_of(path: str | Path) -> dict[str, str]:
+    """Metadata of a .safetensors file, from its header; none where it has none."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (OSError, safetensors.SafetensorError):
+        return {}
+
+
 def fill(network: nn.Module, state: dict[str, Tensor], name: str) -> nn.Module:
     """Load `state` into `network` and freeze it.
 

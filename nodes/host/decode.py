@@ -1,8 +1,8 @@
-"""Latent to image inside the autograd graph: the VAE, TAESD, or linear RGB factors."""
+"""Latent to image inside the autograd graph: the VAE, or what stands in for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.sd
@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from .autograd import memory
 from .autograd.weights import normal
+from .fitted_decoder import FOLDER, FittedDecoder, file_of, fitted_decoder, name_of
 from .latents import still_image
 from .networks import managed
 from .vae_decoder import VaeDecoder
 
-CHOICES = ("auto", "vae", "taesd", "rgb")
+CHOICES = ("auto", "vae", "taesd", "rgb", "fitted")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class TaesdDecoder:
 
     network: nn.Module
     patcher: Any
+    name: str = "taesd"
 
     @property
     def patchers(self) -> list[Any]:
@@ -53,6 +55,7 @@ class RgbDecoder:
 
     latent_format: Any
     patchers: tuple[()] = ()
+    name: str = "rgb"
 
     def graph_bytes(self, shape: torch.Size) -> float:
         """Bytes that the graph of one decoding saves."""
@@ -70,32 +73,35 @@ class RgbDecoder:
         return still_image(((image + 1) / 2).clamp(0, 1))
 
 
-def decoder(
-    choice: str, vae: Any, latent_format: Any
-) -> VaeDecoder | TaesdDecoder | RgbDecoder | None:
-    """Return the decoder of the user's choice; None for "auto" without a VAE.
+def decoder(choice: str, vae: Any, latent_format: Any, *, exact: bool = False) -> Any:
+    """Return the decoder of the user's choice; None for "auto" where there is none.
+
+    "auto" is the first there is of: the family's tiny decoder in models/vae_approx, a fast decoder
+    fitted to these latents, the VAE.
 
     Arguments:
-        choice: "auto" (the VAE where one is connected), "vae", "taesd" or "rgb".
+        choice: "auto", "vae", "taesd", "rgb" or "fitted".
         vae: the host's VAE, or None.
         latent_format: the model's latent format.
+        exact: whether "auto" has to be the VAE, because something encodes too.
 
     Raises:
         ValueError: what was chosen is not available; the message says what to do.
     """
     if choice not in CHOICES:
         raise ValueError(f"decoder must be one of {', '.join(CHOICES)}, got {choice}")
-    if choice == "taesd":
+    own = None if vae is None or choice in ("taesd", "rgb") else _vae(vae, latent_format)
+    if choice == "taesd" or (choice == "auto" and not exact and _tiny_file(latent_format)):
         return _taesd(latent_format)
     if choice == "rgb":
         return _rgb(latent_format)
-    if vae is not None:
-        return _vae(vae, latent_format)
-    if choice == "vae":
+    if choice == "fitted" or (choice == "auto" and not exact and file_of(latent_format)):
+        return _fitted(latent_format, own)
+    if choice == "vae" and own is None:
         raise ValueError(
             "decoder 'vae' needs a VAE, got none: connect one, or choose 'taesd' or 'rgb'"
         )
-    return None
+    return own
 
 
 def _vae(vae: Any, latent_format: Any) -> VaeDecoder:
@@ -122,21 +128,36 @@ def _rgb(latent_format: Any) -> RgbDecoder:
     return RgbDecoder(latent_format)
 
 
+def _fitted(latent_format: Any, exact: VaeDecoder | None) -> FittedDecoder:
+    path = file_of(latent_format)
+    if path is None:
+        raise ValueError(
+            f"decoder 'fitted' needs a fast decoder of {name_of(latent_format)} latents in "
+            "models/vae_approx, found none: make one with Fit Fast Decoder, or choose 'auto'"
+        )
+    videos = getattr(latent_format, "latent_dimensions", 2) == 3
+    return fitted_decoder(path, exact if videos else None)
+
+
+def _tiny_file(latent_format: Any) -> str | None:
+    """The tiny decoder of a family in models/vae_approx, as the host's previews find it."""
+    name, files = latent_format.taesd_decoder_name, folder_paths.get_filename_list(FOLDER)
+    return next((file for file in files if name is not None and file.startswith(name)), None)
+
+
 def _taesd(latent_format: Any) -> TaesdDecoder | VaeDecoder:
-    name = latent_format.taesd_decoder_name
-    files = folder_paths.get_filename_list("vae_approx")
-    found = next((file for file in files if name is not None and file.startswith(name)), None)
+    name, found = latent_format.taesd_decoder_name, _tiny_file(latent_format)
     if found is None:
+        files = folder_paths.get_filename_list(FOLDER)
         raise ValueError(
             f"decoder 'taesd' needs models/vae_approx/{name or '(none exists for this model)'}, "
             f"found {', '.join(files) or 'no files there'}: "
             "download it there, or choose 'vae' or 'rgb'"
         )
-    path = folder_paths.get_full_path("vae_approx", found)
+    path = folder_paths.get_full_path(FOLDER, found)
     if name in getattr(latent_preview, "VIDEO_TAES", ()):
-        return _vae(
-            comfy.sd.VAE(sd=comfy.utils.load_torch_file(path, safe_load=True)), latent_format
-        )
+        tiny = comfy.sd.VAE(sd=comfy.utils.load_torch_file(path, safe_load=True))
+        return replace(_vae(tiny, latent_format), name=found)
     with torch.inference_mode(False):
         network = TAESD(None, None, latent_channels=latent_format.latent_channels)
         network.taesd_decoder.load_state_dict(
@@ -144,4 +165,4 @@ def _taesd(latent_format: Any) -> TaesdDecoder | VaeDecoder:
         )
         network.taesd_encoder = None
         network.eval().requires_grad_(False)
-    return TaesdDecoder(network, managed(network))
+    return TaesdDecoder(network, managed(network), found)

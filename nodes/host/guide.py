@@ -81,7 +81,7 @@ def apply(
         model: the host's ModelPatcher; guided ones may be guided again, their rules join.
         rules: rules, innermost first.
         vae: the host's VAE, for energies that look at the image.
-        decoder: "auto", "vae", "taesd" or "rgb".
+        decoder: see `decode.decoder`.
         trace: receives what the rules did.
 
     Raises:
@@ -90,14 +90,27 @@ def apply(
     guided = model.clone()
     if any(map(looks_at_image, rules)):
         check_has_image(guided.model)
-    reader = choose_decoder(decoder, vae, guided.get_model_object("latent_format"))
+    previous = guided.get_attachment(KEY) or Guidance(())
+    reader = _decoder(decoder, vae, guided.get_model_object("latent_format"), rules, previous)
     traces = () if trace is None else monitor.sinks_of(trace)
     guidance = Guidance(tuple(rules), reader, traces)
-    previous = guided.get_attachment(KEY)
-    guidance = guidance if previous is None else previous.joined(guidance)
+    guidance = previous.joined(guidance)
     _check(guidance, guided.get_model_object("diffusion_model"))
     _attach(guided, guidance)
     return guided
+
+
+def _decoder(
+    choice: str, vae: Any, latent_format: Any, rules: Sequence[Any], previous: Guidance
+) -> Any:
+    """The decoder of these rules on top of a guidance; None to keep its own.
+
+    Rules that look at no image leave the decoder of others alone. A projection encodes too.
+    """
+    looks = any(map(looks_at_image, rules))
+    exact = previous.projects or Guidance(tuple(rules)).projects or not looks
+    reader = choose_decoder(choice, vae, latent_format, exact=exact)
+    return reader if looks or previous.decoder is None else None
 
 
 def _check(guidance: Guidance, network: nn.Module) -> None:
@@ -159,7 +172,8 @@ def _outer_sample(guidance: Guidance) -> Callable:
         options = guider.model_options.setdefault("transformer_options", {})
         options[KEY] = run
         try:
-            shown = monitor.shown(guidance.traces, run.model_sampling, sigmas)
+            decoder = "" if guidance.reader is None else guidance.reader.name
+            shown = monitor.shown(guidance.traces, run.model_sampling, sigmas, decoder)
             with shown, inside_guidance(options):
                 return executor(noise, *args, **kwargs)
         finally:

@@ -69,9 +69,15 @@ def _weights(folder: Path, part: str) -> dict[str, Any]:
 
 
 class ShapesLatent(comfy.latent_formats.LatentFormat):
-    """Scale and preview colours of the embedded model's latents, from its VAE's config."""
+    """Scale, preview colours and fast decoder of the embedded model's latents.
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    Arguments:
+        config: of its VAE.
+        folder: holds the fast decoder.
+    """
+
+    def __init__(self, config: dict[str, Any], folder: Path = ASSETS) -> None:
+        self.fast_decoder_file = folder / "fast_decoder.safetensors"
         self.scale_factor = config["scaling_factor"]
         self.latent_channels = config["latent_channels"]
         self.latent_rgb_factors = config.get("latent_rgb_factors")
@@ -140,7 +146,7 @@ def load_model(folder: Path = ASSETS) -> Any:
         model_params=comfy.utils.calculate_parameters(weights)
     )
     recipe = ShapesConfig(config)
-    recipe.latent_format = ShapesLatent(_config(folder, "vae"))
+    recipe.latent_format = ShapesLatent(_config(folder, "vae"), folder)
     recipe.set_inference_dtype(dtype, comfy.model_management.unet_manual_cast(dtype, device))
     model = comfy.model_base.BaseModel(recipe)
     regroup(model.diffusion_model, card["norm_num_groups"])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +9,6 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
-import folder_paths
 import torch
 from torch import Tensor
 
@@ -24,6 +20,7 @@ from ...guidance_core.types import Estimate
 from . import guide, samplers
 from .autograd.weights import normal
 from .decode import decoder as choose_decoder
+from .kept import kept_in
 from .networks import managed
 
 FOLDER = "guidance_tuning"
@@ -42,7 +39,7 @@ class Trying:
         latent: LATENT to start from; its batch is sampled with every seed.
         metric: energy that rates finished images.
         vae: the host's VAE, if any.
-        decoder: "auto", "vae", "taesd" or "rgb".
+        decoder: see `decode.decoder`; "auto" rates finished images by the VAE where there is one.
 
     Raises:
         ValueError: the metric cannot rate a finished image.
@@ -105,7 +102,8 @@ class Trying:
 
     def _reader(self) -> Any:
         latent_format = self.plan.model.get_model_object("latent_format")
-        return choose_decoder(self.decoder, self.vae, latent_format)
+        exact = self.vae is not None
+        return choose_decoder(self.decoder, self.vae, latent_format, exact=exact)
 
     def _judge(self) -> Any:
         to_sigma = self.plan.model.get_model_object("model_sampling").percent_to_sigma
@@ -146,36 +144,4 @@ def file_of(name: str, key: str) -> Path:
     Raises:
         ValueError: a name that is more than a name.
     """
-    if not re.fullmatch(r"[\w-]{1,64}", name):
-        raise ValueError(
-            f"name must be 1 to 64 letters, digits, '-' or '_', got {name!r}: it names a file"
-        )
-    output = Path(folder_paths.get_output_directory()).resolve()
-    path = (output / FOLDER / f"{name}-{key}.json").resolve()
-    if not path.is_relative_to(output):
-        raise ValueError(f"{FOLDER} leads out of ComfyUI's output folder: remove the link")
-    return path
-
-
-def workflow_key(prompt: dict[str, Any] | None, node: str | None) -> str:
-    """Eight characters that change with whatever is connected to a node, however far away.
-
-    Arguments:
-        prompt: the workflow in API format, None where there is none.
-        node: id of the node.
-    """
-    nodes = prompt or {}
-    links = {
-        key: {name: link for name, link in part["inputs"].items() if isinstance(link, list)}
-        for key, part in nodes.items()
-    }
-    own = None if node is None else links.get(node)
-    above: dict[str, Any] = {}
-    waiting = [own or {}]
-    while waiting:
-        for key in (str(link[0]) for link in waiting.pop().values()):
-            if key in nodes and key not in above:
-                above[key] = {part: nodes[key].get(part) for part in ("class_type", "inputs")}
-                waiting.append(links[key])
-    text = json.dumps([own, above], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return kept_in(FOLDER, name) / f"{name}-{key}.json"

@@ -55,10 +55,12 @@ class VaeDecoder:
     Arguments:
         vae: the host's VAE.
         latent_format: the model's latent format.
+        name: what it is, in words.
     """
 
     vae: Any
     latent_format: Any
+    name: str = "vae"
 
     @property
     def patchers(self) -> list[Any]:

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..host import samplers
 
 VAE_TIP = "Decodes the latent for energies that look at the image; use the model's own VAE."
-
+NO_VAE_TIP = "Not needed with taesd, fitted or rgb."
 
 RECURRENCES_TIP = (
     "How often each step is taken; 1 is off, 2 to 4 are usual. After each repeat, noise is "
@@ -67,10 +67,11 @@ def decoder_input() -> io.Input:
     """What decodes for energies."""
     return io.Combo.Input(
         "decoder",
-        options=["auto", "vae", "taesd", "rgb"],
+        options=["auto", "vae", "taesd", "rgb", "fitted"],
         default="auto",
-        tooltip="What turns the latent into the image that an energy looks at. vae: exact, "
-        "most memory. taesd: a small decoder in models/vae_approx, far less memory. rgb: one "
-        "linear layer, nearly free, shows colours only. auto: the VAE when one is connected. "
-        "taesd and rgb need no VAE.",
+        tooltip="What turns the latent into the image that an energy looks at. auto: the first "
+        "there is of the model's tiny decoder in models/vae_approx, a decoder of Fit Fast Decoder "
+        "(Shapes brings its own), and the VAE. vae: exact, most time and memory. taesd: the tiny "
+        "decoder. fitted: that of Fit Fast Decoder. rgb: one linear layer, nearly free, shows "
+        "colours only. taesd, fitted and rgb need no VAE.",
     )

@@ -12,7 +12,7 @@ from ...guidance_core.schedules import PercentWindow, Scaled
 from ...guidance_core.trace import Trace as TraceData
 from ..host import guide
 from ..host.recurrence import recurrent_model
-from .sampling import RECURRENCES_TIP, TRACE_TIP, VAE_TIP, decoder_input
+from .sampling import NO_VAE_TIP, RECURRENCES_TIP, TRACE_TIP, VAE_TIP, decoder_input
 from .sockets import Trace, advanced
 from .window import window_inputs
 
@@ -56,7 +56,7 @@ def amount_of(strength: str, amount: float) -> float:
 
 def vae_input() -> io.Input:
     """What decodes the latent."""
-    return io.Vae.Input("vae", optional=True, tooltip=f"{VAE_TIP} Not needed with taesd or rgb.")
+    return io.Vae.Input("vae", optional=True, tooltip=f"{VAE_TIP} {NO_VAE_TIP}")
 
 
 def folded_inputs(end: float) -> list[io.Input]:

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ...guidance_core.trace import Trace as TraceData
 from ..host import guide
-from ..inputs.sampling import TRACE_TIP, VAE_TIP, decoder_input
+from ..inputs.sampling import NO_VAE_TIP, TRACE_TIP, VAE_TIP, decoder_input
 from ..inputs.sockets import Rule, Trace, schema
 
 RULE_SLOTS = 4
@@ -39,9 +39,7 @@ class ApplyGuidance(io.ComfyNode):
                 io.Model.Input("model", tooltip="The diffusion model; it is not changed."),
                 *rules,
                 decoder_input(),
-                io.Vae.Input(
-                    "vae", optional=True, tooltip=f"{VAE_TIP} Not needed with taesd or rgb."
-                ),
+                io.Vae.Input("vae", optional=True, tooltip=f"{VAE_TIP} {NO_VAE_TIP}"),
             ],
             outputs=[
                 io.Model.Output(tooltip="The guided model, for any sampler."),

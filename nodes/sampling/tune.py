@@ -10,6 +10,7 @@ from comfy_api.latest import io, ui
 from ...guidance_core.procedures import search_spaces
 from ...guidance_core.procedures.beam_search import Trials
 from ..host import samplers, tune
+from ..host.kept import workflow_key
 from ..inputs.rule import SCHEDULE_TIP
 from ..inputs.sampling import VAE_TIP, decoder_input, sampler_inputs
 from ..inputs.sockets import Energy, Rule, Schedule, advanced, schema
@@ -172,9 +173,7 @@ class TuneGuidance(io.ComfyNode):
     @classmethod
     def _workflow_key(cls) -> str:
         hidden = getattr(cls, "hidden", None)
-        return tune.workflow_key(
-            getattr(hidden, "prompt", None), getattr(hidden, "unique_id", None)
-        )
+        return workflow_key(getattr(hidden, "prompt", None), getattr(hidden, "unique_id", None))
 
     @classmethod
     def _found(cls, candidates: Candidates, ranked: Ranked, file: str) -> io.NodeOutput:

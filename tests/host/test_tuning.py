@@ -17,7 +17,7 @@ from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.unified import Unified
 from energy_guidance.guidance_core.schedules import PercentWindow
 from energy_guidance.nodes.energies.smoothed import SmoothEnergy
-from energy_guidance.nodes.host import networks, samplers, shapes, tune
+from energy_guidance.nodes.host import kept, networks, samplers, shapes, tune
 from energy_guidance.nodes.inputs.rule import DEFAULT_WINDOW
 from energy_guidance.nodes.sampling.tune import TuneGuidance
 from energy_guidance.tests.host import probe, tiny
@@ -182,12 +182,12 @@ def test_workflows_are_told_apart_by_what_is_connected():
         prompt = {"1": load, "2": text, "3": own, "4": {"class_type": "Save", "inputs": {}}}
         for node, inputs in changes.items():
             prompt[node[1:]]["inputs"] |= inputs
-        return tune.workflow_key(prompt, "3")
+        return kept.workflow_key(prompt, "3")
 
     assert key() == key(n3={"width": 5}) == key(n4={"images": ["3", 3]})
     assert key() != key(n2={"text": "a dog"})
     assert key() != key(n1={"name": "other"})
-    assert tune.workflow_key(None, None) == tune.workflow_key({}, None)
+    assert kept.workflow_key(None, None) == kept.workflow_key({}, None)
 
 
 def test_the_schema_and_the_signature_agree():

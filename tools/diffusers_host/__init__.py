@@ -5,7 +5,16 @@ use guidance_core in a sampler of your own. Noise levels, noise and the Euler st
 that both hosts give the same latents; noise put back after a step (eta) is drawn differently.
 """
 
-from tools.diffusers_host.model import THREE_OBJECTS, TURBO, WEIGHTS, Shapes, guide_network, load
+from tools.diffusers_host.model import (
+    DECODERS,
+    FAST_DECODER,
+    THREE_OBJECTS,
+    TURBO,
+    WEIGHTS,
+    Shapes,
+    guide_network,
+    load,
+)
 from tools.diffusers_host.noise_levels import LEVELS, NoiseLevels
 from tools.diffusers_host.reading import reading
 from tools.diffusers_host.sampling import (
@@ -19,6 +28,8 @@ from tools.diffusers_host.sampling import (
 )
 
 __all__ = [
+    "DECODERS",
+    "FAST_DECODER",
     "LEVELS",
     "THREE_OBJECTS",
     "TURBO",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,12 +13,14 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from guidance_core.networks import classifier, clip, detector, segmenter, vit
+from guidance_core.networks import classifier, clip, detector, fast_decoder, segmenter, vit
 from tools.shapes import text
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "shapes"
 THREE_OBJECTS = WEIGHTS / "three_objects.safetensors"  # a LoRA; without it Shapes holds two
 TURBO = WEIGHTS / "turbo.safetensors"  # a LoRA for 4 to 8 steps of the sampler lcm at CFG 1
+FAST_DECODER = WEIGHTS / "fast_decoder.safetensors"  # fitted to the VAE
+DECODERS = ("vae", "fitted")
 PARTS = {
     "unet": UNet2DConditionModel,
     "vae": AutoencoderKL,
@@ -56,6 +58,16 @@ class Shapes:
         image = self.vae.decode(x0 / self.vae.config.scaling_factor).sample
         return (image / 2 + 0.5).clamp(0, 1)
 
+    def decoder(self, kind: str) -> Callable[[Tensor], Tensor]:
+        """What decodes for energies, as the widget of that name: "vae" or "fitted".
+
+        Raises:
+            ValueError: another name.
+        """
+        if kind not in DECODERS:
+            raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, got '{kind}'")
+        return self.decode if kind == "vae" else _fast(self.device)
+
     def images(self, x0: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] of latents, without a graph, on the CPU."""
         with torch.no_grad():
@@ -85,6 +97,12 @@ def load(weights: Path = WEIGHTS, device: torch.device | str | None = None) -> S
     }
     frozen = {name: part.eval().requires_grad_(False) for name, part in loaded.items()}
     return Shapes(**{name: part.to(device) for name, part in frozen.items()})
+
+
+@cache
+def _fast(device: torch.device) -> Callable[[Tensor], Tensor]:
+    network = fast_decoder.load(FAST_DECODER).to(device)
+    return lambda x0: network(x0).clamp(0, 1)
 
 
 @cache

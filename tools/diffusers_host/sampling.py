@@ -26,7 +26,8 @@ class Settings:
     """The widgets of a sampling node of ComfyUI.
 
     `eta` is the noise put back after each step: 0 makes the sampler Euler's, 1 DDPM's, infinity
-    `lcm`, which keeps none of the noise. `scheduler` is normal or sgm_uniform.
+    `lcm`, which keeps none of the noise. `scheduler` is normal or sgm_uniform, `decoder` vae or
+    fitted.
     """
 
     seed: int = 0
@@ -38,6 +39,7 @@ class Settings:
     eta: float = 0.0
     denoise: float = 1.0
     scheduler: str = "normal"
+    decoder: str = "vae"
 
 
 def denoiser(
@@ -46,6 +48,7 @@ def denoiser(
     negative: Tensor,
     cfg: float,
     rules: Sequence[Rule] = (),
+    decode: Callable[[Tensor], Tensor] | None = None,
 ) -> Denoiser:
     """One evaluation with CFG; the negative branch has a graph where a rule looks at both.
 
@@ -57,6 +60,7 @@ def denoiser(
         negative: text states, shape (1, 77, 64).
         cfg: scale of classifier-free guidance; at 1 the negative branch is not evaluated.
         rules: rules with resolved schedules.
+        decode: decodes for energies; the model's own where None.
     """
 
     def branch(x: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
@@ -69,7 +73,7 @@ def denoiser(
         active_rules = [rule for rule in rules if any_active([rule], float(sigma[0]))]
         with reading(model.unet, requirements_of(active_rules).captures) as read:
             cond = branch(x, sigma, positive)
-        parts = {"decode": model.decode, "captures": read, "cond": cond}
+        parts = {"decode": decode or model.decode, "captures": read, "cond": cond}
         if cfg == 1:
             return Estimate(cond, sigma, **parts)
         if needs_both(rules, float(sigma[0])):
@@ -150,7 +154,8 @@ def sample(
     own = [with_noise_levels(rule, LEVELS.at_percent, sigmas[:-1].tolist()) for rule in rules]
     if not isinstance(positive, Tensor):
         positive = model.encode([positive] if isinstance(positive, str) else positive)
-    plain = denoiser(model, positive, model.encode([negative]), settings.cfg, own)
+    prompts, decode = (positive, model.encode([negative])), model.decoder(settings.decoder)
+    plain = denoiser(model, *prompts, settings.cfg, own, decode)
     guided_denoise = guided(own, plain, run)
 
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:

@@ -55,11 +55,23 @@ def start(traces: Sequence[Any]) -> None:
 
 
 @contextmanager
-def shown(traces: Sequence[Any], model_sampling: Any, sigmas: Any) -> Iterator[None]:
-    """Tell the monitors among the traces of a sampling run's beginning and end."""
+def shown(
+    traces: Sequence[Any], model_sampling: Any, sigmas: Any, decoder: str = ""
+) -> Iterator[None]:
+    """Tell the monitors among the traces of a sampling run's beginning and end.
+
+    Arguments:
+        traces: sinks of the run.
+        model_sampling: the host's, of the model.
+        sigmas: noise levels of the run, shape (N,).
+        decoder: name of what decodes for energies; empty where nothing does.
+    """
+    for trace in traces:
+        if hasattr(trace, "decoder"):
+            trace.decoder = decoder
     monitors = [trace for trace in traces if isinstance(trace, Monitor)]
     for monitor in monitors:
-        monitor.begin(lambda: _facts(model_sampling, sigmas))
+        monitor.begin(lambda: {**_facts(model_sampling, sigmas), "decoder": decoder})
     try:
         yield
     finally:
