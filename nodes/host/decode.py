@@ -83,7 +83,7 @@ def decoder(choice: str, vae: Any, latent_format: Any, *, exact: bool = False) -
         choice: "auto", "vae", "taesd", "rgb" or "fitted".
         vae: the host's VAE, or None.
         latent_format: the model's latent format.
-        exact: whether "auto" has to be the VAE, because something encodes too.
+        exact: whether "auto" has to be the VAE.
 
     Raises:
         ValueError: what was chosen is not available; the message says what to do.

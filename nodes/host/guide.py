@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,59 +10,17 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
 from ...guidance_core.requirements import requirements_of
-from ...guidance_core.steering import takes_both
 from .autograd import memory
 from .browser import monitor
 from .caches import inside_guidance
 from .decode import decoder as choose_decoder
+from .guidance import Guidance
 from .latents import check_frames, check_has_image, check_streams, looks_at_image
 from .networks import managed
 from .reading.layouts import layout_of
 from .reading.run_reader import check_references
 from .run import KEY, GuidedRun
 from .streams import Streams
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Guidance:
-    """What a guided MODEL carries: rules, the decoder of their energies, and record sinks."""
-
-    rules: tuple[Any, ...]
-    decoder: Any = None
-    traces: tuple[Callable, ...] = ()
-
-    @functools.cached_property
-    def requirements(self) -> Any:
-        """Captures, networks and decoding that the energies need."""
-        return requirements_of(self.rules)
-
-    @property
-    def reader(self) -> Any:
-        """The decoder, where an energy looks at the image."""
-        return self.decoder if any(map(looks_at_image, self.rules)) else None
-
-    @property
-    def projects(self) -> bool:
-        """Whether a rule projects by the autoencoder."""
-        return any(getattr(rule, "projected", False) for rule in self.rules)
-
-    @property
-    def graphs(self) -> int:
-        """How many branches of CFG carry a graph: none where no rule goes through the model."""
-        through = [rule for rule in self.rules if getattr(rule, "through_model", True)]
-        return 2 if any(map(takes_both, through)) else int(bool(through))
-
-    def decoded(self, samples: int) -> int:
-        """How many images are decoded at once, for a batch of this many samples."""
-        samples = 1 if self.requirements.batch_is_video else samples
-        alone = max((getattr(rule, "together", 1) for rule in self.rules), default=1)
-        return alone if samples == 1 else samples
-
-    def joined(self, later: Guidance) -> Guidance:
-        """Return this guidance and a later one as one: a stack evaluates the model once."""
-        return Guidance(
-            self.rules + later.rules, later.decoder or self.decoder, self.traces + later.traces
-        )
 
 
 def apply(
@@ -105,10 +61,10 @@ def _decoder(
 ) -> Any:
     """The decoder of these rules on top of a guidance; None to keep its own.
 
-    Rules that look at no image leave the decoder of others alone. A projection encodes too.
+    Rules that look at no image leave the decoder of others alone.
     """
     looks = any(map(looks_at_image, rules))
-    exact = previous.projects or Guidance(tuple(rules)).projects or not looks
+    exact = previous.needs_vae or Guidance(tuple(rules)).needs_vae or not looks
     reader = choose_decoder(choice, vae, latent_format, exact=exact)
     return reader if looks or previous.decoder is None else None
 

@@ -71,7 +71,7 @@ def decoder_input() -> io.Input:
         default="auto",
         tooltip="What turns the latent into the image that an energy looks at. auto: the first "
         "there is of the model's tiny decoder in models/vae_approx, a decoder of Fit Fast Decoder "
-        "(Shapes brings its own), and the VAE. vae: exact, most time and memory. taesd: the tiny "
-        "decoder. fitted: that of Fit Fast Decoder. rgb: one linear layer, nearly free, shows "
-        "colours only. taesd, fitted and rgb need no VAE.",
+        "(Shapes brings its own), and the VAE; always the VAE for measurements. vae: exact, most "
+        "time and memory. taesd: the tiny decoder. fitted: that of Fit Fast Decoder. rgb: one "
+        "linear layer, nearly free, shows colours only. taesd, fitted and rgb need no VAE.",
     )

@@ -9,6 +9,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..host import fit_decoder, samplers
+from ..host.fitting_order import PARTS, Order
 from ..host.kept import workflow_key
 from ..inputs.sampling import sampler_inputs
 from ..inputs.sockets import advanced, schema
@@ -23,13 +24,13 @@ class FitFastDecoder(io.ComfyNode):
         return schema(
             "EGFitFastDecoder",
             display_name="Fit Fast Decoder",
-            category="guidance/sampling",
+            category="guidance/advanced",
             description="Fits a small decoder to the VAE on this machine, for guidance that looks "
             "at the image: decoder auto and fitted find its file. It learns from what the VAE "
             "makes of the model's own estimates. After a stop, the next run continues.",
             search_aliases=("taesd", "tiny decoder", "distill vae", "faster guidance"),
             is_output_node=True,
-            inputs=[*cls._sampling_inputs(), *cls._fitting_inputs()],
+            inputs=[*cls._sampling_inputs(), *cls._fitting_inputs(), *cls._size_inputs()],
             outputs=[
                 io.String.Output(
                     display_name="file", tooltip="Name of the file in models/vae_approx."
@@ -94,7 +95,7 @@ class FitFastDecoder(io.ComfyNode):
             ),
             io.Combo.Input(
                 "size",
-                options=list(fit_decoder.PARTS),
+                options=list(PARTS),
                 default="full",
                 tooltip="Size of its images beside those of the VAE. Guide networks look at about "
                 "224 pixels: half or quarter loses them nothing from 512 or 1024 pixels on, and "
@@ -106,6 +107,11 @@ class FitFastDecoder(io.ComfyNode):
                 tooltip="Name of the file in models/vae_approx. An older fast decoder of this name "
                 "is replaced when the new one is ready.",
             ),
+        ]
+
+    @classmethod
+    def _size_inputs(cls) -> list[io.Input]:
+        return [
             advanced(
                 io.Int.Input(
                     "width",
@@ -151,7 +157,7 @@ class FitFastDecoder(io.ComfyNode):
         sampling = (steps, cfg, sampler_name, scheduler)
         plan = samplers.plan_of(model, positive, negative, *sampling)
         fitting = (seed, runs, fitting_steps, size, width, blocks)
-        order = fit_decoder.Order(
+        order = Order(
             plan, sampler_name, latent_image, vae, *fitting, name, cls._key(*sampling, *fitting)
         )
         card, comparison = fit_decoder.fitted(order)

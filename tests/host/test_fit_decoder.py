@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from energy_guidance.guidance_core.networks import fast_decoder
 from energy_guidance.guidance_core.procedures.decoder_fitting import Fitting, Pairs
-from energy_guidance.nodes.host import decode, fit_decoder
+from energy_guidance.nodes.host import decode, fitting_order
 from energy_guidance.nodes.host.fitted_decoder import FittedDecoder
 from energy_guidance.nodes.sampling.fit_fast_decoder import FitFastDecoder
 from energy_guidance.tests.host import encoders, families, tiny
@@ -158,13 +158,13 @@ def test_other_settings_make_another(folders):
 
 
 def test_images_are_started_from_at_one_level_after_the_other(folders, monkeypatch):
-    begun, plain = [], fit_decoder.samplers.sample
+    begun, plain = [], fitting_order.samplers.sample
 
     def noted(plan, *args, **options):
         begun.append(len(plan.sigmas) - 1)
         return plain(plan, *args, **options)
 
-    monkeypatch.setattr(fit_decoder.samplers, "sample", noted)
+    monkeypatch.setattr(fitting_order.samplers, "sample", noted)
     images = {"samples": torch.ones(1, 4, 8, 8)}
     fitted(latent_image=images, runs=4, steps=4)
     assert begun == [1, 2, 3, 4, 1]

@@ -9,6 +9,9 @@ import folder_paths
 import pytest
 import torch
 from comfy.taesd.taesd import TAESD
+from energy_guidance.guidance_core.energies.measurement import Measurement
+from energy_guidance.guidance_core.energies.weighted_sum import WeightedSum
+from energy_guidance.guidance_core.image.degradations import GaussianBlur
 from energy_guidance.guidance_core.networks import fast_decoder
 from energy_guidance.guidance_core.networks.fast_decoder import Card
 from energy_guidance.guidance_core.rules.forward import Forward
@@ -128,6 +131,14 @@ def test_a_projection_keeps_the_vae(holding, vae):
     assert isinstance(projecting.get_attachment(guide.KEY).decoder, VaeDecoder)
     stacked = guide.apply(projecting, [looking()], vae=vae)
     assert isinstance(stacked.get_attachment(guide.KEY).decoder, VaeDecoder)
+
+
+def test_a_measurement_keeps_the_vae(holding, vae):
+    holding(own=CARD)
+    blurred = Measurement(torch.zeros(1, 3, 64, 64), GaussianBlur(1.0))
+    for energy in (blurred, WeightedSum(((0.5, blurred), (1.0, probe.Nearness(reads_image=True))))):
+        guided = guide.apply(tiny.unet(), [Forward(energy, PercentWindow())], vae=vae)
+        assert isinstance(guided.get_attachment(guide.KEY).decoder, VaeDecoder)
 
 
 def test_rules_that_look_at_no_image_leave_the_decoder_of_others_alone(holding, vae):

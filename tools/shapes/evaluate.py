@@ -16,7 +16,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from tqdm import tqdm
 
-from guidance_core.networks import classifier, clip, detector, segmenter, vit
+from guidance_core.networks import classifier, clip, detector, fast_decoder, segmenter, vit
 from guidance_core.procedures.inversion import psnr
 from guidance_core.shapes import oracle, scenes
 from tools import diffusers_host
@@ -158,6 +158,7 @@ def main() -> None:
         args.weights / f"{n}.safetensors"
         for n in ("classifier", "open_clip", "segmenter", "detector", "vit")
     )
+    fast = args.weights / "fast_decoder.safetensors"
     captions = [scene.caption() for scene in scenes_from(95_000_000, args.samples)]
     single = [c for c in captions if " and " not in c]
     double = [c for c in captions if " and " in c]
@@ -171,6 +172,9 @@ def main() -> None:
         f"... of two objects ({len(double)})": f"{two:.1%}",
         "clean scenes, empty prompt, CFG 1": f"{clean:.1%}",
         "VAE round trip": f"{decibels:.1f} dB, {read:.1%} read right",
+        "fast decoder, against the VAE on unseen estimates (`tools/shapes/fit_decoder.py`)": (
+            f"{fast_decoder.load(fast).card.psnr:.1f} dB"
+        ),
         "classifier, labels right on unseen scenes": f"{classified(labels, 256):.1%}",
         "segmenter, overlap (IoU) with shapes of unseen scenes": f"{overlap(areas, 64):.1%}",
         "detector, objects of unseen scenes boxed right": f"{boxed(boxes, 64):.1%}",
@@ -185,6 +189,7 @@ def main() -> None:
         "U-Net": ("unet/", model.unet),
         "VAE": ("vae/", model.vae),
         "text encoder": ("text_encoder/", model.text_encoder),
+        "fast decoder": (fast.name, fast_decoder.load(fast)),
         "classifier": (labels.name, classifier.load(labels)),
         "open_clip": (sentences.name, clip.load(sentences)),
         "segmenter": (areas.name, segmenter.load(areas)),

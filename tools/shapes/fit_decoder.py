@@ -1,6 +1,6 @@
 """Fit the fast decoder of Shapes to its VAE, on estimates of the model itself.
 
-    python -m tools.shapes.fit_decoder --steps 2500
+    python -m tools.shapes.fit_decoder --steps 1600
 
 The estimates are those of runs of 20 steps, with the empty prompt at CFG 1 and with captions at
 CFG 4, half of them ancestral: of 8 runs of 16 images every other estimate, 1280 in all, gathered
@@ -95,7 +95,7 @@ def by_level(errors: Tensor) -> Tensor:
 def main() -> None:
     """Gather, fit, resuming from the last state, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--width", type=int, default=CARD.width)
     parser.add_argument("--blocks", type=int, default=CARD.blocks)
     parser.add_argument("--work", type=Path, default=Path("out/shapes/fast_decoder"))
