@@ -17,14 +17,16 @@ from tools import diffusers_host
 CAPTION, SEED, STEPS, CFG = "a big red circle and a small white square", 11, 20, 4.0
 
 
-def comfyui(rules: list, steps: int, cfg: float = CFG) -> tuple[torch.Tensor, torch.Tensor]:
+def comfyui(
+    rules: list, steps: int, cfg: float = CFG, decoder: str = "vae"
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Latents in the U-Net's units, and their pictures."""
     with torch.inference_mode():
         model, clip, vae = shapes.load()
         conds = [clip.encode_from_tokens_scheduled(clip.tokenize(t)) for t in (CAPTION, "")]
         latent = torch.zeros(2, 4, 16, 16)
         noise = comfy.sample.prepare_noise(latent, SEED)
-        guided = guide.apply(model, rules, vae=vae) if rules else model
+        guided = guide.apply(model, rules, vae=vae, decoder=decoder) if rules else model
         samples = comfy.sample.sample(
             guided, noise, steps, cfg, "euler", "normal", *conds, latent, seed=SEED
         )
@@ -32,10 +34,12 @@ def comfyui(rules: list, steps: int, cfg: float = CFG) -> tuple[torch.Tensor, to
         return latents.clone(), vae.decode(samples).movedim(-1, 1).clone()
 
 
-def diffusers(rules: list, steps: int, cfg: float = CFG) -> tuple[torch.Tensor, torch.Tensor]:
+def diffusers(
+    rules: list, steps: int, cfg: float = CFG, decoder: str = "vae"
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The same from the embedded host."""
     model = diffusers_host.load(shapes.ASSETS, device="cpu")
-    settings = diffusers_host.Settings(seed=SEED, batch=2, steps=steps, cfg=cfg)
+    settings = diffusers_host.Settings(seed=SEED, batch=2, steps=steps, cfg=cfg, decoder=decoder)
     latents = diffusers_host.sample(model, rules, settings, positive=CAPTION)
     with torch.no_grad():
         return latents, model.decode(latents)
@@ -101,12 +105,13 @@ def sentence(core: str, network) -> list:
     return [forward.Forward(energy, schedules.PercentWindow(0.0, 0.9, value=1.4))]
 
 
-def test_hosts_agree_on_a_sentence():
+@pytest.mark.parametrize("decoder", ["vae", "fitted"])
+def test_hosts_agree_on_a_sentence(decoder):
     """At high and middle noise; the network's gradient amplifies rounding from step to step."""
     here = networks.load(networks.OPEN_CLIP, "shapes")
     there = diffusers_host.guide_network("open_clip", torch.device("cpu"))
-    ours, _ = comfyui(sentence("energy_guidance.guidance_core", here), 3, cfg=1.0)
-    theirs, _ = diffusers(sentence("guidance_core", there), 3, cfg=1.0)
+    ours, _ = comfyui(sentence("energy_guidance.guidance_core", here), 3, 1.0, decoder)
+    theirs, _ = diffusers(sentence("guidance_core", there), 3, 1.0, decoder)
     assert difference(ours, theirs) < 5e-2
     assert difference(ours, comfyui([], 3, cfg=1.0)[0]) > 0.5
 
