@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .batch_video import repeated, with_batch_as_video
 from .notes import Notes
+from .pacing import paced
 from .requirements import name_of_energy, rebuilt, requirements_of
 from .run import Run
 from .schedules import EveryNth, PercentPoints, PercentWindow
@@ -48,7 +49,7 @@ def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
     """The rule around a denoiser that tells alpha, its records filled with its energy's notes."""
     memory: dict[Any, Any] = {}
     as_video = requirements_of([rule]).batch_is_video
-    acting = with_batch_as_video(rule) if as_video else rule
+    acting = with_batch_as_video(paced(rule)) if as_video else paced(rule)
 
     def steered(x: Tensor, sigma: Tensor) -> Estimate:
         notes = Notes(memory=memory)

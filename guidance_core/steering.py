@@ -13,6 +13,7 @@ from .requirements import is_active, requirements_of
 from .run import Run
 from .shaping import cfg_push, rms, unit_peak, unit_size
 from .trace import Record
+from .truncation import check_depth
 from .types import Estimate
 
 
@@ -23,11 +24,12 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 def check_rule(rule: Any, scales: Sequence[str]) -> None:
-    """Refuse a rule whose scale or look_at is unknown, or whose stop is negative: ValueError."""
+    """Refuse a rule with a setting outside its range (scale, look_at, stop, depth): ValueError."""
     check_choice("scale", rule.scale, scales)
     check_choice("look_at", rule.look_at, LOOKS)
     if not rule.stop >= 0:
         raise ValueError(f"stop must be >= 0, got {rule.stop}")
+    check_depth(getattr(rule, "depth", 1.0))
 
 
 def has_work(rule: Any, sigma: float) -> bool:
@@ -51,6 +53,16 @@ def takes_both(rule: Any) -> bool:
 def needs_both(rules: Sequence[Any], sigma: float) -> bool:
     """Whether a rule with work at this noise level takes the slope of both branches of CFG."""
     return any(has_work(rule, sigma) and takes_both(rule) for rule in rules)
+
+
+def depth_of(rules: Sequence[Any], sigma: float) -> float:
+    """Share of the model's blocks that carries a graph at this noise level, for a stack of rules.
+
+    The rule that goes deepest counts; one that says nothing goes through the whole model.
+    """
+    through = [rule for rule in rules if getattr(rule, "through_model", True)]
+    depths = [getattr(rule, "depth", 1.0) for rule in through if has_work(rule, sigma)]
+    return max(depths, default=1.0)
 
 
 def strength_at(rule: Any, sigma: Tensor) -> float:

@@ -22,6 +22,7 @@ class Record:
         cfg_push: RMS of the step of classifier-free guidance, shape (B,); None where CFG is 1.
         terms: parts of the energy by name, each of shape (B,).
         silent: how often an energy, by name, had no effect on a sample (a face that is not there).
+        taken: for which samples (B,) a gradient was taken; None is all.
     """
 
     rule: str
@@ -32,6 +33,7 @@ class Record:
     cfg_push: Tensor | None = None
     terms: Mapping[str, Tensor] = field(default_factory=dict)
     silent: Mapping[str, int] = field(default_factory=dict)
+    taken: Tensor | None = None
 
 
 @dataclass

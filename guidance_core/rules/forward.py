@@ -47,6 +47,8 @@ class Forward:
         look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
         iterations: of the solver for a measurement in the calibrated scale, >= 1, each a backward
             pass through the model.
+        depth: share of the model's blocks that the gradient goes through, from those nearest to the
+            output on, in (0, 1], see `truncation`.
 
     Raises:
         ValueError: an unknown scale, a negative stop, no iterations, or in the calibrated scale an
@@ -59,6 +61,7 @@ class Forward:
     stop: float = 0.0
     look_at: str = LOOK_AT
     iterations: int = 3
+    depth: float = 1.0
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -54,6 +54,8 @@ class LatentUpdate:
         iterations: steps per evaluation at most, >= 1; all are taken until `stop` is reached.
         stop: energy at which a sample counts as done; its steps fade from 2 stop on. 0 never stops.
         look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
+        depth: share of the model's blocks that the gradient goes through, from those nearest to the
+            output on, in (0, 1], see `truncation`.
 
     Raises:
         ValueError: an argument outside its range.
@@ -65,6 +67,7 @@ class LatentUpdate:
     iterations: int = 1
     stop: float = 0.0
     look_at: str = LOOK_AT
+    depth: float = 1.0
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -52,6 +52,8 @@ class Posterior:
             the energy is its square, as DPS and FreeDoM do.
         stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
         look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
+        depth: share of the model's blocks that the gradient goes through, from those nearest to the
+            output on, in (0, 1], see `truncation`.
 
     Raises:
         ValueError: an unknown scale, or a negative stop.
@@ -63,6 +65,7 @@ class Posterior:
     root: bool = True
     stop: float = 0.0
     look_at: str = LOOK_AT
+    depth: float = 1.0
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

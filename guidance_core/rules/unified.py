@@ -69,6 +69,8 @@ class Unified:
             DPS, FreeDoM or MPGD.
         stop: energy at which a sample counts as done; its step fades from 2 stop on. 0 never stops.
         look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
+        depth: share of the model's blocks that the gradient goes through, from those nearest to the
+            output on, in (0, 1], see `truncation`.
 
     Raises:
         ValueError: an argument outside its range, gamma without samples, or mu or gamma with an
@@ -88,6 +90,7 @@ class Unified:
     stop: float = 0.0
     step: str = "TFG"
     look_at: str = LOOK_AT
+    depth: float = 1.0
 
     def __post_init__(self) -> None:
         check_rule(self, SCALES)

@@ -1,5 +1,6 @@
 """Strength over the noise level: windows with a curve, points drawn by hand, each n-th step."""
 
+from .moved import WhenMoved
 from .points import PercentPoints, Polyline, points_from
 from .steps import EveryNth
 from .windows import CURVES, Constant, PercentWindow, Scaled, Window
@@ -12,6 +13,7 @@ __all__ = [
     "PercentWindow",
     "Polyline",
     "Scaled",
+    "WhenMoved",
     "Window",
     "points_from",
 ]

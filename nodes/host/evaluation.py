@@ -51,11 +51,21 @@ class Evaluation:
         positive_alone: whether to leave out the negative branches; they then take the value of the
             first positive one.
         both: whether the negative branches carry a graph too.
+        depth: share of the model's blocks that carries it.
         guests: whether other packs take part in it.
     """
 
-    def __init__(self, run: Any, *, positive_alone: bool, both: bool = False, guests: bool) -> None:
+    def __init__(
+        self,
+        run: Any,
+        *,
+        positive_alone: bool,
+        both: bool = False,
+        depth: float = 1.0,
+        guests: bool,
+    ) -> None:
         self.run, self.positive_alone, self.both, self.guests = run, positive_alone, both, guests
+        self.depth = depth
         # Of the branches that are evaluated now.
         self.reader: Reader | None = None
         self._calls: list[_Branches] = []

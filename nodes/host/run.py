@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...guidance_core.compose import any_active, guided, with_noise_levels
 from ...guidance_core.run import Run
-from ...guidance_core.steering import needs_both
+from ...guidance_core.steering import depth_of, needs_both
 from ...guidance_core.types import Estimate
 from . import steps
 from .autograd import memory
@@ -150,6 +150,7 @@ class GuidedRun:
             self,
             positive_alone=self._alone,
             both=needs_both(self.rules, float(sigma[0])),
+            depth=depth_of(self.rules, float(sigma[0])),
             guests=guests,
         )
         with normal_on_use(needed=guests):
@@ -197,8 +198,10 @@ class GuidedRun:
             # What is read in a block must keep its graph.
             whole = [] if reader is None else list(reader.captured.attention.values())
             guests = self.evaluation is None or self.evaluation.guests
+            depth = 1.0 if self.evaluation is None else self.evaluation.depth
+            options = {"depth": depth, "guests": guests}
             with noticed(executor.class_obj.diffusion_model, self._on_cut):
-                return self.lender.forward(executor, x, args, kwargs, whole, guests=guests)
+                return self.lender.forward(executor, x, args, kwargs, whole, **options)
 
     def _on_cut(self) -> None:
         self._cut_inside = True

@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.gradients import LOOK_AT, LOOKS
-from ...guidance_core.schedules import EveryNth, PercentWindow, Scaled
+from ...guidance_core.schedules import EveryNth, PercentWindow, Scaled, WhenMoved
 from .sockets import Energy, Schedule, advanced
 
 # Late guidance mostly adds adversarial texture; the shape is settled by then.
@@ -94,7 +94,43 @@ def every_input(*, optional: bool = True) -> io.Input:
     )
 
 
-def timed(strength: float, schedule: Any, every: int = 1) -> Scaled:
+def moved_input() -> io.Input:
+    """Whether a rule acts only where the estimate has moved."""
+    return advanced(
+        io.Float.Input(
+            "moved",
+            default=0.0,
+            min=0.0,
+            max=10.0,
+            step=0.05,
+            optional=True,
+            tooltip="Acts only where the clean estimate has moved since the last gradient, by this "
+            "share of its estimated uncertainty: 0 acts at every step, 0.2 at about every other. "
+            "Higher is cheaper and weaker: a step without a gradient is neither decoded nor shown "
+            "to the guide network.",
+        )
+    )
+
+
+def depth_input() -> io.Input:
+    """How much of the model a gradient goes through."""
+    return advanced(
+        io.Float.Input(
+            "depth",
+            default=1.0,
+            min=0.05,
+            max=1.0,
+            step=0.05,
+            optional=True,
+            tooltip="Share of the model's blocks that the gradient goes through, from those next "
+            "to its output on. 1 is the whole model; lower costs less time and memory, and the "
+            "direction is less exact.",
+        )
+    )
+
+
+def timed(strength: float, schedule: Any, every: int = 1, moved: float = 0.0) -> Scaled:
     """The strength at each noise level."""
     when = DEFAULT_WINDOW if schedule is None else schedule
-    return Scaled(when if every == 1 else EveryNth(when, every), strength)
+    when = when if every == 1 else EveryNth(when, every)
+    return Scaled(WhenMoved(when, moved) if moved else when, strength)

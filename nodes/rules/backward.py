@@ -12,6 +12,7 @@ from ..inputs.rule import (
     WHOLE_WINDOW,
     every_input,
     look_input,
+    moved_input,
     shared_inputs,
     stop_input,
     timed,
@@ -81,6 +82,7 @@ class RuleBackward(io.ComfyNode):
                 ),
                 look_input(),
                 every_input(),
+                moved_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -98,12 +100,13 @@ class RuleBackward(io.ComfyNode):
         schedule: Any = None,
         look_at: str = LOOK_AT,
         every: int = 1,
+        moved: float = 0.0,
     ) -> io.NodeOutput:
         """Build the rule."""
         when = WHOLE_WINDOW if schedule is None and optimiser == "polyak" else schedule
         rule = Backward(
             energy,
-            timed(strength, when, every),
+            timed(strength, when, every, moved),
             scale=scale,
             steps=steps,
             optimiser=optimiser,

@@ -10,8 +10,10 @@ from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.forward import Forward
 from ..inputs.rule import (
     WHOLE_WINDOW,
+    depth_input,
     every_input,
     look_input,
+    moved_input,
     schedule_input,
     shared_inputs,
     stop_input,
@@ -52,6 +54,8 @@ class RuleForward(io.ComfyNode):
                 schedule_input(),
                 look_input(),
                 every_input(),
+                moved_input(),
+                depth_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -66,9 +70,11 @@ class RuleForward(io.ComfyNode):
         schedule: Any = None,
         look_at: str = LOOK_AT,
         every: int = 1,
+        moved: float = 0.0,
+        depth: float = 1.0,
     ) -> io.NodeOutput:
         """Build the rule."""
         whole = schedule is None and scale == "calibrated"  # half a likelihood is no posterior
-        when = timed(strength, WHOLE_WINDOW if whole else schedule, every)
-        rule = Forward(energy, when, scale=scale, stop=stop, look_at=look_at)
+        when = timed(strength, WHOLE_WINDOW if whole else schedule, every, moved)
+        rule = Forward(energy, when, scale=scale, stop=stop, look_at=look_at, depth=depth)
         return io.NodeOutput(rule)

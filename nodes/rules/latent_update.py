@@ -10,8 +10,10 @@ from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.latent_update import LatentUpdate
 from ..inputs.rule import (
     EARLY_WINDOW,
+    depth_input,
     every_input,
     look_input,
+    moved_input,
     shared_inputs,
     stop_input,
     timed,
@@ -62,6 +64,8 @@ class RuleLatentUpdate(io.ComfyNode):
                     "Without one: constant over the first half of the noise schedule.",
                 ),
                 look_input(),
+                moved_input(),
+                depth_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -77,15 +81,18 @@ class RuleLatentUpdate(io.ComfyNode):
         every: int,
         schedule: Any = None,
         look_at: str = LOOK_AT,
+        moved: float = 0.0,
+        depth: float = 1.0,
     ) -> io.NodeOutput:
         """Build the rule."""
         when = EARLY_WINDOW if schedule is None else schedule
         rule = LatentUpdate(
             energy,
-            timed(strength, when, every),
+            timed(strength, when, every, moved),
             scale,
             iterations=iterations,
             stop=stop,
             look_at=look_at,
+            depth=depth,
         )
         return io.NodeOutput(rule)

@@ -12,6 +12,7 @@ from ..inputs.rule import (
     ONE_STEP_TIP,
     every_input,
     look_input,
+    moved_input,
     schedule_input,
     shared_inputs,
     stop_input,
@@ -59,6 +60,7 @@ class RuleManifold(io.ComfyNode):
                 schedule_input(),
                 look_input(),
                 every_input(),
+                moved_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -74,9 +76,10 @@ class RuleManifold(io.ComfyNode):
         schedule: Any = None,
         look_at: str = LOOK_AT,
         every: int = 1,
+        moved: float = 0.0,
     ) -> io.NodeOutput:
         """Build the rule."""
-        strengths = timed(strength, schedule, every)
+        strengths = timed(strength, schedule, every, moved)
         return io.NodeOutput(
             Manifold(
                 energy, strengths, scale=scale, stop=stop, projected=projected, look_at=look_at

@@ -10,8 +10,10 @@ from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.posterior import Posterior
 from ..inputs.rule import (
     ONE_STEP_TIP,
+    depth_input,
     every_input,
     look_input,
+    moved_input,
     schedule_input,
     shared_inputs,
     stop_input,
@@ -61,6 +63,8 @@ class RulePosterior(io.ComfyNode):
                 schedule_input(),
                 look_input(),
                 every_input(),
+                moved_input(),
+                depth_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -76,11 +80,19 @@ class RulePosterior(io.ComfyNode):
         schedule: Any = None,
         look_at: str = LOOK_AT,
         every: int = 1,
+        moved: float = 0.0,
+        depth: float = 1.0,
     ) -> io.NodeOutput:
         """Build the rule."""
-        strengths = timed(strength, schedule, every)
+        strengths = timed(strength, schedule, every, moved)
         return io.NodeOutput(
             Posterior(
-                energy, strengths, scale=scale, root=residual_norm, stop=stop, look_at=look_at
+                energy,
+                strengths,
+                scale=scale,
+                root=residual_norm,
+                stop=stop,
+                look_at=look_at,
+                depth=depth,
             )
         )

@@ -12,8 +12,10 @@ from ...guidance_core.rules.unified import Unified
 from ...guidance_core.schedules.courses import COURSES
 from ..inputs.rule import (
     ONE_STEP_TIP,
+    depth_input,
     every_input,
     look_input,
+    moved_input,
     schedule_input,
     shared_inputs,
     stop_input,
@@ -63,6 +65,8 @@ class RuleUnified(io.ComfyNode):
                 schedule_input(),
                 look_input(),
                 every_input(),
+                moved_input(),
+                depth_input(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
@@ -168,6 +172,8 @@ class RuleUnified(io.ComfyNode):
         schedule: Any = None,
         look_at: str = LOOK_AT,
         every: int = 1,
+        moved: float = 0.0,
+        depth: float = 1.0,
     ) -> io.NodeOutput:
         """Build the rule."""
         own = {
@@ -181,5 +187,6 @@ class RuleUnified(io.ComfyNode):
             "root": residual_norm,
         }
         settings = own if preset == CUSTOM else PRESETS[preset].settings(scale)
-        strengths = timed(strength, schedule, every)
-        return io.NodeOutput(Unified(energy, strengths, stop=stop, look_at=look_at, **settings))
+        strengths = timed(strength, schedule, every, moved)
+        shared: dict[str, Any] = {"stop": stop, "look_at": look_at, "depth": depth}
+        return io.NodeOutput(Unified(energy, strengths, **shared, **settings))

@@ -20,6 +20,8 @@ CORE_FLOORS = (
         "calibration",
         "inverse",
         "batch_video",
+        "pacing",
+        "truncation",
     },
     {"attention", "image", "shapes"},
     {"networks"},

@@ -1,4 +1,4 @@
-"""Rules that act at every n-th step: the steps of real samplers, and what the others cost."""
+"""Rules that act at some steps only: the steps of real samplers, and what the others cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import comfy.samplers
 import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
-from energy_guidance.guidance_core.schedules import EveryNth, PercentWindow
+from energy_guidance.guidance_core.schedules import EveryNth, PercentWindow, WhenMoved
 from energy_guidance.nodes.host import guide
 from energy_guidance.nodes.host.recurrence import recurrent_sampler
 from energy_guidance.nodes.rules.backward import RuleBackward
@@ -68,6 +68,15 @@ THROUGH = {"RuleForward": (1, 1), "RulePosterior": (1, 1), "RuleUnified": (1, 1)
 def test_only_the_steps_that_count_pay(model, node):
     guided = {**THROUGH, "RuleLatentUpdate": (2, 1)}.get(node.__name__, (1, 0))
     assert seen(model, built(node, every=3), steps=5) == [guided, (1, 0), (1, 0), guided, (1, 0)]
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.__name__)
+def test_only_the_steps_where_the_estimate_moved_pay(model, node):
+    # A step that counts is evaluated once more where the rule looks at the moved latent.
+    guided = {**THROUGH, "RuleLatentUpdate": (3, 1)}.get(node.__name__, (1, 0))
+    assert seen(model, built(node, moved=1e6), steps=3) == [guided, (1, 0), (1, 0)]
+    assert seen(model, built(node, moved=1e-9), steps=2) == [guided, guided]
+    assert isinstance(built(node, moved=0.2).strength.schedule, WhenMoved)
 
 
 def test_two_evaluations_of_one_step_and_its_repetitions_count_once(model):

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, pairwise
+from itertools import count, pairwise, zip_longest
+from typing import Any
 
 import torch
-from torch import Tensor
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
 
 from guidance_core.compose import any_active, guided, with_noise_levels
 from guidance_core.procedures.recurrence import Sampler, recurrent
 from guidance_core.requirements import requirements_of
 from guidance_core.run import Run
-from guidance_core.steering import needs_both
+from guidance_core.steering import depth_of, needs_both
+from guidance_core.trace import Record
+from guidance_core.truncation import truncated
 from guidance_core.types import Denoiser, Estimate, Rule
 from tools.diffusers_host.model import Shapes
 from tools.diffusers_host.noise_levels import LEVELS
@@ -62,6 +66,7 @@ def denoiser(
         rules: rules with resolved schedules.
         decode: decodes for energies; the model's own where None.
     """
+    blocks = nearest_output(model.unet)
 
     def branch(x: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
         scale = sigma.view(-1, 1, 1, 1)
@@ -71,7 +76,8 @@ def denoiser(
 
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:
         active_rules = [rule for rule in rules if any_active([rule], float(sigma[0]))]
-        with reading(model.unet, requirements_of(active_rules).captures) as read:
+        cut = truncated(blocks, depth_of(rules, float(sigma[0])))
+        with cut, reading(model.unet, requirements_of(active_rules).captures) as read:
             cond = branch(x, sigma, positive)
         parts = {"decode": decode or model.decode, "captures": read, "cond": cond}
         if cfg == 1:
@@ -86,6 +92,31 @@ def denoiser(
         return Estimate(uncond + cfg * (cond - uncond), sigma, **parts, uncond=uncond)
 
     return denoise
+
+
+def nearest_output(unet: UNet2DConditionModel) -> list[nn.Module]:
+    """Blocks of the U-Net, those nearest to its output first, where skip connections count."""
+    ends = zip_longest(
+        *([part for level in levels for part in level] for levels in (_up(unet), _down(unet)))
+    )
+    middle = unet.mid_block
+    inner = [middle.resnets[1], middle.attentions[0], middle.resnets[0]]
+    return [part for pair in ends for part in pair if part is not None] + inner
+
+
+def _down(unet: UNet2DConditionModel) -> list[list[nn.Module]]:
+    """For each level from the first: its blocks in the order that they run."""
+    return [_in_order(block) for block in unet.down_blocks]
+
+
+def _up(unet: UNet2DConditionModel) -> list[list[nn.Module]]:
+    """The same from the last level backwards."""
+    return [_in_order(block)[::-1] for block in reversed(unet.up_blocks)]
+
+
+def _in_order(block: Any) -> list[nn.Module]:
+    pairs = zip_longest(block.resnets, getattr(block, "attentions", ()))
+    return [part for pair in pairs for part in pair if part is not None]
 
 
 def euler(
@@ -134,6 +165,7 @@ def sample(
     start: Tensor | None = None,
     noise: Tensor | None = None,
     step: Callable[[], None] = lambda: None,
+    record: Callable[[Record], None] = lambda record: None,
 ) -> Tensor:
     """Latents (B, 4, 16, 16) in the U-Net's units.
 
@@ -146,11 +178,12 @@ def sample(
         start: latents of an image to start from, where the settings' `denoise` is below 1.
         noise: x at the first noise level, in place of the noise of the settings' seed.
         step: called after each step.
+        record: receives what the rules did.
     """
     whole = getattr(LEVELS, settings.scheduler)(int(settings.steps / settings.denoise))
     sigmas = whole[-(settings.steps + 1) :].to(model.device)
     share = partial(ancestral_share, settings.eta)
-    run = Run(alpha=torch.ones_like, sigmas=sigmas, seed=settings.seed, share=share)
+    run = Run(torch.ones_like, sigmas, record, seed=settings.seed, share=share)
     own = [with_noise_levels(rule, LEVELS.at_percent, sigmas[:-1].tolist()) for rule in rules]
     if not isinstance(positive, Tensor):
         positive = model.encode([positive] if isinstance(positive, str) else positive)

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ....guidance_core.truncation import truncated
 from . import memory
 from .graph import differentiable
 from .hooked import LATE, addresses_of, hooked_keys, is_read_late
 from .kernels import OVERRIDE, as_written
-from .recompute import blocks_of, recomputed
+from .recompute import blocks_of, nearest_output, recomputed
 from .weights import Loan, normal
 
 
@@ -47,6 +48,7 @@ class Lender:
         kwargs: dict,
         whole: Collection[nn.Module],
         *,
+        depth: float = 1.0,
         guests: bool,
     ) -> Tensor:
         """Run the host's model at x so that its result can be differentiated.
@@ -57,6 +59,7 @@ class Lender:
             args: further arguments of the model.
             kwargs: further arguments of the model.
             whole: modules that must keep their graph, however short memory is.
+            depth: share of the network's blocks that carries a graph, beside those of `whole`.
             guests: whether other packs take part in the evaluation.
         """
         model = executor.class_obj
@@ -76,7 +79,8 @@ class Lender:
         twice = [b for b in self._recomputed_blocks(model, x) if kept.isdisjoint(b.modules())]
         if keys and (twice or is_read_late(model, keys)):
             self._late.append((model.current_patcher, model.current_patcher.current_hooks))
-        with context(), recomputed(twice, context):
+        near = [b for b in nearest_output(network) if kept.isdisjoint(b.modules())]
+        with context(), truncated(near, depth), recomputed(twice, context):
             return executor(x, *args, **kwargs)
 
     def _recomputed_blocks(self, model: Any, x: Tensor) -> list[nn.Module]:

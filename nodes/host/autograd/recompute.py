@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from typing import Any
 
 import torch
-from comfy.ldm.modules.attention import BasicTransformerBlock
+from comfy.ldm.modules.attention import BasicTransformerBlock, SpatialTransformer
 from comfy.ldm.modules.diffusionmodules.openaimodel import ResBlock, UNetModel
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from ....guidance_core.truncation import Call
 from .kernels import as_written
 
 
@@ -24,6 +25,19 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
     if isinstance(network, UNetModel):
         return [m for m in network.modules() if isinstance(m, (ResBlock, BasicTransformerBlock))]
     return list(_listed(network, inside=False))
+
+
+def nearest_output(network: nn.Module) -> list[nn.Module]:
+    """Blocks of a diffusion network, those first whose output the network's own is nearest to.
+
+    In a U-Net the skip connections count: its first block is as near as its last.
+    """
+    if not isinstance(network, UNetModel):
+        return blocks_of(network)[::-1]
+    ends = zip_longest(reversed(network.output_blocks), network.input_blocks)
+    levels = [level for pair in ends for level in pair if level is not None]
+    inside = [block for level in [*levels, network.middle_block] for block in level]
+    return [block for block in inside if isinstance(block, (ResBlock, SpatialTransformer))]
 
 
 def _listed(module: nn.Module, *, inside: bool) -> Iterator[nn.Module]:
@@ -35,40 +49,19 @@ def _listed(module: nn.Module, *, inside: bool) -> Iterator[nn.Module]:
             yield from _listed(child, inside=isinstance(child, nn.ModuleList))
 
 
-class _Call:
-    """One call of a block, whose differentiable inputs can be put in anew.
-
-    Arguments:
-        forward: the block's own forward.
-        args: its positional arguments.
-        kwargs: its keyword arguments.
-        context: entered around the second computation.
-    """
+class _Repeated(Call):
+    """A call of a block that is made a second time inside a context."""
 
     def __init__(self, forward: Callable, args: tuple, kwargs: dict, context: Callable) -> None:
-        self.forward, self.context = forward, context
-        self.leaves, self.spec = tree_flatten((args, kwargs))
-        tracked = [isinstance(t, Tensor) and t.requires_grad for t in self.leaves]
-        self.places = [i for i, flag in enumerate(tracked) if flag]
-        self.tensors = [self.leaves[i] for i in self.places]
-        for i in self.places:
-            self.leaves[i] = None
-
-    def __call__(self, tensors: Iterable[Tensor]) -> tuple[Any, ...]:
-        # Blocks may overwrite what they are given, so they are given copies.
-        leaves = [leaf.clone() if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
-        for i, tensor in zip(self.places, tensors, strict=True):
-            leaves[i] = tensor.clone()
-        args, kwargs = tree_unflatten(leaves, self.spec)
-        out, self.out_spec = tree_flatten(self.forward(*args, **kwargs))
-        return tuple(out)
+        super().__init__(forward, args, kwargs)
+        self.context = context
 
 
 class _Recomputed(torch.autograd.Function):
     """The block without a graph; backward runs it again with one."""
 
     @staticmethod
-    def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Any, ...]:
+    def forward(ctx: Any, call: _Repeated, *tensors: Tensor) -> tuple[Any, ...]:
         ctx.call = call
         ctx.save_for_backward(*tensors)
         return call(tensor.detach() for tensor in tensors)
@@ -105,9 +98,9 @@ def recomputed(blocks: Iterable[nn.Module], context: Callable) -> Iterator[None]
 
 def _recomputing(forward: Callable, context: Callable) -> Callable:
     def run(*args: Any, **kwargs: Any) -> Any:
-        call = _Call(forward, args, kwargs, context)
+        call = _Repeated(forward, args, kwargs, context)
         if not (torch.is_grad_enabled() and call.tensors):
             return forward(*args, **kwargs)
-        return tree_unflatten(_Recomputed.apply(call, *call.tensors), call.out_spec)
+        return call.through(_Recomputed)
 
     return run
