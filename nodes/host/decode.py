@@ -63,8 +63,9 @@ class RgbDecoder:
 
     def __call__(self, x0: Tensor) -> Tensor:
         """Map x0 (B, C, H, W), model latent units, to an image (B, 3, H, W) in [0, 1]."""
+        decoded = getattr(self.latent_format, "previews_decoded", False)
         reshape = getattr(self.latent_format, "latent_rgb_factors_reshape", None)
-        x0 = x0.float() if reshape is None else reshape(x0.float())
+        x0 = x0.float() if decoded or reshape is None else reshape(x0.float())
         factors = torch.tensor(self.latent_format.latent_rgb_factors, device=x0.device).float()
         bias = getattr(self.latent_format, "latent_rgb_factors_bias", None)
         image = torch.einsum("bc...,cr->br...", x0, factors)

@@ -6,18 +6,21 @@ import json
 import os
 import time
 
+import comfy.latent_formats
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
 import comfy.sd
 import comfy.utils
+import latent_preview
+import numpy as np
 import pytest
 import torch
 from energy_guidance.guidance_core.energies.color import MeanColor
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.shapes import oracle, scenes
 from energy_guidance.guidance_core.trace import Trace
-from energy_guidance.nodes.host import guide, networks, shapes
+from energy_guidance.nodes.host import decode, guide, networks, shapes
 from energy_guidance.nodes.host.browser import monitor
 
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
@@ -77,6 +80,32 @@ def test_the_vae_gives_back_what_it_was_given(parts):
     with torch.inference_mode():
         again = parts[2].decode(parts[2].encode(pictures))
     assert (again - pictures).abs().mean() < 0.03
+
+
+def test_previews_have_the_colours_of_the_image(parts):
+    vae = parts[2]
+    latent_format = parts[0].model.latent_format
+    if not hasattr(comfy.latent_formats.LatentFormat, "latent_rgb_factors_reshape"):
+        pytest.skip("this host maps latents to previews linearly")
+    latent_preview.args.preview_method = latent_preview.LatentPreviewMethod.Auto
+    try:
+        previewer = latent_preview.get_previewer(torch.device("cpu"), latent_format)
+    finally:
+        latent_preview.args.preview_method = latent_preview.default_preview_method
+    with torch.inference_mode():
+        latents = host_latents(parts, torch.randn(2, 4, 16, 16, generator=torch.manual_seed(3)))
+        preview = np.asarray(previewer.decode_latent_to_preview(latents)) / 255
+        image = vae.decode(latents)[0].numpy()
+    assert preview.shape == image.shape
+    assert np.abs(preview - image).mean() < 0.02
+
+
+def test_the_decoder_rgb_is_linear(parts):
+    reader = decode.decoder("rgb", None, parts[0].model.latent_format)
+    one, other = torch.randn(2, 1, 4, 16, 16, generator=torch.manual_seed(5)) * 0.01
+    both = reader(one + other) + reader(torch.zeros_like(one))
+    assert both.shape == (1, 3, 16, 16)
+    torch.testing.assert_close(both, reader(one) + reader(other))
 
 
 def test_text_unet_and_vae_are_those_of_diffusers(parts, diffusers):

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from tests.web.desk import CHECKOUT, Desk
+from tests.host.server import CHECKOUT
+from tests.web.desk import Desk
 from tests.web.test_attention import put_out
 
 SOCKETS = dict(
