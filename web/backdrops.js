@@ -1,7 +1,7 @@
 // @ts-check
 /** The image below an editor: the nearest one that its own guided sampler leads to. */
 import { downstream } from "./downstream_data.js";
-import { api, app, fileAddress, idOf, ownerOf, workflowKey } from "./host.js";
+import { api, app, fileAddress, idOf, ownerOf, widgetOf, workflowKey } from "./host.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {{address: string, aspect: number}} Backdrop an image, and its width divided by its height */
@@ -14,6 +14,7 @@ const images = new Map();
 /** What a sampler shows while it runs, in place of the last image. @type {Map<string, Backdrop & {prompt: string}>} */
 const previews = new Map();
 
+const news = new EventTarget();
 /** Prompts that are over. @type {Set<string>} */
 const ended = new Set();
 
@@ -34,8 +35,37 @@ function reached(node) {
   return ids;
 }
 
-/** The image below a node's editor. @param {ComfyNode} node @returns {Backdrop} */
+/** The address of an image that Load Image feeds into a node, or "". @param {ComfyNode} node */
+function connectedImage(node) {
+  const slots = (node.inputs ?? []).map((input, slot) => ({ input, slot }));
+  const found = slots.find(({ input }) => input.link != null && ["IMAGE", "MASK"].includes(input.type));
+  const source = found && node.getInputNode?.(found.slot);
+  const file = source && widgetOf(source, "image")?.value;
+  if (typeof file !== "string") return "";
+  const path = file.replace(/ \[\w+\]$/, "").split("/");
+  return fileAddress({ filename: path.pop() ?? "", subfolder: path.join("/"), type: "input" });
+}
+
+/** Images that are fed into nodes, by address; null while one is loading. @type {Map<string, Backdrop | null>} */
+const fed = new Map();
+
+/** @param {string} address */
+function inputOf(address) {
+  if (!fed.has(address)) {
+    fed.set(address, null);
+    load(address, (backdrop) => {
+      fed.set(address, backdrop);
+      news.dispatchEvent(new Event("image"));
+    });
+  }
+  return fed.get(address);
+}
+
+/** The image below a node's editor: one that is fed into it, else that of its sampler. @param {ComfyNode} node @returns {Backdrop} */
 export function backdropOf(node) {
+  const address = connectedImage(node);
+  const input = address && inputOf(address);
+  if (input) return input;
   const keys = reached(node).map((id) => keyOf(workflowKey(), id));
   const found = [previews, images].flatMap((kept) => keys.map((key) => kept.get(key))).find(Boolean);
   return found ?? NONE;
@@ -65,6 +95,7 @@ function drop(prompt) {
 
 /** Keep what nodes put out, and tell when an image has changed. @param {() => void} changed */
 export function watchImages(changed) {
+  news.addEventListener("image", changed);
   api.addEventListener("executed", ({ detail }) => {
     const file = detail.output?.images?.[0];
     if (!file) return;

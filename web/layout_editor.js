@@ -2,7 +2,7 @@
 /** The editor on one node: what is dragged, and the numbers that it sets. */
 import { areApart, backdropOf } from "./backdrops.js";
 import { arrowStep, focusHandle, html, listenForDrags } from "./dom.js";
-import { addPanel, edited, fileAddress, onWidgets, refit, t, widgetOf } from "./host.js";
+import { addPanel, edited, onWidgets, refit, t } from "./host.js";
 import { GRID, HANDLES, handlePosition, handleAt } from "./layout_data.js";
 import { valuesAfterDrag, snapper, turnedBy } from "./layout_drag_data.js";
 import { layoutPlot, moveTo } from "./layout_view.js";
@@ -111,9 +111,8 @@ export class Editor {
     this.backdrop = backdropOf(this.node);
     const { width, height } = this.size;
     const name = t("layout.title", "layout");
-    const image = connectedImage(this.node) || this.backdrop.address;
     const focused = this.stage.querySelector(":focus")?.getAttribute("data-handle");
-    this.stage.replaceChildren(layoutPlot([...this.others(), ...(this.item ? [this.item] : [])], image, width, height, name));
+    this.stage.replaceChildren(layoutPlot([...this.others(), ...(this.item ? [this.item] : [])], this.backdrop.address, width, height, name));
     this.stage.style.width = `${width}px`;
     if (focused) this.focus(focused);
     if (Math.abs(height - this.height) < 2) return;
@@ -193,14 +192,3 @@ export class Editor {
 
 /** Without snapping. @type {Snap} */
 const freely = () => 0;
-
-/** The address of an image that Load Image feeds into a node, or "". @param {ComfyNode} node */
-function connectedImage(node) {
-  const slots = (node.inputs ?? []).map((input, slot) => ({ input, slot }));
-  const found = slots.find(({ input }) => input.link != null && ["IMAGE", "MASK"].includes(input.type));
-  const source = found && node.getInputNode?.(found.slot);
-  const file = source && widgetOf(source, "image")?.value;
-  if (typeof file !== "string") return "";
-  const path = file.replace(/ \[\w+\]$/, "").split("/");
-  return fileAddress({ filename: path.pop() ?? "", subfolder: path.join("/"), type: "input" });
-}

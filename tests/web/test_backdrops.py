@@ -30,6 +30,11 @@ LINK = """([from, output, to, name]) => {
 }"""
 
 
+SHAPE = """() => { const { width, height } =
+    document.querySelector(".eg-layout .eg-stage").getBoundingClientRect();
+    return width / height; }"""
+
+
 def chain(desk: Desk, top: int) -> list[int]:
     """A box that guides a sampler, up to its image."""
     nodes = [desk.add(BOX, at=(50, top))]
@@ -39,12 +44,17 @@ def chain(desk: Desk, top: int) -> list[int]:
     return nodes
 
 
-def put_out(desk: Desk, node: int, name: str, size: tuple[int, int] = (8, 8)) -> None:
-    """Let a node have put out an image, in the open workflow."""
+def serve(desk: Desk, name: str, size: tuple[int, int]) -> None:
+    """Let the server have an image."""
     made = io.BytesIO()
     Image.new("RGB", size, "white").save(made, "PNG")
     body = made.getvalue()
     desk.page.route(f"**/view?filename={name}*", lambda route: route.fulfill(body=body))
+
+
+def put_out(desk: Desk, node: int, name: str, size: tuple[int, int] = (8, 8)) -> None:
+    """Let a node have put out an image, in the open workflow."""
+    serve(desk, name, size)
     image = {"filename": name, "subfolder": "", "type": "output"}
     tell(desk, "executed", {"node": str(node), "output": {"images": [image]}})
 
@@ -71,13 +81,21 @@ def test_each_editor_shows_what_its_own_sampler_made(desk: Desk) -> None:
 
 def test_a_tall_image_keeps_its_shape_below_the_boxes(desk: Desk) -> None:
     *_, save = chain(desk, 20)
-    shape = """() => { const { width, height } =
-        document.querySelector(".eg-layout .eg-stage").getBoundingClientRect();
-        return width / height; }"""
     put_out(desk, save, "tall.png", (10, 30))
-    desk.comes(lambda: desk.run(shape), pytest.approx(1 / 3, abs=0.02))
+    desk.comes(lambda: desk.run(SHAPE), pytest.approx(1 / 3, abs=0.02))
     put_out(desk, save, "flat.png")
-    desk.comes(lambda: desk.run(shape), pytest.approx(1, abs=0.02))
+    desk.comes(lambda: desk.run(SHAPE), pytest.approx(1, abs=0.02))
+
+
+def test_an_image_that_is_fed_into_the_node_lies_below_in_its_own_shape(desk: Desk) -> None:
+    serve(desk, "fed.png", (30, 20))
+    load = desk.add("LoadImage", at=(50, 20))
+    node = desk.add("EGEnergyShape", at=(500, 20))
+    desk.run("id => { app.graph.getNodeById(id).widgets[0].value = 'fed.png'; }", load)
+    desk.run(LINK.replace("input.name === name", "input.type === name"), [load, 1, node, "MASK"])
+    desk.run("id => app.graph.getNodeById(id).widgets[0].callback(0)", node)
+    desk.comes(lambda: below(desk), ["fed.png"])
+    desk.comes(lambda: desk.run(SHAPE), pytest.approx(3 / 2, abs=0.02))
 
 
 def test_the_nearest_image_lies_below_and_no_diagram(desk: Desk) -> None:
