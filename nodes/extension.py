@@ -7,6 +7,7 @@ from pathlib import Path
 
 from comfy_api.latest import ComfyExtension, io
 
+from .host import label_list
 from .host.browser import routes
 
 ROOMS = ("start", "energies", "rules", "sampling", "editing", "loaders", "diagnostics")
@@ -34,5 +35,5 @@ class EnergyGuidance(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node class of the pack, once the server answers the pack's browser part."""
         # Not in on_load, which ComfyUI 0.3 never calls.
-        routes.register()
+        routes.register(labels=label_list.answer)
         return [node for room in ROOMS for node in nodes_of(room)]

@@ -3,10 +3,14 @@
 import { colorIndex } from "./colors.js";
 import { arrowKeys, colorOf, html } from "./dom.js";
 import { addPanel, edited, onWidgets, refit, t } from "./host.js";
+import { labelsOf } from "./labels.js";
 import { Boxes } from "./place.js";
 import { added } from "./place_data.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
+
+/** How many bars there have been: each list has a name of its own. */
+let bars = 0;
 
 class Bar {
   /** @param {Boxes} source */
@@ -19,13 +23,22 @@ class Bar {
       html("input", { class: "eg-add", placeholder: said, "aria-label": said })
     );
     this.field.addEventListener("change", () => this.add());
+    this.field.addEventListener("focus", () => this.offer());
     // The frontend takes keys as its own commands.
     this.field.addEventListener("keydown", (event) => event.stopPropagation());
-    this.element = html("div", { class: "eg-panel eg-words" }, this.chips, this.field);
+    this.labels = html("datalist", { id: `eg-labels-${++bars}` });
+    this.field.setAttribute("list", this.labels.id);
+    this.element = html("div", { class: "eg-panel eg-words" }, this.chips, this.field, this.labels);
     addPanel(source.node, "box_labels", this.element, () => this.height);
     arrowKeys(this.chips);
     onWidgets(source.node, source.widgets, () => this.draw());
     new ResizeObserver(() => this.draw()).observe(this.element);
+  }
+
+  /** Offer the labels of the network that is connected now. */
+  async offer() {
+    const labels = await labelsOf(this.source.node, "network");
+    this.labels.replaceChildren(...labels.map((label) => html("option", { value: label })));
   }
 
   add() {

@@ -19,9 +19,11 @@ class Context:
 
     Arguments:
         states: one for each token, shape (1, N, C).
+        text: the prompt, for messages; empty where it is not known.
     """
 
     states: Tensor
+    text: str = ""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Context:
         """Itself: nobody writes to it, and each run copies its rules with what they hold."""

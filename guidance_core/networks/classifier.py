@@ -99,6 +99,28 @@ def load(path: str | Path, architecture: str = "auto") -> ClassifierNetwork:
     ).eval()
 
 
+def labels_in(path: str | Path, architecture: str = "auto") -> tuple[str, ...]:
+    """The labels that the classifier of a file has, from its header where that tells.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
+    import timm
+
+    name = Path(path).name
+    _, metadata = weights.outline(path)
+    card = weights.read_card(metadata, name) or {}
+    if "labels" in card:
+        return tuple(card["labels"])
+    if architecture == "auto":
+        # Those that are recognised by themselves have ImageNet's thousand, or do not fit.
+        return _labels(1000, name)
+    if not timm.is_model(architecture):
+        raise ValueError(f"timm knows no architecture '{architecture}': see timm.list_models()")
+    with torch.device("meta"):
+        return _labels(timm.create_model(architecture).num_classes, name)
+
+
 def _labels(count: int, name: str) -> tuple[str, ...]:
     """ImageNet's names for a thousand classes, otherwise numbers."""
     if count == 0:

@@ -97,6 +97,19 @@ def load(path: str | Path, architecture: str = "auto") -> DetectorNetwork:
     ).eval()
 
 
+def labels_in(path: str | Path, architecture: str = "auto") -> tuple[str, ...]:
+    """The labels that the detector of a file has, from its header where that tells.
+
+    The architecture does not matter; it is taken as `load` takes it.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
+    state, metadata = weights.outline(path)
+    card = weights.read_card(metadata, Path(path).name) or {}
+    return tuple(card.get("labels") or _labels(_classes(state, card)))
+
+
 def build(architecture: str, classes: int, width: float = 1.0, **options: Any) -> nn.Module:
     """An untrained torchvision detector.
 

@@ -19,12 +19,17 @@ def index_of(label: str, labels: Sequence[str], network: object) -> int:
     Raises:
         ValueError: the network does not know it; the message shows those it knows, near ones first.
     """
-    if label in labels:
-        return list(labels).index(label)
+    if label not in labels:
+        raise ValueError(unknown(label, labels, name_of(network)))
+    return list(labels).index(label)
+
+
+def unknown(label: str, labels: Sequence[str], name: str) -> str:
+    """What to say of a label that is not among those of a network; near ones come first."""
     near = get_close_matches(label, labels, n=5, cutoff=0.4)
     listed = [*near, *(other for other in labels if other not in near)][:LISTED]
     more = ", ..." if len(labels) > LISTED else ""
-    raise ValueError(
-        f"{name_of(network)} has no label '{label}' among its {len(labels)}; "
+    return (
+        f"{name} has no label '{label}' among its {len(labels)}; "
         f"try one of: {', '.join(listed)}{more}"
     )

@@ -66,6 +66,28 @@ def metadata_of(path: str | Path) -> dict[str, str]:
         return {}
 
 
+def outline(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What `read` gives, with tensors on the meta device: names, shapes and metadata alone.
+
+    Of a .safetensors file only the header is read.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read`.
+    """
+    if Path(path).suffix != ".safetensors":
+        state, metadata = read(path)
+        return {key: value.to("meta") for key, value in state.items()}, metadata
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"expected a weights file, found none at {path}: check the name")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{Path(path).name} could not be read as plain weights") from error
+    return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}, metadata
+
+
 def fill(network: nn.Module, state: dict[str, Tensor], name: str) -> nn.Module:
     """Load `state` into `network` and freeze it.
 

@@ -11,6 +11,7 @@ from ...guidance_core.captures import MAPS
 from ..host.browser.note import note
 from ..host.browser.words import remember
 from ..host.reading.words import find_words, in_context
+from ..inputs.prompt_fault import prompt_fault
 from ..inputs.sockets import Tokens as TokensSocket
 from ..inputs.sockets import advanced, schema
 
@@ -66,6 +67,11 @@ class Tokens(io.ComfyNode):
                 )
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, prompt: str | None = None) -> bool | str:
+        """Refuse words of a prompt that the sampler does not get, when the workflow is queued."""
+        return prompt_fault() or True
 
     @classmethod
     def execute(cls, clip: Any, prompt: str, words: str, map: str = "attention") -> io.NodeOutput:

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ...guidance_core.energies.aesthetic import Aesthetic
 from ..host import networks
 from ..inputs.energy import OUTPUTS, closing_inputs, finished
+from ..inputs.faults import CLIP_LOADERS, network_fault
 from ..inputs.network_file import file_fault, file_input
 from ..inputs.sockets import Network, schema
 
@@ -40,9 +41,10 @@ class EnergyAesthetic(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file: str | None = None) -> bool | str:
-        """Refuse a missing file when the workflow is queued."""
-        return file_fault(file, networks.AESTHETIC) or True
+    def validate_inputs(cls, network: None = None, file: str | None = None) -> bool | str:
+        """Refuse a missing file, or another kind of network, when the workflow is queued."""
+        fault = network_fault("network", *CLIP_LOADERS)
+        return fault or file_fault(file, networks.AESTHETIC) or True
 
     @classmethod
     def execute(

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.classifier import ClassLabel
 from ..inputs.energy import OUTPUTS, closing_inputs, finished
+from ..inputs.faults import label_fault, network_fault
 from ..inputs.sockets import Network, schema
 
 
@@ -50,6 +51,14 @@ class EnergyClassifier(io.ComfyNode):
             ],
             outputs=OUTPUTS,
         )
+
+    @classmethod
+    def validate_inputs(cls, network: None = None, label: str | None = None) -> bool | str:
+        """Refuse another kind of network, or an unknown label, when the workflow is queued."""
+        fault = network_fault("network", "EGLoadClassifier")
+        if fault is None and label is not None:
+            fault = label_fault("network", label.strip())
+        return fault or True
 
     @classmethod
     def execute(

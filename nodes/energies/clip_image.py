@@ -16,6 +16,7 @@ from ..inputs.energy import (
     finished,
     reference_input,
 )
+from ..inputs.faults import CLIP_LOADERS, network_fault
 from ..inputs.sockets import Network, schema
 
 
@@ -52,6 +53,11 @@ class EnergyCLIPImage(io.ComfyNode):
             ],
             outputs=OUTPUTS,
         )
+
+    @classmethod
+    def validate_inputs(cls, network: None = None) -> bool | str:
+        """Refuse another kind of network when the workflow is queued."""
+        return network_fault("network", *CLIP_LOADERS) or True
 
     @classmethod
     def execute(

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.clip_text import ClipText
 from ..inputs.energy import OUTPUTS, closing_inputs, crop_inputs, finished, sentence_fault
+from ..inputs.faults import network_fault
 from ..inputs.sockets import Network, schema
 
 
@@ -52,9 +53,9 @@ class EnergyCLIPText(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, text: str | None = None) -> bool | str:
-        """Refuse an empty sentence when the workflow is queued."""
-        return sentence_fault(text) or True
+    def validate_inputs(cls, network: None = None, text: str | None = None) -> bool | str:
+        """Refuse an empty sentence, or another kind of network, when the workflow is queued."""
+        return sentence_fault(text) or network_fault("network", "EGLoadOpenCLIP") or True
 
     @classmethod
     def execute(

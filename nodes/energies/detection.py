@@ -16,6 +16,7 @@ from ..inputs.energy import (
     finished,
     normal,
 )
+from ..inputs.faults import label_fault, network_fault
 from ..inputs.sockets import Network, advanced, schema
 
 
@@ -60,9 +61,13 @@ class EnergyDetection(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, boxes: str | None = None) -> bool | str:
-        """Refuse boxes that cannot be read when the workflow is queued."""
-        return True if boxes is None else fault_of(boxes_of, boxes) or True
+    def validate_inputs(cls, network: None = None, boxes: str | None = None) -> bool | str:
+        """Refuse boxes that cannot be read, or whose labels are unknown, when it is queued."""
+        fault = None if boxes is None else fault_of(boxes_of, boxes)
+        fault = fault or network_fault("network", "EGLoadDetector")
+        if fault is None and boxes is not None:
+            fault = label_fault("network", *boxes_of(boxes)[0])
+        return fault or True
 
     @classmethod
     def execute(

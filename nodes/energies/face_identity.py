@@ -17,6 +17,7 @@ from ..inputs.energy import (
     normal,
     reference_input,
 )
+from ..inputs.faults import label_fault, network_fault
 from ..inputs.sockets import Network, schema
 
 
@@ -69,6 +70,15 @@ class EnergyFaceIdentity(io.ComfyNode):
             ],
             outputs=OUTPUTS,
         )
+
+    @classmethod
+    def validate_inputs(cls, network: None = None, detector_label: str | None = None) -> bool | str:
+        """Refuse other kinds of networks, or an unknown label, when the workflow is queued."""
+        fault = network_fault("network", "EGLoadFaceEncoder")
+        fault = fault or network_fault("detector", "EGLoadDetector")
+        if fault is None and detector_label is not None:
+            fault = label_fault("detector", detector_label.strip())
+        return fault or True
 
     @classmethod
     def execute(

@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.energies.frames import CHOICES, Frames
+from ..inputs.faults import image_fault
 from ..inputs.frames import is_batch, time_input
 from ..inputs.sockets import Energy, schema
 
@@ -62,6 +63,11 @@ class FramesOfVideo(io.ComfyNode):
                 Energy.Output(display_name="energy", tooltip="The mean energy of these frames.")
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, energy: None = None) -> bool | str:
+        """Refuse an energy that looks inside the model when the workflow is queued."""
+        return image_fault("energy") or True
 
     @classmethod
     def execute(cls, energy: Any, frames: str, n: int, seed: int, time: str) -> io.NodeOutput:

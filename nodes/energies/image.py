@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.image import ReferenceImage
 from ..inputs.energy import OUTPUTS, channels_first, closing_inputs, finished, reference_input
+from ..inputs.faults import FEATURE_LOADERS, missing_fault, network_fault
 from ..inputs.sockets import Network, schema
 
 
@@ -46,6 +47,14 @@ class EnergyImage(io.ComfyNode):
             ],
             outputs=OUTPUTS,
         )
+
+    @classmethod
+    def validate_inputs(cls, distance: str | None = None) -> bool | str:
+        """Refuse features without a network that has some, when the workflow is queued."""
+        if distance != "features":
+            return True
+        fault = missing_fault("network", "with 'features'")
+        return fault or network_fault("network", *FEATURE_LOADERS) or True
 
     @classmethod
     def execute(

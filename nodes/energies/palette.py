@@ -18,6 +18,7 @@ from ..inputs.energy import (
     normal,
     reference_input,
 )
+from ..inputs.faults import missing_fault
 from ..inputs.sockets import schema
 
 
@@ -53,8 +54,11 @@ class EnergyPalette(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, colors: str | None = None) -> bool | str:
         """Refuse what is not a colour when the workflow is queued."""
-        # Empty ones are fine beside a reference, which is not known yet.
-        return fault_of(palette, colors) or True if colors and colors.strip() else True
+        if colors is None:
+            return True
+        # Empty ones are fine beside a reference.
+        empty = not colors.strip() and missing_fault("reference", "without colors")
+        return empty or (colors.strip() and fault_of(palette, colors)) or True
 
     @classmethod
     def execute(

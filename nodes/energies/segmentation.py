@@ -16,10 +16,12 @@ from ..inputs.energy import (
     OUTPUTS,
     channels_first,
     closing_inputs,
+    fault_of,
     finished,
     normal,
     reference_input,
 )
+from ..inputs.faults import label_fault, network_fault, one_of_fault
 from ..inputs.sockets import Network, advanced, schema
 
 
@@ -78,6 +80,20 @@ class EnergySegmentation(io.ComfyNode):
             ],
             outputs=OUTPUTS,
         )
+
+    @classmethod
+    def validate_inputs(
+        cls, network: None = None, label: str | None = None, boxes: str | None = ""
+    ) -> bool | str:
+        """Refuse what cannot be built when the workflow is queued."""
+        fault = network_fault("network", "EGLoadSegmenter")
+        fault = fault or one_of_fault("area", "reference", "boxes")
+        drawn = bool(boxes and boxes.strip())
+        fault = fault or (fault_of(boxes_of, boxes or "") if drawn else None)
+        if fault is None:
+            asked = boxes_of(boxes)[0] if boxes and drawn else ((label or "").strip(),)
+            fault = label_fault("network", *filter(None, asked))
+        return fault or True
 
     @classmethod
     def execute(

@@ -19,6 +19,7 @@ from ..inputs.attention import (
     share,
 )
 from ..inputs.energy import finished, normal
+from ..inputs.faults import one_of_fault
 from ..inputs.sockets import Reference, schema
 
 
@@ -78,6 +79,11 @@ class EnergyShape(io.ComfyNode):
             ],
             outputs=outputs(),
         )
+
+    @classmethod
+    def validate_inputs(cls, tokens: None = None) -> bool | str:
+        """Refuse words without one outline when the workflow is queued."""
+        return one_of_fault("outline", "reference") or True
 
     @classmethod
     def execute(

@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.energies.smoothed import Smoothed
+from ..inputs.faults import image_fault
 from ..inputs.sockets import Energy, schema
 
 
@@ -61,6 +62,11 @@ class SmoothEnergy(io.ComfyNode):
             ],
             outputs=[Energy.Output(display_name="energy", tooltip="The smoothed energy.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, energy: None = None) -> bool | str:
+        """Refuse an energy that looks inside the model when the workflow is queued."""
+        return image_fault("energy", "moves the clean estimate") or True
 
     @classmethod
     def execute(cls, energy: Any, gamma: float, samples: int, seed: int) -> io.NodeOutput:

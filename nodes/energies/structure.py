@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ...guidance_core.energies.semblance import Semblance
 from ...guidance_core.energies.structure import Structure
 from ..inputs.energy import OUTPUTS, channels_first, closing_inputs, finished, reference_input
+from ..inputs.faults import network_fault
 from ..inputs.sockets import Network, schema
 
 
@@ -53,6 +54,11 @@ class EnergyStructure(io.ComfyNode):
             ],
             outputs=OUTPUTS,
         )
+
+    @classmethod
+    def validate_inputs(cls, network: None = None) -> bool | str:
+        """Refuse another kind of network when the workflow is queued."""
+        return network_fault("network", "EGLoadViT") or True
 
     @classmethod
     def execute(

@@ -17,6 +17,7 @@ from ..inputs.energy import (
     finished,
     reference_input,
 )
+from ..inputs.faults import FEATURE_LOADERS, network_fault
 from ..inputs.sockets import Network, schema
 
 
@@ -52,9 +53,10 @@ class EnergyStyle(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, layers: str | None = None) -> bool | str:
-        """Refuse layers that are not numbers when the workflow is queued."""
-        return True if layers is None else fault_of(layer_numbers, layers) or True
+    def validate_inputs(cls, network: None = None, layers: str | None = None) -> bool | str:
+        """Refuse layers that are not numbers, or another network, when the workflow is queued."""
+        fault = None if layers is None else fault_of(layer_numbers, layers)
+        return fault or network_fault("network", *FEATURE_LOADERS) or True
 
     @classmethod
     def execute(

@@ -8,9 +8,14 @@ from comfy_api.latest import io
 
 from ...guidance_core.energies.classifier import ClassLabel
 from ...guidance_core.energies.weighted_sum import WeightedSum
+from ..host.browser.queued import validated
 from ..inputs.sockets import Energy, schema
 
 SLOTS = 4
+NO_WEIGHT = (
+    "at least one connected energy must have a weight other than 0, got none: raise a weight, or "
+    "connect an energy"
+)
 
 
 class CombineEnergies(io.ComfyNode):
@@ -46,6 +51,14 @@ class CombineEnergies(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, energy_1: None = None) -> bool | str:
+        """Refuse a sum without any weight when the workflow is queued."""
+        node = validated()
+        slots = [slot for slot in range(1, SLOTS + 1) if node and node.source(f"energy_{slot}")]
+        weights = [node.value(f"weight_{slot}") for slot in slots if node]
+        return NO_WEIGHT if weights and not any(weight != 0 for weight in weights) else True
+
+    @classmethod
     def execute(
         cls,
         energy_1: Any,
@@ -65,10 +78,7 @@ class CombineEnergies(io.ComfyNode):
         )
         parts = tuple((weight, energy) for weight, energy in slots if energy is not None and weight)
         if not parts:
-            raise ValueError(
-                "at least one connected energy must have a weight other than 0, got none: "
-                "raise a weight, or connect an energy"
-            )
+            raise ValueError(NO_WEIGHT)
         total = WeightedSum(parts)
         label = _label_without_effect(total, 1.0)
         if label is not None:

@@ -140,6 +140,11 @@ def _fitted(latent_format: Any, exact: VaeDecoder | None) -> FittedDecoder:
     return fitted_decoder(path, exact if videos else None)
 
 
+def decoder_files() -> list[str]:
+    """Files in models/vae_approx, among which there may be a decoder of some latents."""
+    return list(folder_paths.get_filename_list(FOLDER))
+
+
 def _tiny_file(latent_format: Any) -> str | None:
     """The tiny decoder of a family in models/vae_approx, as the host's previews find it."""
     name, files = latent_format.taesd_decoder_name, folder_paths.get_filename_list(FOLDER)

@@ -41,12 +41,14 @@ class Kind:
         embedded: weights file of the small network that the pack brings; empty if it has none.
         tensors: names that files of this kind hold, and those of other kinds do not.
         called: what messages call it.
+        labels: reads the labels of a network from its file; None for a kind without any.
     """
 
     load: Callable[..., nn.Module]
     embedded: str = ""
     tensors: frozenset[str] = frozenset()
     called: str = "a guide network"
+    labels: Callable[..., tuple[str, ...]] | None = None
 
 
 OPEN_CLIP = Kind(
@@ -55,9 +57,9 @@ OPEN_CLIP = Kind(
     frozenset({"logit_scale", "token_embedding.weight"}),
     "an open_clip network",
 )
-CLASSIFIER = Kind(classifier.load, "classifier.safetensors")
-SEGMENTER = Kind(segmenter.load, "segmenter.safetensors")
-DETECTOR = Kind(detector.load, "detector.safetensors")
+CLASSIFIER = Kind(classifier.load, "classifier.safetensors", labels=classifier.labels_in)
+SEGMENTER = Kind(segmenter.load, "segmenter.safetensors", labels=segmenter.labels_in)
+DETECTOR = Kind(detector.load, "detector.safetensors", labels=detector.labels_in)
 VIT = Kind(
     vit.load,
     "vit.safetensors",
@@ -128,6 +130,27 @@ def load(kind: Kind, file: str, *architecture: str) -> Any:
     """
     with torch.inference_mode(False):
         return kind.load(_path_of(kind, file), *architecture)
+
+
+def labels_of(kind: Kind, file: str, *architecture: str) -> tuple[str, ...]:
+    """The labels that a network has, without loading it; none for a kind without labels.
+
+    Arguments:
+        kind: kind of the network.
+        file: name from the file picker.
+        architecture: as for `load`.
+
+    Raises:
+        ValueError: the picker does not offer this file, or it cannot be read.
+    """
+    if kind.labels is None:
+        return ()
+    if file not in guide_files(kind):
+        raise ValueError(f"{file} is no weights file under models/{FOLDER}")
+    try:
+        return kind.labels(_path_of(kind, file), *architecture)
+    except FileNotFoundError as fault:
+        raise ValueError(str(fault)) from None
 
 
 def _path_of(kind: Kind, file: str) -> Path:

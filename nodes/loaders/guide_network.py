@@ -64,6 +64,7 @@ def loader_node(row: Row, module: str) -> type[io.ComfyNode]:
             """Load the network."""
             return io.NodeOutput(networks.load(row.kind, file, architecture))
 
+    LoadNetwork.network_kind = row.kind  # type: ignore[attr-defined]
     LoadNetwork.__name__ = LoadNetwork.__qualname__ = row.node_id.removeprefix("EG")
     LoadNetwork.__module__, LoadNetwork.__doc__ = module, row.description
     return LoadNetwork

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.backward import Backward
+from ..inputs.faults import AT_ESTIMATE, image_fault
 from ..inputs.rule import (
     WHOLE_WINDOW,
     every_input,
@@ -86,6 +87,11 @@ class RuleBackward(io.ComfyNode):
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, energy: None = None) -> bool | str:
+        """Refuse an energy that looks inside the model when the workflow is queued."""
+        return image_fault("energy", *AT_ESTIMATE) or True
 
     @classmethod
     def execute(

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.manifold import Manifold
+from ..inputs.faults import AT_ESTIMATE, image_fault
 from ..inputs.rule import (
     ONE_STEP_TIP,
     every_input,
@@ -64,6 +65,11 @@ class RuleManifold(io.ComfyNode):
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, energy: None = None) -> bool | str:
+        """Refuse an energy that looks inside the model when the workflow is queued."""
+        return image_fault("energy", *AT_ESTIMATE) or True
 
     @classmethod
     def execute(

@@ -10,6 +10,8 @@ from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.presets import PRESETS
 from ...guidance_core.rules.unified import Unified
 from ...guidance_core.schedules.courses import COURSES
+from ..host.browser.queued import validated
+from ..inputs.faults import image_fault
 from ..inputs.rule import (
     ONE_STEP_TIP,
     depth_input,
@@ -153,6 +155,20 @@ class RuleUnified(io.ComfyNode):
                 )
             ),
         ]
+
+    @classmethod
+    def validate_inputs(cls, energy: None = None) -> bool | str:
+        """Refuse steps at the estimate for energies inside the model when it is queued."""
+        node = validated()
+        preset = PRESETS.get(node.value("preset")) if node else None
+        sizes = preset.settings("relative") if preset else {}
+        names = ("mu", "gamma", "rho")
+        mu, gamma, rho = (sizes.get(name, node.value(name) if node else None) for name in names)
+        if node is None or (mu == gamma == 0 and rho != 0) or None in (mu, gamma, rho):
+            return True
+        why = "with mu or gamma works at the clean estimate"
+        advice = "set both to 0 and rho above, or choose a preset with rho alone (DPS, FreeDoM)"
+        return image_fault("energy", why, advice) or True
 
     @classmethod
     def execute(

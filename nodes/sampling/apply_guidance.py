@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ...guidance_core.trace import Trace as TraceData
 from ..host import guide
+from ..inputs.faults import vae_fault
 from ..inputs.sampling import NO_VAE_TIP, TRACE_TIP, VAE_TIP, decoder_input
 from ..inputs.sockets import Rule, Trace, schema
 
@@ -48,6 +49,11 @@ class ApplyGuidance(io.ComfyNode):
             # A cached model draws on the node that made it: a node of another id makes its own.
             hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(cls, decoder: str | None = None) -> bool | str:
+        """Refuse energies of the image without a decoder when the workflow is queued."""
+        return vae_fault() or True
 
     @classmethod
     def execute(

@@ -12,6 +12,8 @@ from ...guidance_core.rules.forward import Forward
 from ...guidance_core.schedules import PercentWindow
 from ...guidance_core.trace import Trace as TraceData
 from ..host import guide, samplers
+from ..host.browser.queued import validated
+from ..inputs.faults import image_fault, vae_fault
 from ..inputs.sampling import TRACE_TIP, VAE_TIP, recurrences_input, sampler_inputs
 from ..inputs.sockets import Energy, Rule, Trace, schema
 from ..inputs.window import window_fault, window_inputs
@@ -26,6 +28,15 @@ def energy_rules(energy: Any, window: PercentWindow, backward_steps: int) -> lis
         return [forward]
     # Not the published Adam: its steps of one size in every direction disturb the rest of Shapes.
     return [forward, Backward(energy, window, steps=backward_steps, optimiser="gd")]
+
+
+def _steps_fault() -> str | None:
+    """Why the energy cannot be followed by steps on the estimate."""
+    node = validated()
+    if node is None or not node.value("backward_steps"):
+        return None
+    why = "with backward_steps works at the clean estimate"
+    return image_fault("energy", why, "set backward_steps to 0")
 
 
 class GuidedKSampler(io.ComfyNode):
@@ -118,10 +129,13 @@ class GuidedKSampler(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, start_percent: float | None = None, end_percent: float | None = None
+        cls,
+        energy: None = None,
+        start_percent: float | None = None,
+        end_percent: float | None = None,
     ) -> bool | str:
-        """Refuse an empty or impossible window when the workflow is queued."""
-        return window_fault(start_percent, end_percent) or True
+        """Refuse an impossible window, or energies that lack something, when it is queued."""
+        return window_fault(start_percent, end_percent) or vae_fault() or _steps_fault() or True
 
     @classmethod
     def execute(

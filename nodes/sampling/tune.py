@@ -11,6 +11,7 @@ from ...guidance_core.procedures import search_spaces
 from ...guidance_core.procedures.beam_search import Trials
 from ..host import samplers, tune
 from ..host.kept import workflow_key
+from ..inputs.faults import image_fault, vae_fault
 from ..inputs.rule import SCHEDULE_TIP
 from ..inputs.sampling import VAE_TIP, decoder_input, sampler_inputs
 from ..inputs.sockets import Energy, Rule, Schedule, advanced, schema
@@ -133,6 +134,11 @@ class TuneGuidance(io.ComfyNode):
             Schedule.Input("schedule", optional=True, tooltip=f"{SCHEDULE_TIP} Its end is kept."),
             io.Vae.Input("vae", optional=True, tooltip=VAE_TIP),
         ]
+
+    @classmethod
+    def validate_inputs(cls, decoder: str | None = None) -> bool | str:
+        """Refuse what can neither be decoded nor rated when the workflow is queued."""
+        return image_fault("metric", "rates finished images") or vae_fault() or True
 
     @classmethod
     def execute(

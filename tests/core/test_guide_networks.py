@@ -73,6 +73,7 @@ def check_pushes(energy: Energy, image: Tensor) -> None:
 def test_segmenter_from_torchvisions_file(tmp_path: Path) -> None:
     make = lambda: segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None)
     network = segmenter.load(saved(tmp_path / "lraspp.safetensors", make()))
+    assert segmenter.labels_in(tmp_path / "lraspp.safetensors") == network.pixel_labels
     assert network.pixel_labels[0] == "background"
     assert network.pixel_labels[15] == "person"
     assert network.input_size == 520
@@ -92,6 +93,7 @@ def test_narrow_segmenter_and_its_full_size_sibling_are_one_architecture(tmp_pat
     card = {"architecture": "lraspp_mobilenet_v3_large", "width": 0.25, "labels": ["a", "b", "c"]}
     path = saved(tmp_path / "narrow.safetensors", narrow, {**card, "input_size": 32})
     assert segmenter.load(path)(pictures()).shape == (1, 3, 32, 45)
+    assert segmenter.labels_in(path) == ("a", "b", "c")
 
 
 def test_auxiliary_heads_and_other_label_counts_are_read_off_the_file(tmp_path: Path) -> None:
@@ -99,6 +101,7 @@ def test_auxiliary_heads_and_other_label_counts_are_read_off_the_file(tmp_path: 
         weights=None, weights_backbone=None, num_classes=5, aux_loss=True
     )
     network = segmenter.load(saved(tmp_path / "deeplab.safetensors", quickly(make)))
+    assert segmenter.labels_in(tmp_path / "deeplab.safetensors") == network.pixel_labels
     assert network.pixel_labels == ("0", "1", "2", "3", "4")
     network.input_size = 32
     assert network(pictures()).shape == (1, 5, 32, 45)
@@ -115,6 +118,7 @@ def test_faster_rcnn_pushes_and_stays_as_it_is(tmp_path: Path) -> None:
             module.num_batches_tracked = None
     path = saved(tmp_path / "rcnn.safetensors", plain)
     assert detector.load(path).box_labels[1] == "person"
+    assert detector.labels_in(path) == detector.load(path).box_labels
     card = {"architecture": "fasterrcnn_mobilenet_v3_large_fpn", "input_size": 64}
     network = detector.load(saved(path, plain, card))
     before = {key: value.clone() for key, value in network.state_dict().items()}
@@ -146,6 +150,7 @@ def test_small_fcos_pushes_and_its_full_size_sibling_is_recognised(tmp_path: Pat
     check_pushes(Detection(network, torch.tensor([[0.1, 0.1, 0.6, 0.9]]), ("square",)), pictures())
     make = lambda: detection.fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=5)
     full = detector.load(saved(tmp_path / "fcos.safetensors", quickly(make)))
+    assert full.box_labels == detector.labels_in(tmp_path / "fcos.safetensors")
     assert full.box_labels == ("0", "1", "2", "3", "4")
 
 
@@ -215,6 +220,7 @@ def test_wrong_files_name_the_keys(load, name, words, tmp_path: Path) -> None:
 def test_resnet_50_labels_and_looks(tmp_path: Path) -> None:
     path = saved(tmp_path / "r.safetensors", timm.create_model("resnet50"), {"input_size": 64})
     network = classifier.load(path, "resnet50")
+    assert classifier.labels_in(path, "resnet50") == network.labels
     check_pushes(ClassLabel(network, network.labels[5]), pictures(2))
     check_pushes(ReferenceImage(1 - pictures(), "features", network), pictures())
 

@@ -41,6 +41,7 @@ def resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_architecture_is_recognised_from_the_keys(resnet: Path) -> None:
     network = classifier.load(resnet)
     assert len(network.labels) == 1000
+    assert classifier.labels_in(resnet) == network.labels
     assert network.labels[0].startswith("tench")
     assert not network.multi_label
     assert network(torch.rand(2, 3, 40, 56)).shape == (2, 1000)
@@ -53,6 +54,7 @@ def test_description_tells_labels_size_and_kind(tmp_path: Path) -> None:
     card |= {"input_size": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
     loaded = classifier.load(described(tmp_path / "pets.safetensors", network, card))
     assert loaded.labels == ("cat", "dog")
+    assert classifier.labels_in(tmp_path / "pets.safetensors") == ("cat", "dog")
     assert loaded.multi_label
     image = torch.rand(1, 3, 32, 32)
     assert torch.allclose(loaded(image), network.eval()(image * 2 - 1), atol=1e-5)
@@ -63,6 +65,8 @@ def test_wrong_architecture_names_the_keys(resnet: Path) -> None:
         classifier.load(resnet, "resnet50")
     with pytest.raises(ValueError, match="timm knows no architecture 'resnet5'"):
         classifier.load(resnet, "resnet5")
+    with pytest.raises(ValueError, match="timm knows no architecture 'resnet5'"):
+        classifier.labels_in(resnet, "resnet5")
 
 
 def test_unknown_file_lists_what_is_recognised(tmp_path: Path) -> None:
@@ -99,6 +103,19 @@ def test_torch_files_are_unwrapped(tmp_path: Path) -> None:
     state, metadata = weights.read(tmp_path / "a.pth")
     assert state["w"].dtype == torch.float32
     assert metadata == {}
+
+
+def test_an_outline_has_the_names_and_shapes_of_what_is_read(resnet: Path, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"module.w": torch.ones(2, 3)}}, tmp_path / "a.pth")
+    for path in (resnet, tmp_path / "a.pth"):
+        state, shapes = weights.read(path)[0], weights.outline(path)[0]
+        assert {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in shapes.items()}
+        assert all(value.is_meta for value in shapes.values())
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="could not be read as plain weights"):
+        weights.outline(tmp_path / "broken.safetensors")
+    with pytest.raises(FileNotFoundError):
+        weights.outline(tmp_path / "none.safetensors")
 
 
 def test_clip_embeds_pictures_and_sentences(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 from torch import Tensor
@@ -13,7 +14,7 @@ from ....guidance_core.requirements import walk
 
 Cond = dict[str, Any]
 OTHER_PROMPT = (
-    "the words are of a prompt that the sampler does not get as its positive prompt: connect the "
+    "the words are of {}, which the sampler does not get as its positive prompt: connect the "
     "same text and the same text encoder, with the same LoRA and CLIP skip, to Prompt Words and to "
     "the positive prompt"
 )
@@ -68,7 +69,8 @@ def check_context(prompts: Sequence[Cond], context: Context | None) -> int:
     """
     found = _found(prompts, context, None)
     if found is None:
-        raise ValueError(OTHER_PROMPT)
+        text = shorten(context.text if context else "", 80, placeholder=" ...")
+        raise ValueError(OTHER_PROMPT.format(f"the prompt '{text}'" if text else "a prompt"))
     return found[2]
 
 

@@ -64,7 +64,7 @@ def in_context(clip: Any, prompt: str, words: tuple[Word, ...]) -> tuple[Word, .
         words: words of it.
     """
     states, _ = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))[0]
-    context = Context(states.detach().cpu())
+    context = Context(states.detach().cpu(), prompt)
     return tuple(replace(word, context=context) for word in words)
 
 

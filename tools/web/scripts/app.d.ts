@@ -23,6 +23,8 @@ export interface ComfyInput {
 
 export interface ComfyLink {
   type?: string;
+  origin_id: number | string;
+  origin_slot: number;
   target_id: number | string;
   target_slot: number;
 }
@@ -30,6 +32,7 @@ export interface ComfyLink {
 export interface ComfyNode {
   id: number | string;
   comfyClass?: string;
+  type?: string;
   properties: Record<string, unknown>;
   size: Size;
   inputs?: ComfyInput[];
@@ -41,6 +44,7 @@ export interface ComfyNode {
   computeSize(): Size;
   setSize(size: Size): void;
   getInputNode?(slot: number): ComfyNode | null;
+  onConnectionsChange?(this: ComfyNode, ...change: unknown[]): void;
   addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): ComfyWidget;
 }
 
@@ -53,9 +57,11 @@ export interface DOMWidgetOptions {
 
 export interface ComfyGraph {
   nodes?: ComfyNode[];
+  getLink?(id: number): ComfyLink | null | undefined;
   links?: Map<number, ComfyLink> | Record<number, ComfyLink>;
   getNodeById?(id: number | string): ComfyNode | null | undefined;
   /** Of a subgraph. */
+  outputs?: { linkIds?: number[] }[];
   inputNode?: { id: number; slots?: { linkIds?: number[] }[] };
   outputNode?: { id: number };
   setDirtyCanvas?(foreground: boolean, background: boolean): void;
