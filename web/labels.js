@@ -2,7 +2,7 @@
 /** The labels that the connected network has, to choose from. The choice is the node's plain text. */
 import { html } from "./dom.js";
 import { addPanel, app, edited, everyNode, onWidgets, post, setWidgets, t, widgetOf } from "./host.js";
-import { sourceOf } from "./sources.js";
+import { onLinks, sourceOf } from "./sources.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 
@@ -104,14 +104,8 @@ app.registerExtension({
   nodeCreated(node) {
     const place = NODES[node.comfyClass ?? ""];
     if (place) new Choice(node, place.widget, place.input);
+    if (place) onLinks(node, askAll);
     if (LOADER.test(node.comfyClass ?? "")) onWidgets(node, ["file", "architecture"], askAll);
-    if (!place) return;
-    const before = node.onConnectionsChange;
-    node.onConnectionsChange = function (...change) {
-      before?.apply(this, change);
-      // The link is made after this call.
-      setTimeout(askAll);
-    };
   },
   afterConfigureGraph: askAll,
 });

@@ -1,10 +1,12 @@
 // @ts-check
 /** What is linked to an input, through reroutes and into and out of subgraphs. */
-import { everyNode } from "./host.js";
+import { everyNode, widgetOf } from "./host.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("../../scripts/app.js").ComfyInput} ComfyInput */
 
+/** Nodes of a text alone, their widget is `value`. */
+export const TEXTS = ["PrimitiveString", "PrimitiveStringMultiline"];
 /** The frontend's number of a subgraph's own inputs. */
 const INSIDE = -10;
 
@@ -15,6 +17,29 @@ const INSIDE = -10;
  * @returns {ComfyNode | null}
  */
 export const sourceOf = (node, name) => behind(node, node.inputs?.find((one) => one.name === name));
+
+/**
+ * The text of a widget, or of the text node that is linked to it; null where it comes from elsewhere.
+ * @param {ComfyNode} node
+ * @param {string} name
+ * @returns {string | null}
+ */
+export function textOf(node, name) {
+  const input = node.inputs?.find((one) => one.name === name);
+  if (input?.link == null) return String(widgetOf(node, name)?.value ?? "");
+  const source = behind(node, input);
+  return source && TEXTS.includes(source.comfyClass ?? "") ? textOf(source, "value") : null;
+}
+
+/** Call `changed` once a link of a node has been made or taken away. @param {ComfyNode} node @param {() => void} changed */
+export function onLinks(node, changed) {
+  const before = node.onConnectionsChange;
+  node.onConnectionsChange = function (...change) {
+    before?.apply(this, change);
+    // The link is made after this call.
+    setTimeout(changed);
+  };
+}
 
 /**
  * @param {ComfyNode} node

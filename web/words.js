@@ -3,6 +3,7 @@
 import { colorIndex } from "./colors.js";
 import { arrowKeys, colorOf, html, short } from "./dom.js";
 import { addPanel, api, app, edited, everyNode, idOf, onWidgets, post, refit, setWidgets, t, widgetOf } from "./host.js";
+import { onLinks, TEXTS, textOf } from "./sources.js";
 import { chosenBy, guessed, phraseAround, phrases, places, toggled } from "./words_data.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
@@ -41,17 +42,16 @@ export class Picker {
     addPanel(node, "word_picker", this.element, () => this.height);
     arrowKeys(this.chips);
     onWidgets(node, [choice.prompt], () => this.ask());
+    onLinks(node, () => this.ask());
     onWidgets(node, choice.watched, () => this.draw());
     pickers.set(node, this);
     new ResizeObserver(() => this.fit()).observe(this.element);
     this.ask();
   }
 
-  /** The prompt as typed here; null where it comes over a link. */
+  /** The prompt as typed here or in the text node that is linked; null where it comes from elsewhere. */
   get prompt() {
-    const name = this.choice.prompt;
-    const input = this.node.inputs?.find((one) => one.name === name);
-    return input && input.link != null ? null : String(widgetOf(this.node, name)?.value ?? "");
+    return textOf(this.node, this.choice.prompt);
   }
 
   /** Ask the tokenizer for the words, once the typing pauses. */
@@ -168,6 +168,7 @@ app.registerExtension({
   },
   nodeCreated(node) {
     if (node.comfyClass === NODE) new Picker(node, words(node));
+    if (TEXTS.includes(node.comfyClass ?? "")) onWidgets(node, ["value"], askAll);
   },
   afterConfigureGraph: askAll,
 });

@@ -23,7 +23,7 @@ estimate of the positive branch, "cfg" the result of CFG with the slope of the p
 
 ## The scale, and where it acts
 
-*CFG (window and convention)* takes either of the two numbers that papers call the scale:
+*CFG Guider (Window)* takes either of the two numbers that papers call the scale:
 
 | convention | estimate | who writes so | alone with the prompt at |
 |---|---|---|---|

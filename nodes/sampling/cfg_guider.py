@@ -30,7 +30,7 @@ class CFGGuider(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGCFGGuider",
-            display_name="CFG (window and convention)",
+            display_name="CFG Guider (Window)",
             category="guidance/advanced",
             description="Follows the prompt by classifier-free guidance inside a window of the "
             "run, with the scale as papers write it. Over the whole run it is bit-identical to "

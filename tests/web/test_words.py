@@ -113,3 +113,28 @@ def test_malformed_requests_are_refused(server: Server, body: str, status: int, 
     url = f"http://{server.address}/energy_guidance/words"
     answer = requests.post(url, data=body, timeout=60)
     assert (answer.status_code, words in answer.text) == (status, True)
+
+
+def test_words_of_a_linked_text_node_are_chosen_before_any_run(desk: Desk) -> None:
+    text = desk.add("PrimitiveStringMultiline", at=(20, 80), value="a green cat")
+    node = desk.add("EGTokens", at=(500, 80), prompt="", words="cat")
+    desk.run(
+        """([from, to]) => {
+            const [source, target] = [from, to].map((id) => app.graph.getNodeById(id));
+            const slot = target.inputs.findIndex(({ name }) => name === "prompt");
+            source.connect(0, target, slot);
+        }""",
+        [text, node],
+    )
+    expect(desk.find(".eg-word")).to_have_text(["a", "green", "cat"])
+    desk.run(
+        """id => {
+            const [widget] = app.graph.getNodeById(id).widgets;
+            widget.value = "a dog";
+            widget.callback(widget.value);
+        }""",
+        text,
+    )
+    expect(desk.find(".eg-word")).to_have_text(["a", "dog"])
+    click(desk, 1)
+    desk.comes(lambda: desk.values(node)["words"].split("\n"), ["cat", "dog"])
