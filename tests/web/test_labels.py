@@ -85,3 +85,22 @@ def test_the_network_is_found_across_the_border_of_a_subgraph(desk: Desk) -> Non
         return labelsOf(outer.subgraph.nodes[0], "network");
     }"""
     assert "purple" in desk.run(inner)
+
+
+@pytest.mark.parametrize(
+    ("kind", "loader", "label"),
+    [
+        ("EGEnergyDetection", "EGLoadDetector", "square"),
+        ("EGEnergySegmentation", "EGLoadSegmenter", "square"),
+    ],
+)
+def test_boxes_are_offered_the_labels_of_the_network(
+    desk: Desk, kind: str, loader: str, label: str
+) -> None:
+    node = desk.add(kind, at=(500, 80), boxes="")
+    desk.run(CONNECT, [desk.add(loader, at=(100, 80)), node, "network"])
+    desk.rest(".eg-add")
+    desk.find(".eg-add").focus()
+    offered = "() => [...document.querySelector('.eg-add').list.options].map((one) => one.value)"
+    desk.until(f"() => ({offered})().length > 0")
+    assert label in desk.run(offered)
