@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from energy_guidance.tests.host.server import CHECKOUT, PACK, Server
+from kornia.metrics import ssim
+from PIL import Image
 
+from guidance_core.shapes import oracle
 from tools import thumbnails
 from tools.templates import __main__ as templates
 from tools.templates.gallery import EXAMPLES
 
 FOLDER = CHECKOUT / "example_workflows"
 NAMES = templates.names()
+LEAST = 0.98
+REDRAW = (
+    "draw it anew, and look at it: python main.py --cpu in ComfyUI, with OMP_NUM_THREADS=1, then "
+    "python -m tools.thumbnails http://127.0.0.1:8188 {}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +58,56 @@ def test_no_template_uses_a_node_that_is_deprecated_or_experimental(info: dict[s
             about = info.get(node["class_type"])  # a family may be younger than this ComfyUI
             assert not (about and about.get("deprecated")), (key, node["class_type"])
             assert not (about and "[DEPR" in str(about["display_name"])), (key, node["class_type"])
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("key", EXAMPLES)
+def test_a_thumbnail_is_what_the_template_gives(server: Server, key: str) -> None:
+    """The task succeeds; on a machine that rounds otherwise the image may still be another."""
+    drawn = Image.open(thumbnails.file_of(key))
+    if "comment" not in drawn.info:
+        pytest.skip("not drawn by tools.thumbnails since the template changed")
+    found = thumbnails.pair(thumbnails.stored(key), functools.partial(outputs, server))
+    shows = EXAMPLES[key].shows
+    for verdict in oracle.judge(pixels(found.after)):
+        assert not shows or succeeds(verdict, shows), f"does not show {shows}: {verdict}"
+    machine = thumbnails.machine(server.get("/system_stats").json())
+    fresh = thumbnails.opened(thumbnails.written(thumbnails.sheet(found), machine))
+    likeness = min(likenesses(fresh, drawn.convert("RGB"), len(found.after)))
+    if likeness < LEAST and drawn.info["comment"].decode() != machine:
+        pytest.skip(f"SSIM {likeness:.3f}, but drawn on {drawn.info['comment'].decode()}")
+    assert likeness >= LEAST, f"SSIM {likeness:.3f}: {REDRAW.format(key)}"
+
+
+def likenesses(fresh: Image.Image, drawn: Image.Image, images: int) -> list[float]:
+    """SSIM of each image on two thumbnails, without their ground and words."""
+    found = []
+    for left, top in thumbnails.boxes(min(2, images)):
+        box = (left, top, left + thumbnails.PANEL, top + thumbnails.PANEL)
+        crops = (pixels([page.crop(box)]) for page in (fresh, drawn))
+        found.append(float(ssim(*crops, 11).mean()))
+    return found
+
+
+def outputs(server: Server, prompt: dict[str, Any]) -> thumbnails.Outputs:
+    """The images that each node put out."""
+    outcome = server.run(prompt)
+    drawing = [key for key, one in outcome.history["outputs"].items() if "images" in one]
+    return {
+        key: [thumbnails.opened(server.view(image)) for image in outcome.images(key)]
+        for key in drawing
+    }
+
+
+def succeeds(verdict: oracle.Verdict, shows: str) -> bool:
+    """Whether an image is a caption's, or has an object of all labels."""
+    if shows.startswith("a "):
+        return verdict.matches(shows)
+    wanted = set(shows.split())
+    return any(wanted <= {item.shape, item.colour, item.size} for item in verdict.items)
+
+
+def pixels(images: list[Image.Image]) -> torch.Tensor:
+    """Images as (B, 3, H, W), in [0, 1]."""
+    stacked = np.stack([np.asarray(image) for image in images])
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
