@@ -25,7 +25,7 @@ const keyOf = (owner, id) => `${owner}\n${id}`;
 const walked = new Map();
 
 /** The nodes that a node leads to, the nearest first. @param {ComfyNode} node @returns {string[]} */
-function reached(node) {
+export function reached(node) {
   const known = walked.get(node);
   if (known) return known;
   if (!walked.size) queueMicrotask(() => walked.clear());

@@ -2,7 +2,9 @@
 /** Boxes, points and outlines to drag over the image. Their values are the nodes' plain numbers. */
 import { watchImages } from "./backdrops.js";
 import { colorIndex } from "./colors.js";
-import { app, everyNode, setWidgets, widgetOf } from "./host.js";
+import { distanceOf, watchDistances } from "./distances.js";
+import { percentOf } from "./distances_data.js";
+import { app, everyNode, setWidgets, t, widgetOf } from "./host.js";
 import { NODES } from "./layout_data.js";
 import { Editor } from "./layout_editor.js";
 import { boxesOfLabels } from "./label_boxes.js";
@@ -43,12 +45,29 @@ const shared = { editorOf: (/** @type {object} */ node) => editors.get(node), ch
  */
 function numbers(node, { kind, widgets }) {
   const number = (/** @type {string} */ name) => Number(widgetOf(node, name)?.value) || 0;
+  const measured = kind === "point" ? lastDistance(node) : () => "";
   const item = (/** @type {number} */ aspect) => {
     const values = Object.fromEntries(widgets.map((name) => [name, number(name)]));
     const words = wordsOf(node);
-    return { kind, values, label: words.join(", "), color: colorIndex(words[0] ?? ""), own: true, aspect };
+    const label = [words.join(", "), measured(words.join(", "), values)].filter(Boolean).join(" · ");
+    return { kind, values, label, color: colorIndex(words[0] ?? ""), own: true, aspect };
   };
   return { widgets, items: (aspect) => [item(aspect)], set: (values) => setWidgets(node, values) };
+}
+
+/**
+ * How far the words were from their point in the last run, as text; "" once the point has been moved.
+ * @param {ComfyNode} node
+ */
+function lastDistance(node) {
+  /** @type {{run?: object, at: string}} */
+  let seen = { at: "" };
+  return (/** @type {string} */ words, /** @type {Record<string, number>} */ values) => {
+    const [found, at] = [distanceOf(node, words), JSON.stringify(values)];
+    if (!found) return "";
+    if (seen.run !== found.run) seen = { run: found.run, at };
+    return seen.at === at ? t("layout.away", "{percent} % away", { percent: percentOf(found.distance) }) : "";
+  };
 }
 
 /** The words of the node that is connected to the input `tokens`. @param {ComfyNode} node */
@@ -60,7 +79,10 @@ function wordsOf(node) {
 
 app.registerExtension({
   name: "EnergyGuidance.Layout",
-  setup: () => watchImages(drawAll),
+  setup() {
+    watchImages(drawAll);
+    watchDistances(drawAll);
+  },
   nodeCreated(node) {
     const kind = NODES[node.comfyClass ?? ""];
     if (kind?.widgets.every((name) => widgetOf(node, name))) editors.set(node, new Editor(node, shared, numbers(node, kind)));

@@ -141,6 +141,31 @@ def test_boxes_of_another_sampler_are_not_shown(desk: Desk) -> None:
     expect(ghosts).to_have_count(2)
 
 
+def test_a_crosshair_says_how_far_the_object_was_until_it_is_moved(desk: Desk) -> None:
+    first, _, apply, *_ = chain(desk, 20)
+    node, combine = desk.add("EGEnergyPosition", at=(50, 400)), desk.add("EGCombineEnergies")
+    tokens = desk.add("EGTokens", at=(50, 800), words="red circle")
+    desk.run(LINK, [tokens, 0, node, "tokens"])
+    desk.run(LINK, [first, 0, combine, "energy_1"])
+    desk.run(LINK, [node, 0, combine, "energy_2"])
+    desk.run(LINK, [combine, 0, desk.id_of("EGRuleForward"), "energy"])
+    name = "Position red circle"
+    row = {"rule": "Forward", "sigma": 1.0, "energy": [1.0], "grad_norm": [1.0], "push": [1.0]}
+    # Twice its weight: so is what counts as near, a twentieth of the image.
+    said = {"terms": {"Box": [0.4], name: [0.24]}, "reached": {name: 0.1}, "cfg_push": None}
+    message = {"node": str(apply), "prompt_id": "p", "rows": [{**row, **said}], "done": True}
+    tell(desk, "energy_guidance.monitor", {**message, "sigmas": [2.0, 1.0], "levels": [2.0, 1.0]})
+    caption = desk.find(".eg-own .eg-caption", has_text="red circle")
+    expect(caption).to_have_text("red circle · 12 % away")
+    moved = """id => {
+        const [x] = app.graph.getNodeById(id).widgets;
+        x.value = 0.3;
+        x.callback(0.3);
+    }"""
+    desk.run(moved, node)
+    expect(caption).to_have_text("red circle")
+
+
 # Small and quick; what differs is the shape of the image and the name of its file.
 SMALL = """([wide, name]) => {
     const nodes = {};
