@@ -1,6 +1,6 @@
 // @ts-check
 /** One colour for each word, the same in every widget of a workflow and whenever it is opened. */
-import { colorIn, colorsOf } from "./colors_data.js";
+import { colored, colorIn, colorsOf } from "./colors_data.js";
 import { everyNode, widgetOf } from "./host.js";
 import { parsed } from "./place_data.js";
 import { phrases } from "./words_data.js";
@@ -28,3 +28,6 @@ function colorsNow() {
 
 /** The number of a phrase's colour; -1 for none. @param {string} phrase */
 export const colorIndex = (phrase) => colorIn(phrase, colorsNow());
+
+/** The number of the colour of a phrase that the workflow has; undefined for others. @param {string} phrase */
+export const knownColor = (phrase) => colorsNow().get(colored(phrase));

@@ -1,8 +1,10 @@
 // @ts-check
 /** Live curves on the nodes that guide: energies, gradients and pushes at each step. */
+import { knownColor } from "./colors.js";
 import { html } from "./dom.js";
 import { addPanel, api, app, everyNode, ownerOf, post, refit, setting, t, translated, workflowKey } from "./host.js";
 import { announce } from "./latest_run.js";
+import { inWordColors } from "./monitor_colors_data.js";
 import { curves, withMessage } from "./monitor_data.js";
 import { legend, notices } from "./monitor_notes_view.js";
 import { HEIGHT, monitorPlot } from "./monitor_view.js";
@@ -81,7 +83,7 @@ class Panel {
     if (!this.run) {
       return [html("div", { class: "eg-empty" }, t("monitor.empty", "Curves appear while sampling."))];
     }
-    const made = curves(this.run);
+    const made = inWordColors(curves(this.run), knownColor);
     const width = Math.max(this.element.clientWidth, 160);
     return [
       legend(made.energy),

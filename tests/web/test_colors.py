@@ -9,6 +9,7 @@ import pytest
 from tests.host.server import CHECKOUT
 from tests.web.desk import Desk
 from tests.web.test_attention import put_out
+from tests.web.test_monitor import tell
 
 SOCKETS = dict(
     re.findall(r'(\w+): "(#\w+)"', (CHECKOUT / "web" / "sockets_data.js").read_text("utf-8"))
@@ -36,6 +37,14 @@ def test_a_word_has_one_colour_in_every_widget_also_when_opened_again(desk: Desk
     chips, placed, maps = colors(desk)
     assert chips == placed == maps
     assert len(set(chips.values())) == len(words)
+    sampler = desk.add("EGGuidedKSampler", at=(900, 400))
+    row = {"rule": "Forward", "sigma": 1.0, "energy": [1.0], "grad_norm": [1.0], "push": [1.0]}
+    rows = [{**row, "terms": {f"Box {word}": [1.0] for word in words}, "cfg_push": None}]
+    message = {"node": str(sampler), "prompt_id": "p", "rows": rows, "done": True}
+    tell(desk, "energy_guidance.monitor", {**message, "sigmas": [2.0, 1.0], "levels": [2.0, 1.0]})
+    drawn = """() => [...document.querySelectorAll(".eg-key i")].slice(1)
+        .map((one) => one.style.background)"""
+    desk.comes(lambda: desk.run(drawn), list(chips.values()))
     desk.open(desk.saved())
     desk.comes(lambda: colors(desk)[:2], [chips, placed])
 
