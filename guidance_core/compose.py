@@ -13,7 +13,7 @@ from torch import Tensor
 from .batch_video import repeated, with_batch_as_video
 from .notes import Notes
 from .pacing import paced
-from .requirements import name_of_energy, rebuilt, requirements_of
+from .requirements import name_of_energy, reached_at, rebuilt, requirements_of
 from .run import Run
 from .schedules import EveryNth, PercentPoints, PercentWindow
 from .steering import has_work
@@ -63,10 +63,19 @@ def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
 
 def _with_notes(record: Record, notes: Notes, rule: Any) -> Record:
     """The record with terms and counts; an energy that is no sum is its only term."""
-    whole = {name_of_energy(rule.energy): record.energy} if hasattr(rule, "energy") else {}
+    energy = getattr(rule, "energy", None)
+    name = "" if energy is None else name_of_energy(energy)
+    whole = {} if energy is None else {name: record.energy}
     # A mask for each sample evaluates row by row: such terms are of one row only.
     terms = {name: term for name, term in notes.terms.items() if term.shape == record.energy.shape}
-    return replace(record, terms=record.terms or terms or whole, silent=dict(notes.no_effect))
+    limit = getattr(rule, "stop", 0.0) or reached_at(energy, record.sigma)
+    reached = {**notes.reached, **({} if limit is None else {name: limit})}
+    return replace(
+        record,
+        terms=record.terms or terms or whole,
+        silent=dict(notes.no_effect),
+        reached=reached,
+    )
 
 
 def _private(rule: Rule) -> Rule:

@@ -19,18 +19,22 @@ class Notes:
     Arguments:
         terms: the parts of a sum by name, each of shape (B,). The first evaluation counts: a rule
             of several steps records the energy before its first one.
+        reached: at or below which value a term counts as reached, by name, where that is known.
         no_effect: how often an energy, by name, had no effect on a sample.
         memory: what energies keep between the evaluations of a run, by whatever they choose; it
             dies with the run.
     """
 
     terms: dict[str, Tensor] = field(default_factory=dict)
+    reached: dict[str, float] = field(default_factory=dict)
     no_effect: Counter[str] = field(default_factory=Counter)
     memory: dict[Any, Any] = field(default_factory=dict)
 
     def of(self, part: str, number: int) -> Notes:
         """Notes with a memory and terms of one part's own: of a sample (row), or of a frame."""
-        return replace(self, terms={}, memory=self.memory.setdefault((part, number), {}))
+        return replace(
+            self, terms={}, reached={}, memory=self.memory.setdefault((part, number), {})
+        )
 
     def count(self, energy: object, effective: Tensor) -> None:
         """Count the samples that an energy has no effect on: where `effective` (B,) is False."""
@@ -39,13 +43,13 @@ class Notes:
             self.no_effect[type(energy).__name__] += missed
 
 
-def named_terms(energies: Sequence[Any], terms: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The terms (B,) of a sum by the names of their energies; equal names are counted."""
-    named: dict[str, Tensor] = {}
-    for energy, term in zip(energies, terms, strict=True):
+def names_of(energies: Sequence[Any]) -> list[str]:
+    """Names of the energies of a sum; equal names are counted."""
+    names: list[str] = []
+    for energy in energies:
         name, copies = name_of_energy(energy), 1
-        while name in named:
+        while name in names:
             copies += 1
             name = f"{name_of_energy(energy)} {copies}"
-        named[name] = term.detach()
-    return named
+        names.append(name)
+    return names

@@ -62,14 +62,30 @@ def is_active(energy: Any, sigma: float) -> bool:
     return not held or any(is_active(part, sigma) for part in held)
 
 
+def reached_at(energy: Any, sigma: float) -> float | None:
+    """The value at or below which an energy counts as reached; None where none is known.
+
+    It says so itself with `reached`; without, it is that of the energy that it holds, times its
+    weight. A sum of several has none, nor has a negative weight, which moves away.
+    """
+    if hasattr(energy, "reached"):
+        own: float | None = energy.reached(sigma)
+        return own
+    held = held_by(energy)
+    inner = reached_at(held[0], sigma) if len(held) == 1 else None
+    weight = energy.parts[0][0] if hasattr(energy, "parts") else 1.0
+    return weight * inner if inner is not None and weight > 0 else None
+
+
 def name_of_energy(energy: Any) -> str:
     """What is asked, in words, whatever masks, schedules and weights are around it."""
     held = held_by(energy)
     if held:
         return " + ".join(map(name_of_energy, held))
     name = str(getattr(energy, "__name__", type(energy).__name__))
-    asked = getattr(energy, "text", getattr(energy, "label", None))
-    return f"{name} {asked}" if isinstance(asked, str) else name
+    words = ", ".join(word.text for word in getattr(energy, "words", ()))
+    asked = getattr(energy, "text", getattr(energy, "label", words))
+    return f"{name} {asked}" if isinstance(asked, str) and asked else name
 
 
 def held_by(thing: Any) -> tuple[Any, ...]:

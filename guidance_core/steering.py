@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from .gradients import LOOKS
-from .process import per_sample
+from .process import per_sample, posterior_std
 from .requirements import is_active, requirements_of
 from .run import Run
 from .shaping import cfg_push, rms, unit_peak, unit_size
@@ -105,4 +105,5 @@ def record(
 ) -> None:
     """Record what a rule did; `pushes` are the RMS of its step and of that of CFG, (B,)."""
     name, level = type(rule).__name__, float(estimate.sigma[0])
-    run.record(Record(name, level, energy, grad_norm, *pushes))
+    spread = float(posterior_std(estimate.sigma, run.alpha(estimate.sigma))[0])
+    run.record(Record(name, level, energy, grad_norm, *pushes, spread=spread))

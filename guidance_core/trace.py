@@ -23,6 +23,10 @@ class Record:
         terms: parts of the energy by name, each of shape (B,).
         silent: how often an energy, by name, had no effect on a sample (a face that is not there).
         taken: for which samples (B,) a gradient was taken; None is all.
+        reached: the value at or below which a term counts as reached, by name, for terms that have
+            one: the rule's `stop`, or the energy's own (see `requirements.reached_at`).
+        spread: posterior standard deviation of x0 at this noise level, the step of strength 1 in
+            the scale `relative`; None where it is not known.
     """
 
     rule: str
@@ -34,6 +38,8 @@ class Record:
     terms: Mapping[str, Tensor] = field(default_factory=dict)
     silent: Mapping[str, int] = field(default_factory=dict)
     taken: Tensor | None = None
+    reached: Mapping[str, float] = field(default_factory=dict)
+    spread: float | None = None
 
 
 @dataclass
@@ -42,7 +48,7 @@ class Trace:
 
     Each row has the rule's name, sigma, and lists with one number per sample: energy, grad_norm,
     push, cfg_push (None where CFG is 1) and terms by name; `silent` counts, by energy, how often
-    it had no effect on a sample.
+    it had no effect on a sample; `reached` and `spread` are those of the record.
 
     Arguments:
         rows: what was recorded.
@@ -64,6 +70,8 @@ class Trace:
                 "cfg_push": None if record.cfg_push is None else _as_list(record.cfg_push),
                 "terms": {name: _as_list(term) for name, term in record.terms.items()},
                 "silent": dict(record.silent),
+                "reached": dict(record.reached),
+                "spread": record.spread,
             }
         )
 

@@ -166,7 +166,8 @@ class Energy(Protocol):
     """How far an estimate is from what was asked: (B,), lower is better, row by row.
 
     Besides being called, an energy may declare `captures: frozenset[Capture]` and
-    `reads_image: bool`, and have `active(sigma: float) -> bool` and `within(mask) -> Energy`.
+    `reads_image: bool`, and have `active(sigma: float) -> bool`, `within(mask) -> Energy` and
+    `reached(sigma: float) -> float | None`, the value at or below which its request counts as met.
     One of a linear measurement has `linear`, see `inverse.LinearMeasurement`.
     Guide networks are found in its fields. A wrapper holds its energy in a field `energy`, or
     several in `parts` of (weight, energy), and declares nothing for them. One of captures that

@@ -12,7 +12,11 @@ import { addPanel, api, app, everyNode, fileAddress, ownerOf, refit, t, workflow
 /** @typedef {import("./attention_data.js").View} View */
 
 const NODE = "EGShowAttention";
+/** Of the image, in CSS pixels; it is as high as wide, and gives way to more chips and sliders. */
 const TALLEST = 320;
+const LOWEST = 100;
+/** Of a row of chips, three sliders and what is between. */
+const CONTROLS = 98;
 /** Pixels of the canvas for each one that it takes on a node at its natural size. */
 const SHARPNESS = 2;
 
@@ -28,11 +32,13 @@ class Viewer {
   /** @param {ComfyNode} node */
   constructor(node) {
     this.node = node;
-    this.height = 18;
+    this.height = TALLEST + CONTROLS;
     /** @type {Maps | undefined} */
     this.maps = undefined;
     /** @type {View | undefined} */
     this.view = undefined;
+    /** What stands in place of the maps. @type {HTMLElement | undefined} */
+    this.empty = undefined;
     /** @type {{file?: HTMLImageElement, image?: HTMLImageElement}} */
     this.images = {};
     this.canvas = /** @type {HTMLCanvasElement} */ (html("canvas", { class: "eg-maps", role: "img" }));
@@ -54,12 +60,14 @@ class Viewer {
   build() {
     const { maps, view } = this;
     if (!maps || !view) {
-      this.element.replaceChildren(html("div", { class: "eg-empty" }, t("attention.empty", "Maps appear after a run.")));
+      this.empty = html("div", { class: "eg-empty eg-maps" }, t("attention.empty", "Maps appear after a run."));
+      this.element.replaceChildren(this.empty);
       return this.fit();
     }
     const words = maps.words.map((word, index) => chip(word, view.words[index], wordColor(word), () => this.toggle(index)));
     this.chips = html("div", { class: "eg-chips", role: "group", "aria-label": t("attention.words", "words to show") }, ...words);
     arrowKeys(this.chips);
+    this.empty = undefined;
     this.element.replaceChildren(this.canvas, this.chips, ...this.sliders(maps, view));
     this.draw();
   }
@@ -122,25 +130,30 @@ class Viewer {
     return [red, green, blue];
   }
 
-  /** Give the canvas the shape of what is drawn, and the panel its height. */
+  /** The height of the panel is that of its width alone, so that no run moves the nodes around. */
   fit() {
+    const wide = Math.max(this.element.clientWidth, 120);
+    const whole = Math.min(wide, TALLEST) + CONTROLS;
+    if (Math.abs(whole - this.height) >= 2) {
+      this.height = whole;
+      refit(this.node);
+    }
+    if (this.empty) this.empty.style.height = `${whole - 6}px`;
+    const others = [...this.element.children].filter((one) => one !== this.canvas);
+    const taken = others.reduce((sum, one) => sum + /** @type {HTMLElement} */ (one).offsetHeight, 10);
+    this.shape(wide, Math.max(whole - taken, LOWEST));
+  }
+
+  /** Give the canvas the shape of what is drawn, as large as it fits. @param {number} wide @param {number} tall */
+  shape(wide, tall) {
     const below = this.images.image;
     const [height, width] = below ? [below.naturalHeight, below.naturalWidth] : (this.maps?.tile ?? [1, 1]);
-    const wide = Math.max(this.element.clientWidth, 120);
-    const tall = Math.min((wide * height) / width, TALLEST);
-    const size = { width: Math.round((SHARPNESS * tall * width) / height), height: Math.round(SHARPNESS * tall) };
-    if (size.width !== this.canvas.width || size.height !== this.canvas.height) {
-      Object.assign(this.canvas, size);
-      Object.assign(this.canvas.style, { width: `${size.width / SHARPNESS}px`, height: `${size.height / SHARPNESS}px` });
-      if (this.maps) this.draw();
-    }
-    const [whole, last] = [this.element, this.element.lastElementChild ?? this.element].map((one) => one.getBoundingClientRect());
-    // The canvas is zoomed, and the panel with it.
-    const zoom = whole.width / this.element.clientWidth || 1;
-    const needed = Math.round((last.bottom - whole.top) / zoom) + 2;
-    if (Math.abs(needed - this.height) < 2 || needed <= 2) return;
-    this.height = needed;
-    refit(this.node);
+    const scale = Math.min(wide / width, tall / height);
+    const size = { width: Math.round(SHARPNESS * scale * width), height: Math.round(SHARPNESS * scale * height) };
+    if (size.width === this.canvas.width && size.height === this.canvas.height) return;
+    Object.assign(this.canvas, size);
+    Object.assign(this.canvas.style, { width: `${size.width / SHARPNESS}px`, height: `${size.height / SHARPNESS}px` });
+    if (this.maps) this.draw();
   }
 }
 

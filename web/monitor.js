@@ -7,7 +7,7 @@ import { announce } from "./latest_run.js";
 import { inWordColors } from "./monitor_colors_data.js";
 import { curves, withMessage } from "./monitor_data.js";
 import { legend, notices } from "./monitor_notes_view.js";
-import { HEIGHT, monitorPlot } from "./monitor_view.js";
+import { monitorPlot } from "./monitor_view.js";
 import { STARTS } from "./start.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
@@ -19,6 +19,10 @@ const SETTING = "EnergyGuidance.Monitor.Show";
 const NODES = ["EGGuidedKSampler", "EGApplyGuidance", ...STARTS];
 const FOLDED = "monitor_folded";
 const HEADER = 24;
+/** Below the header, in CSS pixels, whatever is shown, so that no run moves the nodes around. */
+const BODY = 236;
+/** @type {Run} */
+const NOTHING = { prompt: "", sigmas: [], levels: [], rows: [], done: false, interrupted: false, fault: "", decoder: "" };
 
 /** Runs by workflow and node, kept while another workflow is open. @type {Map<string, Run>} */
 const runs = new Map();
@@ -32,7 +36,7 @@ class Panel {
     /** @type {Run | undefined} */
     this.run = undefined;
     this.waiting = false;
-    this.height = HEADER;
+    this.height = HEADER + BODY;
     this.button = html("button", { class: "eg-fold", type: "button", onclick: () => this.fold() });
     this.body = html("div", { class: "eg-body" });
     this.element = html("div", { class: "eg-panel eg-monitor" }, this.button, this.body);
@@ -74,22 +78,24 @@ class Panel {
     this.element.style.display = on ? "" : "none";
     this.button.setAttribute("aria-expanded", String(!this.folded));
     this.button.textContent = `${this.folded ? "▸" : "▾"} ${t("monitor.title", "Guidance monitor")}`;
-    this.body.replaceChildren(...(open ? this.content() : []));
-    const lines = open && this.run ? this.body.scrollHeight || HEIGHT : 0;
-    this.setHeight(on ? HEADER + (open && !this.run ? 18 : lines) : 0);
+    this.body.style.height = `${open ? BODY : 0}px`;
+    this.body.replaceChildren();
+    this.setHeight(on ? HEADER + (open ? BODY : 0) : 0);
+    if (open) this.fill();
   }
 
-  content() {
-    if (!this.run) {
-      return [html("div", { class: "eg-empty" }, t("monitor.empty", "Curves appear while sampling."))];
-    }
-    const made = inWordColors(curves(this.run), knownColor);
+  /** The curves take the height that is left between what they mean and what is said of them. */
+  fill() {
+    const run = this.run ?? NOTHING;
+    const made = inWordColors(curves(run), knownColor);
+    const above = this.run
+      ? legend(made.energy, t)
+      : html("div", { class: "eg-empty" }, t("monitor.empty", "Curves appear while sampling."));
+    const below = notices(made, run, t);
+    this.body.replaceChildren(above, below);
     const width = Math.max(this.element.clientWidth, 160);
-    return [
-      legend(made.energy),
-      monitorPlot(made, this.run.sigmas, width, t),
-      notices(made, this.run, t),
-    ];
+    const height = BODY - above.offsetHeight - below.offsetHeight;
+    below.before(monitorPlot(made, run.sigmas, width, height, t));
   }
 
   /** @param {number} height */

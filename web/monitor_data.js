@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * The records of a sampling run as curves to draw. "Push" is the size of the step on x0. No host, no drawing.
+ * The records of a sampling run as curves to draw. "Push" is the size of the step on x0, told by that of
+ * strength 1 in the scale `relative`. No host, no drawing.
  *
  * @typedef {(number | null)[]} Samples one number per sample of the batch, null where not finite
  * @typedef {object} Row
@@ -11,12 +12,15 @@
  * @property {Samples} push
  * @property {Samples | null} cfg_push
  * @property {Record<string, Samples>} terms
+ * @property {Record<string, number>} reached at or below which value a term counts as reached, where that is known
+ * @property {number | null} spread the step of strength 1 in the scale `relative`
  *
  * @typedef {object} Message
  * @property {string} node
  * @property {string} prompt_id
  * @property {Row[]} rows
  * @property {boolean} done
+ * @property {boolean} [interrupted] whether the run ended before its last step
  * @property {(number | null)[]} [sigmas] in the first message of a run
  * @property {(number | null)[]} [levels]
  * @property {string} [decoder]
@@ -27,26 +31,34 @@
  * @property {number[]} levels noise levels at even percentages of the model's schedule
  * @property {Row[]} rows
  * @property {boolean} done
+ * @property {boolean} interrupted
  * @property {string} fault why it stopped, or ""
  * @property {string} decoder what decodes for energies of the image, or ""
  *
  * @typedef {{x: number, y: number, low: number, high: number}} Point x is a step; y the batch's mean
- * @typedef {{name: string, color: number, points: Point[]}} Series color -1 is the colour of text
+ * @typedef {{count: number, all: number}} Reached how many samples of the batch
+ * @typedef {object} Series
+ * @property {string} name
+ * @property {string} rule
+ * @property {string} term what is asked, as the server names it; "" is the sum of several
+ * @property {number} color -1 is the colour of text
+ * @property {Point[]} points
+ * @property {Reached | null} reached in the last step; null where nothing says what is enough
+ *
  * @typedef {{kind: string, steps: number[]}} Warning
  * @typedef {object} Curves
  * @property {number} steps
  * @property {Series[]} energy
  * @property {Series[]} gradient
- * @property {Series[]} push divided by CFG's push where `relative`
+ * @property {Series[]} push divided by that of strength 1 where `relative`
  * @property {boolean} relative
+ * @property {number} late first step at low noise; infinite where there is none, or it is not known
  * @property {number[]} skipped steps without guidance
- * @property {Warning[]} warnings
+ * @property {number} taken steps that have been taken
+ * @property {Warning[]} warnings of what harms the image
+ * @property {Warning[]} notes of what does not
  */
-
-/** A gradient below this fraction of the largest is noise, which the scale `relative` would amplify. */
-const VANISHED = 1e-4;
-/** A push of more than this many times CFG's overexposes the image. */
-const OVERPOWERING = 3;
+import { lateFrom, notes, passed, warnings } from "./monitor_verdict_data.js";
 
 /**
  * @param {Run | undefined} run
@@ -62,6 +74,7 @@ export function withMessage(run, message) {
     levels: fresh ? numbers(message.levels ?? []) : run.levels,
     rows,
     done: message.done,
+    interrupted: Boolean(message.interrupted),
     fault: "",
     decoder: (fresh ? message.decoder : run.decoder) ?? "",
   };
@@ -117,13 +130,29 @@ function grouped(rows) {
 }
 
 /**
+ * How many samples had reached what was asked when a term was last recorded.
+ * @param {Row[]} rows
+ * @param {string} term "" for the sum
+ * @returns {Reached | null}
+ */
+function reachedIn(rows, term) {
+  const row = rows.filter((one) => !term || Object.hasOwn(one.terms, term)).at(-1);
+  const name = term || Object.keys(row?.reached ?? {}).find((one) => !Object.hasOwn(row?.terms ?? {}, one));
+  const limit = name === undefined ? undefined : row?.reached?.[name];
+  if (!row || limit === undefined) return null;
+  const values = term ? row.terms[term] : row.energy;
+  return { count: values.filter((value) => value !== null && value <= limit).length, all: values.length };
+}
+
+/**
  * @param {Run} run
  * @returns {Curves}
  */
 export function curves(run) {
   const x = new Map(run.rows.map((row) => [row.sigma, stepOf(row.sigma, run.sigmas)]));
   const at = (/** @type {Row} */ row) => x.get(row.sigma) ?? 0;
-  const relative = comparable(run.rows);
+  const relative = run.rows.length > 0 && run.rows.every((row) => row.spread);
+  const guided = new Set([...x.values()].map(Math.floor));
   /** @type {Curves} */
   const result = {
     steps: Math.max(run.sigmas.length - 1, 1),
@@ -131,75 +160,37 @@ export function curves(run) {
     gradient: [],
     push: [],
     relative,
-    skipped: [],
+    late: relative ? lateFrom(run, (sigma) => x.get(sigma) ?? 0) : Infinity,
+    ...passed(run, guided),
     warnings: [],
+    notes: [],
   };
   let next = 0;
   for (const { rule, terms, rows } of grouped(run.rows)) {
     const parts = [...terms];
     const color = parts.length > 1 ? -1 : next++;
-    const whole = parts.length === 1 ? `${rule}: ${parts[0]}` : `${rule}: Σ`;
-    const line = (/** @type {(row: Row) => Samples} */ read) => ({
-      name: whole,
-      color,
-      points: rows.map((row) => point(at(row), read(row))),
-    });
+    const whole = { rule, term: parts.length === 1 ? parts[0] : "", color };
+    const line = (/** @type {(row: Row) => Samples} */ read) => series(whole, rows, rows.map((row) => point(at(row), read(row))));
     result.energy.push(line((row) => row.energy));
     for (const part of parts.length > 1 ? parts : []) {
       const there = rows.filter((row) => Object.hasOwn(row.terms, part));
       const points = there.map((row) => point(at(row), row.terms[part]));
-      result.energy.push({ name: `${rule}: ${part}`, color: next++, points });
+      result.energy.push(series({ rule, term: part, color: next++ }, rows, points));
     }
     result.gradient.push(line((row) => row.grad_norm));
-    result.push.push(line((row) => (relative ? ratios(row) : row.push)));
+    result.push.push(line((row) => (relative ? row.push.map((push) => push && push / Number(row.spread)) : row.push)));
   }
-  result.skipped = skipped(run, new Set([...x.values()].map(Math.floor)));
   result.warnings = warnings(result);
+  result.notes = notes(result);
   return result;
 }
 
 /**
- * Whether CFG has a push to compare with: not at CFG 1, nor where both prompts are equal.
+ * @param {{rule: string, term: string, color: number}} what
  * @param {Row[]} rows
+ * @param {Point[]} points
+ * @returns {Series}
  */
-function comparable(rows) {
-  const sum = (/** @type {Samples} */ values) => values.reduce((/** @type {number} */ all, one) => all + (one ?? 0), 0);
-  const cfg = rows.reduce((all, row) => all + sum(row.cfg_push ?? []), 0);
-  const push = rows.reduce((all, row) => all + sum(row.push), 0);
-  return rows.length > 0 && rows.every((row) => row.cfg_push) && cfg > 0.01 * push;
+function series(what, rows, points) {
+  return { ...what, name: `${what.rule}: ${what.term || "Σ"}`, points, reached: reachedIn(rows, what.term) };
 }
-
-/** @param {Row} row @returns {Samples} */
-function ratios(row) {
-  return row.push.map((push, index) => {
-    const cfg = row.cfg_push?.[index];
-    return push === null || !cfg ? null : push / cfg;
-  });
-}
-
-/**
- * @param {Run} run
- * @param {Set<number>} guided
- */
-function skipped(run, guided) {
-  const last = run.done && !run.fault ? run.sigmas.length - 1 : Math.max(0, ...guided);
-  return Array.from({ length: Math.max(last, 0) }, (_, step) => step).filter((s) => !guided.has(s));
-}
-
-/** @param {Curves} made @returns {Warning[]} */
-function warnings({ energy, gradient, push, relative }) {
-  const bad = [...energy, ...gradient, ...push].flatMap(({ points }) => points);
-  const peaks = gradient.map(({ points }) => Math.max(0, ...points.map((p) => p.y || 0)));
-  const vanished = gradient.flatMap(({ points }, i) =>
-    points.filter((p) => p.y <= peaks[i] * VANISHED),
-  );
-  const strong = relative ? push.flatMap(({ points }) => points) : [];
-  return [
-    { kind: "nonfinite", steps: stepsOf(bad.filter((p) => Number.isNaN(p.y))) },
-    { kind: "saturated", steps: stepsOf(vanished) },
-    { kind: "overpowering", steps: stepsOf(strong.filter((p) => p.y > OVERPOWERING)) },
-  ].filter(({ steps }) => steps.length);
-}
-
-/** @param {Point[]} points */
-const stepsOf = (points) => [...new Set(points.map((p) => Math.floor(p.x)))];

@@ -1,6 +1,7 @@
 // @ts-check
 /** Draws the curves of a sampling run: energy, gradient and push, one above the other. */
 import { colorOf, short, svg } from "./dom.js";
+import { TOO_STRONG } from "./monitor_verdict_data.js";
 
 /** @typedef {import("./monitor_data.js").Curves} Curves */
 /** @typedef {import("./monitor_data.js").Series} Series */
@@ -9,10 +10,9 @@ import { colorOf, short, svg } from "./dom.js";
 const LEFT = 6;
 const RIGHT = 6;
 const TITLE = 13;
-const ROW = 34;
 const GAP = 5;
 const AXIS = 15;
-export const HEIGHT = 3 * (TITLE + ROW + GAP) + AXIS;
+const LEAST = 20;
 /** With more points than this, a line without dots is clearer. */
 const MOST_DOTS = 150;
 
@@ -23,28 +23,30 @@ const readable = (color) => `color-mix(in srgb, ${color} 50%, var(--eg-text))`;
  * @param {Curves} curves
  * @param {number[]} sigmas
  * @param {number} width in pixels
+ * @param {number} height in pixels
  * @param {Translate} t
  * @returns {SVGElement}
  */
-export function monitorPlot(curves, sigmas, width, t) {
+export function monitorPlot(curves, sigmas, width, height, t) {
+  const tall = Math.max((height - AXIS) / 3 - TITLE - GAP, LEAST);
   const right = Math.max(width - RIGHT, LEFT + 40);
   const x = (/** @type {number} */ step) => LEFT + (step / curves.steps) * (right - LEFT);
-  const push = curves.relative
-    ? t("monitor.push_cfg", "push ÷ CFG push")
-    : t("monitor.push", "push (RMS)");
+  const highest = Math.max(0, ...curves.push.flatMap(({ points }) => points.map((p) => p.high || 0)));
+  // Only where it is near: far above, it would press the curve flat.
+  const mark = curves.late < Infinity && highest > TOO_STRONG / 2 ? { at: TOO_STRONG, from: curves.late } : undefined;
   const rows = [
     { name: "energy", title: t("monitor.energy", "energy"), series: curves.energy },
     { name: "gradient", title: t("monitor.gradient", "gradient norm"), series: curves.gradient },
-    { name: "push", title: push, series: curves.push, mark: curves.relative ? 1 : undefined },
+    { name: "push", title: t("monitor.push", "step ÷ that of strength 1"), series: curves.push, mark },
   ];
-  const parts = rows.map((row, index) => metric(row, index * (TITLE + ROW + GAP), x, right));
+  const parts = rows.map((row, index) => metric(row, index * (TITLE + tall + GAP), tall, x, right));
   return svg(
     "svg",
-    { class: "eg-plot", width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img" },
+    { class: "eg-plot", width, height, viewBox: `0 0 ${width} ${height}`, role: "img" },
     svg("title", {}, t("monitor.alt", "energy, gradient and push of each step")),
-    ...bands(curves.skipped, curves.steps, x),
+    ...bands(curves.skipped, curves.steps, x, height - AXIS),
     ...parts,
-    ...axis(sigmas, x),
+    ...axis(sigmas, x, height - 4),
   );
 }
 
@@ -52,8 +54,9 @@ export function monitorPlot(curves, sigmas, width, t) {
  * @param {number[]} skipped
  * @param {number} steps
  * @param {(step: number) => number} x
+ * @param {number} height
  */
-function bands(skipped, steps, x) {
+function bands(skipped, steps, x, height) {
   return skipped.map((step) => {
     const left = x(Math.max(step - 0.5, 0));
     return svg("rect", {
@@ -62,19 +65,21 @@ function bands(skipped, steps, x) {
       x: left,
       y: 0,
       width: x(step === steps - 1 ? steps : step + 0.5) - left,
-      height: HEIGHT - AXIS,
+      height,
     });
   });
 }
 
 /**
- * @param {{name: string, title: string, series: Series[], mark?: number}} row
+ * @param {{name: string, title: string, series: Series[], mark?: {at: number, from: number}}} row
  * @param {number} top
+ * @param {number} tall
  * @param {(step: number) => number} x
  * @param {number} right
  */
-function metric({ name, title, series, mark }, top, x, right) {
-  const y = scale(series, top + TITLE, mark);
+function metric({ name, title, series, mark }, top, tall, x, right) {
+  const y = scale(series, top + TITLE, tall, mark?.at);
+  const base = top + TITLE + tall;
   const last = series.map(({ points, color }) => ({
     value: short(points.at(-1)?.y ?? NaN),
     color: colorOf(color),
@@ -88,10 +93,10 @@ function metric({ name, title, series, mark }, top, x, right) {
       { x: right, y: top + 10, class: "eg-value", "text-anchor": "end" },
       ...last.map((one, i) => svg("tspan", { dx: i && 6, style: `fill:${readable(one.color)}` }, one.value)),
     ),
-    svg("line", { class: "eg-base", x1: LEFT, x2: right, y1: top + TITLE + ROW, y2: top + TITLE + ROW }),
+    svg("line", { class: "eg-base", x1: LEFT, x2: right, y1: base, y2: base }),
     ...(mark === undefined
       ? []
-      : [svg("line", { class: "eg-mark", x1: LEFT, x2: right, y1: y(mark), y2: y(mark) })]),
+      : [svg("line", { class: "eg-mark", x1: x(mark.from), x2: right, y1: y(mark.at), y2: y(mark.at) })]),
     ...series.flatMap((one) => curve(one, x, y)),
   );
 }
@@ -133,9 +138,10 @@ function curve({ name, color, points }, x, y) {
  * Heights of the values of a row, logarithmic where they span decades.
  * @param {Series[]} series
  * @param {number} top
+ * @param {number} tall
  * @param {number | undefined} mark a value that must be visible
  */
-function scale(series, top, mark) {
+function scale(series, top, tall, mark) {
   const values = series
     .flatMap(({ points }) => points.flatMap(({ low, high }) => [low, high]))
     .filter(Number.isFinite);
@@ -145,14 +151,15 @@ function scale(series, top, mark) {
   const bend = decades ? Math.log : (/** @type {number} */ value) => value;
   const span = bend(high) - bend(low);
   return (/** @type {number} */ value) =>
-    top + 2 + (ROW - 4) * (span > 0 ? (bend(high) - bend(value)) / span : 0.5);
+    top + 2 + (tall - 4) * (span > 0 ? (bend(high) - bend(value)) / span : 0.5);
 }
 
 /**
  * @param {number[]} sigmas
  * @param {(step: number) => number} x
+ * @param {number} y
  */
-function axis(sigmas, x) {
+function axis(sigmas, x, y) {
   const last = sigmas.length - 1;
   if (last < 1) return [];
   const marks = [...new Set([0, Math.round(last / 3), Math.round((2 * last) / 3), last])];
@@ -162,7 +169,7 @@ function axis(sigmas, x) {
       {
         class: "eg-tick",
         x: x(step),
-        y: HEIGHT - 4,
+        y,
         "text-anchor": step === 0 ? "start" : step === last ? "end" : "middle",
       },
       step === 0 ? `σ ${short(sigmas[step])}` : short(sigmas[step]),

@@ -27,6 +27,7 @@ from ..types import Estimate
 
 LOSSES = ("layout", "boxdiff")
 SHARE = 0.2  # BoxDiff's P: the strongest fifth of the cells is asked
+ENOUGH = 0.2  # energy of layout at which the authors' code stops: over half of the attention inside
 REACH = 1  # BoxDiff's L: cells to either side of a corner
 
 
@@ -92,6 +93,10 @@ class Box:
             return torch.stack([self._boxdiff(part) for part in maps]).mean(0)
         layers = self._layout_maps(estimate)
         return torch.stack([_layout(part, self._over_time(part, 2)) for part in layers]).mean(0)
+
+    def reached(self, sigma: float) -> float | None:
+        """Where the published code of layout guidance stops; BoxDiff's has no such value."""
+        return ENOUGH if self.loss == "layout" else None
 
     def _layout_maps(self, estimate: Estimate) -> list[Tensor]:
         """Maps of words, or of each token and head, (B, N, h, w) per layer."""

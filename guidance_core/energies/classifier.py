@@ -69,3 +69,7 @@ class ClassLabel:
         own = logits[:, index]
         loss = F.softplus(-own) if self.network.multi_label else logits.logsumexp(1) - own
         return F.relu(loss + math.log(self.confidence))
+
+    def reached(self, sigma: float) -> float | None:
+        """At 0, the confidence that was asked; a confidence of 1 is never reached."""
+        return 0.0 if self.confidence < 1 else None

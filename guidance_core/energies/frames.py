@@ -65,6 +65,7 @@ class Frames:
         values = [settled(self.energy, frame, rule="Frames") for frame in frames]
         if first:
             estimate.notes.terms = _mean_terms(list(notes.values()))
+            estimate.notes.reached = next(iter(notes.values())).reached
         return torch.stack(values).mean(0)
 
     def chosen(self, estimate: Estimate) -> list[int]:

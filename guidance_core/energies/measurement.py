@@ -61,6 +61,10 @@ class Measurement:
         squared = self.residual(full_precision(estimate.image)).square()
         return (masked_mean(squared, self.mask) - self.noise**2).clamp_min(0)
 
+    def reached(self, sigma: float) -> float | None:
+        """At 0, residuals no larger than the noise; without noise nothing says what is enough."""
+        return 0.0 if self.noise > 0 else None
+
     def residual(self, image: Tensor) -> Tensor:
         """What is measured of images (B, 3, H, W), minus what was measured: (B, c, h, w)."""
         now = self.operator(image)

@@ -15,6 +15,8 @@ from ..attention.words import Word, attention_around, positions_of
 from ..captures import DEFAULT, Capture, Layers
 from ..types import Estimate
 
+OWNED = 0.8  # the last of the authors' thresholds, at which their refinement ends
+
 
 @dataclass(frozen=True)
 class Presence:
@@ -47,3 +49,7 @@ class Presence:
         shares = text_shares(estimate, self.words, self.layers)
         peaks = shares[:, list(positions_of(self.words))].amax((-2, -1))
         return (1 - peaks.amin(1)).reshape(len(peaks), -1).mean(1)
+
+    def reached(self, sigma: float) -> float:
+        """Where even the most neglected word owns the published share of some place."""
+        return 1 - OWNED

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..requirements import is_active
+from ..requirements import is_active, reached_at
 from ..types import Energy, Estimate, Schedule
 
 
@@ -31,6 +31,11 @@ class Scheduled:
         if factor == 0:
             return estimate.x0.new_zeros(estimate.x0.shape[0])
         return factor * self.energy(estimate)
+
+    def reached(self, sigma: float) -> float | None:
+        """What the energy counts as reached at, times the schedule."""
+        inner, factor = reached_at(self.energy, sigma), self.schedule(sigma)
+        return factor * inner if inner is not None and factor > 0 else None
 
     def active(self, sigma: float) -> bool:
         """Whether the schedule is not 0 here and the energy has an effect."""

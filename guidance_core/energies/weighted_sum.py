@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..notes import named_terms
-from ..requirements import is_active
+from ..notes import names_of
+from ..requirements import is_active, reached_at
 from ..types import Energy, Estimate
 
 
@@ -42,10 +42,18 @@ class WeightedSum:
         first = not estimate.notes.terms
         terms = [w * energy(estimate) for w, energy in parts]
         if first:  # in place of what the sums inside of this one have noted
-            several = len(self.parts) > 1
-            energies = [energy for _, energy in parts]
-            estimate.notes.terms = named_terms(energies, terms) if several else {}
+            self._note(estimate, parts if len(self.parts) > 1 else [], terms)
         return sum(terms, estimate.x0.new_zeros(estimate.x0.shape[0]))
+
+    def _note(
+        self, estimate: Estimate, parts: list[tuple[float, Energy]], terms: list[Tensor]
+    ) -> None:
+        """Note the terms by name, and where each is reached."""
+        names = names_of([energy for _, energy in parts])
+        limits = [reached_at(WeightedSum((part,)), float(estimate.sigma[0])) for part in parts]
+        notes = estimate.notes
+        notes.terms = {n: term.detach() for n, term in zip(names, terms, strict=False)}
+        notes.reached = {n: at for n, at in zip(names, limits, strict=True) if at is not None}
 
     def _at(self, sigma: float) -> list[tuple[float, Energy]]:
         return [(w, energy) for w, energy in self.parts if w != 0 and is_active(energy, sigma)]

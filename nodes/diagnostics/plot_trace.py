@@ -9,6 +9,8 @@ from comfy_api.latest import io, ui
 from ..inputs.sockets import Trace, schema
 from .figures import drawn
 
+THEMES = ["auto", "dark", "light"]
+
 
 class PlotTrace(io.ComfyNode):
     """Draws energy, gradient and step size against the noise level."""
@@ -37,12 +39,22 @@ class PlotTrace(io.ComfyNode):
                     "Needed with a trace of Apply Guidance, which another node fills during "
                     "sampling.",
                 ),
+                io.Combo.Input(
+                    "theme",
+                    options=THEMES,
+                    default=THEMES[0],
+                    optional=True,
+                    tooltip="Colours of the plot: as those of the page in which the workflow is "
+                    "run (auto), dark or light.",
+                ),
             ],
             outputs=[io.Image.Output(tooltip="The plot.")],
         )
 
     @classmethod
-    def execute(cls, trace: Any, width: int, height: int, after: Any = None) -> io.NodeOutput:
+    def execute(
+        cls, trace: Any, width: int, height: int, after: Any = None, theme: str = THEMES[0]
+    ) -> io.NodeOutput:
         """Draw the trace."""
         rows = trace.to_dict()["rows"]
         if not rows:
@@ -51,5 +63,6 @@ class PlotTrace(io.ComfyNode):
                 "latent to 'after' so that the plot waits for the sampler, and check that "
                 "strength and window let guidance act"
             )
-        image = drawn(rows, width, height)
+        # The page puts its own theme in the place of auto; a workflow without a page has none.
+        image = drawn(rows, width, height, "light" if theme == THEMES[0] else theme)
         return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))

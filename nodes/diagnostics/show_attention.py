@@ -67,7 +67,6 @@ class ShowAttention(io.ComfyNode):
         backgrounds = [None] * maps.shape[1] if image is None else image.cpu()
         sheets = [sheet(maps[:, i], words, sigmas, below) for i, below in enumerate(backgrounds)]
         images = torch.cat(sheets)
-        shown = ui.PreviewImage(images, cls=cls).as_dict()
-        if viewer.asked():
-            shown |= viewer.saved_maps(reference, tokens, image)
-        return io.NodeOutput(images, ui=shown)
+        if viewer.asked():  # it shows the same maps, one by one
+            return io.NodeOutput(images, ui=viewer.saved_maps(reference, tokens, image))
+        return io.NodeOutput(images, ui=ui.PreviewImage(images, cls=cls).as_dict())

@@ -24,5 +24,7 @@ def test_rows_are_plain_and_survive_json():
         "cfg_push": None,
         "terms": {"red": [1, 2]},
         "silent": {"Face": 2},
+        "reached": {},
+        "spread": None,
     }
     assert second["cfg_push"] == [1, 2]

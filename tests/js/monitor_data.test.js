@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { curves, withMessage, stepOf } from "../../web/monitor_data.js";
+import { TOO_STRONG } from "../../web/monitor_verdict_data.js";
 import { near } from "./truth.js";
 
 const SIGMAS = [8, 4, 2, 1, 0];
@@ -77,22 +78,35 @@ test("two rules of one name are two curves where they share no term, and one whe
   assert.deepEqual(unnamed.energy.map(({ points }) => points.length), [2]);
 });
 
-test("a step is a multiple of CFG's where CFG takes one in every row", () => {
-  const made = curves(run([row(8, { push: [3, 1], cfg_push: [1, 2] })]));
+test("a step is told by that of strength 1 where every row has it", () => {
+  const made = curves(run([row(8, { push: [3, 1], spread: 0.5 })]));
   assert.equal(made.relative, true);
-  assert.deepEqual(made.push[0].points[0], { x: 0, y: 1.75, low: 0.5, high: 3 });
-  const mixed = curves(run([row(8, { cfg_push: [1] }), row(4)]));
+  assert.deepEqual(made.push[0].points[0], { x: 0, y: 4, low: 2, high: 6 });
+  const mixed = curves(run([row(8, { spread: 0.5 }), row(4)]));
   assert.deepEqual([mixed.relative, mixed.push[0].points[0].y], [false, 1]);
-  // Both prompts say the same: CFG does all but nothing.
-  assert.equal(curves(run([row(8, { push: [1], cfg_push: [0.005] })])).relative, false);
-  assert.equal(curves(run([row(8, { push: [1], cfg_push: [0.02] })])).relative, true);
   assert.equal(curves(run([])).relative, false);
+});
+
+test("what is reached is counted at the last step, by the limit of the same term", () => {
+  const near = { reached: { colour: 0.5 } };
+  const reached = (rows) => curves(run(rows)).energy.map((one) => one.reached);
+  assert.deepEqual(reached([row(8, { ...near, terms: { colour: [0.1, 0.1] } }), row(4, { ...near, terms: { colour: [0.5, 0.6] } })]), [{ count: 1, all: 2 }]);
+  assert.deepEqual(reached([row(8, { ...near, terms: { colour: [null] } })]), [{ count: 0, all: 1 }]);
+  assert.deepEqual(reached([row(8), row(4, { reached: {} })]), [null]);
+  const two = { terms: { colour: [0.4], box: [0.1] }, energy: [0.5] };
+  assert.deepEqual(reached([row(8, { ...two, ...near })]), [null, { count: 1, all: 1 }, null]);
+  // The rule's stop is that of the sum.
+  assert.deepEqual(reached([row(8, { ...two, reached: { "colour + box": 0.6 } })]), [{ count: 1, all: 1 }, null, null]);
+  // A term whose schedule has ended is as it was then.
+  assert.deepEqual(reached([row(8, { ...two, ...near }), row(4, { terms: { box: [0.1] }, energy: [0.1] })])[1], { count: 1, all: 1 });
 });
 
 test("steps without a row are unguided, up to the last one that has been taken", () => {
   assert.deepEqual(curves(run([row(4), row(2)])).skipped, [0, 3]);
   assert.deepEqual(curves(run([row(4), row(2)], { done: false })).skipped, [0]);
   assert.deepEqual(curves(run([row(4), row(2)], { fault: "out of memory" })).skipped, [0]);
+  assert.deepEqual(curves(run([row(4), row(2)], { interrupted: true })).skipped, [0]);
+  assert.equal(curves(run([row(4), row(2)], { interrupted: true })).taken, 3);
   assert.deepEqual(curves(run([])).skipped, [0, 1, 2, 3]);
   // A sampler's second evaluation in a step belongs to it.
   assert.deepEqual(curves(run([row(8), row(6), row(4), row(3)])).skipped, [2, 3]);
@@ -105,20 +119,22 @@ test("what is not finite is a gap and a warning, once a step", () => {
   assert.deepEqual(kinds(made), { nonfinite: [1, 3, 2] });
 });
 
-test("a gradient that has vanished beside its largest is saturated", () => {
-  const made = curves(run([row(8, { grad_norm: [10] }), row(4, { grad_norm: [0.0011] }), row(2, { grad_norm: [0.0009] })]));
-  assert.deepEqual(kinds(made), { saturated: [2] });
+test("a gradient that has vanished is worth a note, unless what was asked is reached", () => {
+  const fading = [row(8, { grad_norm: [10] }), row(4, { grad_norm: [0.0011] }), row(2, { grad_norm: [0.0009] })];
+  const made = curves(run(fading));
+  assert.deepEqual(kinds(made), {});
+  assert.deepEqual(made.notes, [{ kind: "saturated", steps: [2] }]);
+  assert.deepEqual(curves(run(fading.map((one) => ({ ...one, reached: { colour: 1 } })))).notes, []);
 });
 
-test("a step of more than three times CFG's is too strong, and only beside CFG's", () => {
-  const made = curves(run([row(8, { push: [2.9], cfg_push: [1] }), row(4, { push: [3.1], cfg_push: [1] })]));
-  assert.deepEqual(kinds(made), { overpowering: [1] });
+test("large steps at low noise are too strong, with CFG and without; those of a measurement are not", () => {
+  const sized = (sigma, size, spread, more) => row(sigma, { push: [size * TOO_STRONG * spread], spread, ...more });
+  const rows = [sized(8, 9, 0.9), sized(4, 0.99, 0.5), sized(2, 1.01, 0.5)];
+  assert.deepEqual(kinds(curves(run(rows))), { strong: [2] });
+  assert.equal(curves(run(rows)).late, 1);
+  assert.deepEqual(kinds(curves(run(rows.map((one) => ({ ...one, cfg_push: [0] }))))), { strong: [2] });
   assert.deepEqual(kinds(curves(run([row(8, { push: [99] })]))), {});
-});
-
-test("CFG's step of 0 makes a gap, no infinity", () => {
-  const made = curves(run([row(8, { push: [1], cfg_push: [0] }), row(4, { push: [1], cfg_push: [1] })]));
-  assert.deepEqual(made.push[0].points.map(({ y }) => y), [NaN, 1]);
+  assert.deepEqual(kinds(curves(run([sized(2, 9, 0.5, { terms: { Measurement: [1] } })]))), {});
 });
 
 test("thousands of rows take no time", () => {

@@ -15,8 +15,8 @@ LEVELS = [14.0, 9.0, 5.0, 2.0, 0.5, 0.0]
 
 def row(step: int, *, rule: str = "Forward", **values: list) -> dict:
     numbers = {"energy": [1.0 / (step + 1)], "grad_norm": [1.0], "push": [0.2], "cfg_push": [0.4]}
-    terms = {"ClassLabel red": [1.0]}
-    return {"rule": rule, "sigma": LEVELS[step], "terms": terms, **numbers, **values}
+    facts = {"terms": {"ClassLabel red": [1.0]}, "reached": {}, "spread": 1.0}
+    return {"rule": rule, "sigma": LEVELS[step], **facts, **numbers, **values}
 
 
 def message(node: int, rows: list[dict], *, prompt: str = "p", **facts) -> dict:
@@ -35,7 +35,7 @@ def tell(desk: Desk, event: str, detail: dict) -> None:
 def show(desk: Desk, rows: list[dict], **facts) -> int:
     node = desk.add("EGGuidedKSampler")
     tell(desk, "energy_guidance.monitor", message(node, rows, **facts))
-    desk.find(".eg-plot").wait_for(state="attached")
+    desk.find(".eg-key").first.wait_for(state="attached")
     return node
 
 
@@ -56,7 +56,7 @@ def test_a_run_queued_in_the_browser_shows_a_point_for_each_step(desk: Desk) -> 
     desk.until("() => window.ended")
     for metric in ("energy", "gradient", "push"):
         expect(dots(desk, metric)).to_have_count(STEPS)
-    expect(desk.find(".eg-legend")).to_contain_text("ClipText a big red circle")
+    expect(desk.find(".eg-legend")).to_contain_text("sentence: a big red circle")
     expect(desk.find(".eg-skipped")).to_have_count(0)
 
 
@@ -72,20 +72,55 @@ def test_steps_without_guidance_are_marked(desk: Desk) -> None:
     show(desk, [row(1), row(2)])
     steps = """() => [...document.querySelectorAll(".eg-skipped")].map((one) => one.dataset.step)"""
     desk.comes(lambda: desk.run(steps), ["0", "3", "4"])
-    expect(desk.find('[data-kind="skipped"]')).to_contain_text("3")
+    expect(desk.find('[data-kind="skipped"]')).to_have_text("guided: 2 of 5 steps")
+    expect(desk.find(".eg-warning")).to_have_count(0)
 
 
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
         ({"push": [None]}, "nonfinite"),
-        ({"grad_norm": [1e-9]}, "saturated"),
-        ({"push": [4.0]}, "overpowering"),
+        ({"push": [8.0], "spread": 0.5}, "strong"),
+        ({"push": [8.0], "spread": 0.5, "cfg_push": None}, "strong"),
     ],
 )
 def test_warnings_stand_where_the_curves_are(desk: Desk, values: dict, kind: str) -> None:
     show(desk, [row(0), row(1, **values)])
     expect(desk.find(".eg-warning")).to_have_attribute("data-kind", kind)
+
+
+def test_a_gradient_that_has_vanished_is_a_word_and_no_warning(desk: Desk) -> None:
+    show(desk, [row(0), row(1, grad_norm=[1e-9])])
+    expect(desk.find('.eg-note[data-kind="saturated"]')).to_have_count(1)
+    expect(desk.find(".eg-warning")).to_have_count(0)
+
+
+def test_what_is_reached_says_so_beside_its_name(desk: Desk) -> None:
+    terms = {"ClassLabel red": [0.0, 0.0], "Position big red": [0.04, 0.2], "Size red": [0.1, 0.1]}
+    reached = {"ClassLabel red": 0.0, "Position big red": 0.05}
+    batch = {name: [1.0, 1.0] for name in ("energy", "grad_norm", "push", "cfg_push")}
+    show(desk, [row(step, terms=terms, reached=reached, **batch) for step in range(5)])
+    names = ["together", "label: redreached ✓", "position: big red1 of 2 reached", "size: red"]
+    expect(desk.find(".eg-key")).to_have_text(names)
+
+
+def test_a_run_that_was_stopped_says_where_and_calls_no_step_unguided(desk: Desk) -> None:
+    show(desk, [row(0), row(1)], interrupted=True)
+    expect(desk.find('[data-kind="interrupted"]')).to_have_text("interrupted at step 2 of 5")
+    expect(desk.find('[data-kind="skipped"]')).to_have_count(0)
+    expect(desk.find(".eg-skipped")).to_have_count(0)
+
+
+def test_the_monitor_is_as_high_before_a_run_as_after_it(desk: Desk) -> None:
+    node = desk.add("EGGuidedKSampler")
+    height = "id => app.graph.getNodeById(id).size[1]"
+    desk.rest(".eg-plot")
+    before = desk.run(height, node)
+    terms = {f"ClipText a rather long sentence of several words, {n}": [1.0] for n in range(6)}
+    tell(desk, "energy_guidance.monitor", message(node, [row(0, terms=terms, push=[9.0])]))
+    expect(desk.find(".eg-key")).to_have_count(7)
+    desk.rest(".eg-plot")
+    assert desk.run(height, node) == before
 
 
 def test_an_error_of_the_run_is_said_on_the_node_as_text(desk: Desk) -> None:

@@ -1,28 +1,27 @@
-"""Where the nodes of a template stand: in columns, none on another."""
+"""Where the nodes of a template stand: in columns, none on another, before a run and after it.
+
+Heights are those that the frontend shows, measured by `tools.templates.measure`; the pack's panels
+take theirs from the start, and images fill the room that is left for them here.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tools.templates.definitions import Info, inputs
 from tools.templates.graph import Graph, Node
 
+SIZES = Path(__file__).with_name("sizes.json")
 WIDTH, GAP = 300, 60
 HEADER = 30  # of a node, above its place
-ROW, WIDGET, EDGE = 20, 24, 14
-TEXT = 90  # of a field of several lines
-# Rooms that panels and images take on the canvas.
-PANELS = {
-    "EGApplyGuidance": 150,
-    "EGEnergyBox": 330,
-    "EGSchedule": 190,
-    "EGTokens": 90,
-    "EGPlotTrace": 400,
-    "LoadImage": 240,
-    "SaveImage": 300,
-    "SaveAnimatedWEBP": 300,
-}
+TEXT = 40  # of a field of several lines, more than the least
+# Room for the images that nodes show after a run.
+IMAGE = 300
+IMAGES = {"PreviewImage", "SaveImage", "SaveAnimatedWEBP", "EGPlotTrace"}
 # What of a window of 1366 x 768 pixels ComfyUI's bars leave free, and where it begins.
 WINDOW, EDGES = (1250, 620), (80, 130)
 READABLE = 0.7
@@ -66,14 +65,25 @@ def view(places: Iterable[Place]) -> dict[str, Any]:
 
 
 def height(node: Node, info: Info) -> int:
-    """Height of a node with its widgets and its panel."""
-    every = inputs(info, node.kind)
-    widgets = [one for one in every if one.is_widget]
-    rows = max(len(every) - len(widgets), len(info[node.kind]["output"]))
-    fields = sum(bool(one.options.get("multiline")) for one in widgets)
-    seeds = sum(one.is_seed for one in widgets)
-    small = len(widgets) - fields + seeds
-    return ROW * rows + WIDGET * small + TEXT * fields + EDGE + PANELS.get(node.kind, 0)
+    """Height of a node with all that it ever shows.
+
+    Raises:
+        ValueError: a kind that has not been measured.
+    """
+    if node.kind not in _sizes():
+        raise ValueError(
+            f"the size of {node.kind} has not been measured: run tools.templates.measure on a "
+            "ComfyUI that has it, with a template that uses it"
+        )
+    fields = sum(bool(one.options.get("multiline")) for one in inputs(info, node.kind))
+    return _sizes()[node.kind] + TEXT * fields + (IMAGE if node.kind in IMAGES else 0)
+
+
+@cache
+def _sizes() -> dict[str, int]:
+    """Least height of each kind of node."""
+    sizes: dict[str, int] = json.loads(SIZES.read_text(encoding="utf-8"))
+    return sizes
 
 
 def _note_height(note: str) -> int:

@@ -72,11 +72,13 @@ def shown(
     monitors = [trace for trace in traces if isinstance(trace, Monitor)]
     for monitor in monitors:
         monitor.begin(lambda: {**_facts(model_sampling, sigmas), "decoder": decoder})
+    whole = False
     try:
         yield
+        whole = True
     finally:
         for monitor in monitors:
-            monitor.end()
+            monitor.end(interrupted=not whole)
 
 
 class Monitor:
@@ -97,27 +99,27 @@ class Monitor:
         self._prompt = None if context is None else context.prompt_id
         self._facts: Callable[[], dict[str, Any]] | None = facts
         self._sent, self._due = len(self.trace.rows), 0.0
-        self._send(done=False)
+        self._send()
 
     def __call__(self, record: Any) -> None:
         """Send what is new, if it is time."""
         if time.monotonic() >= self._due:
-            self._send(done=False)
+            self._send()
 
-    def end(self) -> None:
-        """Send the rest."""
-        self._send(done=True)
+    def end(self, *, interrupted: bool = False) -> None:
+        """Send the rest, and whether steps are missing: after a stop, or an error."""
+        self._send(done=True, interrupted=interrupted)
         self._due = math.inf
 
-    def _send(self, *, done: bool) -> None:
+    def _send(self, **course: bool) -> None:
         client = self._watcher()
         if client is None:
             return
         # Somebody who opens the node in the middle of a run gets it from its beginning.
         facts = self._facts() if self._facts else {}
         rows = [_plain(row) for row in self.trace.rows[self._sent :]]
-        message = {"node": self.node, "prompt_id": self._prompt, "rows": rows, "done": done}
-        _server().send_sync(EVENT, {**message, **facts}, client)
+        message = {"node": self.node, "prompt_id": self._prompt, "rows": rows, "done": False}
+        _server().send_sync(EVENT, {**message, **course, **facts}, client)
         self._facts, self._sent = None, len(self.trace.rows)
         self._due = time.monotonic() + SECONDS
 

@@ -16,6 +16,7 @@ export interface Events {
   execution_interrupted: { prompt_id: string };
   execution_success: { prompt_id: string };
   "energy_guidance.monitor": import("../../../web/monitor_data.js").Message;
+  "energy_guidance.note": { node: string; prompt_id: string; text: string };
   reconnected: void;
   status: unknown;
 }

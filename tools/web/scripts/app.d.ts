@@ -13,6 +13,8 @@ export interface ComfyWidget {
   serialize?: boolean;
   callback?(this: ComfyWidget, value: unknown, ...more: unknown[]): unknown;
   onRemove?(this: ComfyWidget): void;
+  /** What is sent to the server in place of the value; the workflow keeps the value. */
+  serializeValue?(): unknown;
 }
 
 export interface ComfyInput {
