@@ -100,6 +100,11 @@ class RecordReference(io.ComfyNode):
                     display_name="reference", tooltip="For energies and Show Attention."
                 ),
                 io.Latent.Output(tooltip="The source image."),
+                Path.Output(
+                    display_name="path",
+                    tooltip="The states of the source while it was sampled by euler, for "
+                    "Prompt-to-Prompt and Plug-and-Play.",
+                ),
             ],
         )
 
@@ -132,7 +137,7 @@ class RecordReference(io.ComfyNode):
         if path is not None:
             latent = record.follow(plan, path)
         elif latent_image is not None:
-            latent = samplers.sample(plan, sampler_name, seed, latent_image)
+            latent, path = record.sampled(plan, sampler_name, seed, latent_image)
         else:
             raise ValueError(
                 "a latent_image to be sampled from, or a path from Invert, must be "
@@ -143,4 +148,4 @@ class RecordReference(io.ComfyNode):
             f"{reference.nbytes / MEGABYTE:.1f} MB of {len(reference.recorded)} noise levels, "
             f"latent {reference.size[0]} x {reference.size[1]}"
         )
-        return io.NodeOutput(reference, latent)
+        return io.NodeOutput(reference, latent, path)

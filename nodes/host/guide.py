@@ -19,7 +19,7 @@ from .latents import check_frames, check_has_image, check_streams, looks_at_imag
 from .networks import managed
 from .reading.layouts import layout_of
 from .reading.run_reader import check_references
-from .run import KEY, GuidedRun
+from .run import KEY, UNGUIDED, GuidedRun
 from .streams import Streams
 
 
@@ -115,6 +115,8 @@ def _outer_sample(guidance: Guidance) -> Callable:
     """The run begins: make its state, and put it where the other wrappers find it."""
 
     def wrapper(executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if UNGUIDED in executor.class_obj.model_options.get("transformer_options", {}):
+            return executor(noise, *args, **kwargs)
         guider, sigmas = executor.class_obj, kwargs["sigmas"] if "sigmas" in kwargs else args[2]
         seed = kwargs["seed"] if "seed" in kwargs else args[6]
         sampler = kwargs["sampler"] if "sampler" in kwargs else args[1]
@@ -158,8 +160,9 @@ def _prepare_sampling(guidance: Guidance) -> Callable:
 
 def _predict_noise(executor: Any, x: Tensor, sigma: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """One denoising step, x0 after CFG: untouched where no rule has work, guided elsewhere."""
-    run = executor.class_obj.model_options["transformer_options"].get(KEY)
-    if run is None or not run.active(sigma):
+    transformer = executor.class_obj.model_options["transformer_options"]
+    run = transformer.get(KEY)
+    if run is None or UNGUIDED in transformer or not run.active(sigma):
         return executor(x, sigma, *args, **kwargs)
     return run.step(executor, x, sigma, *args, **kwargs)
 

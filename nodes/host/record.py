@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import comfy.samplers
+import latent_preview
 import torch
+from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
 from ...guidance_core.attention.references import Reference
@@ -17,7 +20,8 @@ from ...guidance_core.rules.recording import Recording
 from . import guide
 from .invert import Denoise, Walk, latent_of
 from .reading.layouts import layout_of
-from .samplers import Plan
+from .samplers import Plan, sample
+from .steps import function_name
 
 
 def requests(
@@ -76,6 +80,34 @@ def watched(model: Any, wanted: frozenset[Capture]) -> tuple[Any, Callable[[Tens
 
     recorded = guide.apply(model, [Recording(wanted, note)])
     return recorded, lambda latent: Reference(levels, tuple(latent.shape[-2:]))
+
+
+def sampled(
+    plan: Plan, sampler_name: str, seed: int, latent: dict[str, Any]
+) -> tuple[dict[str, Any], Any]:
+    """Sample a source; returns its LATENT and its path, which is blocked for samplers but euler's.
+
+    Arguments:
+        plan: model, prompts and noise levels.
+        sampler_name: name of a sampler.
+        seed: seed of the noise.
+        latent: LATENT to start from.
+    """
+    states: list[Tensor] = []
+    preview = latent_preview.prepare_callback(plan.model, len(plan.sigmas) - 1)
+
+    def keep(step: int, x0: Tensor, x: Tensor, total: int) -> None:
+        states.append(x.detach().cpu().clone())
+        preview(step, x0, x, total)
+
+    done = sample(plan, sampler_name, seed, latent, callback=keep)
+    if function_name(comfy.samplers.sampler_object(sampler_name)) != "sample_euler":
+        return done, ExecutionBlocker(
+            f"the path of a sampled source needs a sampler whose steps are straight, got "
+            f"{sampler_name}: choose euler in Record Reference"
+        )
+    states.append(plan.model.model.process_latent_in(done["samples"]).cpu())
+    return done, Path(plan.sigmas.cpu(), torch.stack(states))
 
 
 def follow(plan: Plan, path: Path) -> dict[str, Any]:

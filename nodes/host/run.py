@@ -29,6 +29,8 @@ from .reading.run_reader import RunReader, reading
 from .streams import Streams
 
 KEY = "energy_guidance"
+# In the host's transformer options: modules that must keep their graph, and a run without guidance.
+WHOLE, UNGUIDED = "energy_guidance_whole", "energy_guidance_unguided"
 
 
 def signal_scale(model_sampling: Any) -> Any:
@@ -36,6 +38,16 @@ def signal_scale(model_sampling: Any) -> Any:
     if is_flow(model_sampling):
         return lambda sigma: 1 - sigma
     return torch.ones_like
+
+
+@contextmanager
+def unguided(transformer: dict[str, Any]) -> Iterator[None]:
+    """Sample without guidance inside, with these transformer options."""
+    transformer[UNGUIDED] = True
+    try:
+        yield
+    finally:
+        transformer.pop(UNGUIDED, None)
 
 
 def is_flow(model_sampling: Any) -> bool:
@@ -197,6 +209,7 @@ class GuidedRun:
                 return executor(x, *args, **kwargs)
             # What is read in a block must keep its graph.
             whole = [] if reader is None else list(reader.captured.attention.values())
+            whole += options.get(WHOLE, ())
             guests = self.evaluation is None or self.evaluation.guests
             depth = 1.0 if self.evaluation is None else self.evaluation.depth
             options = {"depth": depth, "guests": guests}

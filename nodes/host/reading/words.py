@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ....guidance_core.attention.alignment import Placed
 from ....guidance_core.attention.words import Context, Word
 from .encoders import Part, parts_of
 from .spelling import UNKNOWN, Pieces, spoken, tokenized
@@ -96,6 +97,25 @@ def words_of(clip: Any, prompt: str) -> list[Spelt]:
         weight = float(part.weights[part.pieces[owners[0]][1][0]])
         found.append(Spelt(match.group(), tuple(_runs(match.group(), owners)), weight))
     return found
+
+
+def placed_words(clip: Any, prompt: str) -> tuple[Placed, ...]:
+    """Return every word of a prompt, in order, with its places in the context.
+
+    Raises:
+        ValueError: the prompt has no words, or the text encoder is of a kind whose context is not
+            known.
+    """
+    pieces = parts_of(clip, prompt)[0].pieces
+    text, owner = _joined(pieces)
+    found = []
+    for match in WORD.finditer(text):
+        owners = dict.fromkeys(owner[match.start() : match.end()])
+        places = {place for index in owners for place in pieces[index][1]}
+        found.append(Placed(match.group(), tuple(sorted(places))))
+    if not found:
+        raise ValueError("expected a prompt of one word or more, got none: write what it shows")
+    return tuple(found)
 
 
 def _joined(pieces: Pieces) -> tuple[str, list[int]]:

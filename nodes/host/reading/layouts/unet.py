@@ -28,10 +28,10 @@ def layout_of(network: nn.Module) -> Layout | None:
     if not isinstance(network, UNetModel):
         return None
     # The host runs a block's layers one by one, never the block itself.
-    features = {name: block[-1] for name, block in _blocks(network)}
+    features = {name: block[-1] for name, block in blocks(network)}
     attention = {
         f"{name}.{i}": part
-        for name, block in _blocks(network)
+        for name, block in blocks(network)
         for layer in block
         if isinstance(layer, SpatialTransformer)
         for i, part in enumerate(layer.transformer_blocks)
@@ -42,7 +42,8 @@ def layout_of(network: nn.Module) -> Layout | None:
     return Layout(attention, features, default, last, UNetReader)
 
 
-def _blocks(network: UNetModel) -> Iterator[tuple[str, nn.Sequential]]:
+def blocks(network: UNetModel) -> Iterator[tuple[str, nn.Sequential]]:
+    """Blocks of a U-Net in the order they run, by name."""
     yield from ((f"input.{i}", block) for i, block in enumerate(network.input_blocks))
     yield "middle.0", network.middle_block
     yield from ((f"output.{i}", block) for i, block in enumerate(network.output_blocks))

@@ -1,0 +1,248 @@
+"""What is taken from inside a U-Net while it sees one image, and put in while it sees another.
+
+Queries and keys are exchanged where the layers that make them return, and an edit of
+cross-attention is added to what its kernel gave: kernels, and whatever other packs have put in
+their place, stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from comfy.ldm.modules.diffusionmodules.openaimodel import ResBlock, UNetModel
+from torch import Tensor, nn
+
+from ....guidance_core.attention.alignment import Alignment
+from ....guidance_core.attention.maps import heads_of
+from ....guidance_core.process import full_precision, lengths
+from ..autograd.kernels import as_written, uncompiled
+from ..reading.layouts import layout_of
+
+QUERIES, KEYS, VALUES, OUT = "to_q", "to_k", "to_v", "to_out"
+Taken = dict[tuple[str, str, str], Tensor]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is exchanged at a noise level, by names of layers.
+
+    Arguments:
+        own: layers whose self-attention is the source's.
+        cross: layers whose attention to the prompt is edited.
+        seen: layers whose attention to the prompt is looked at.
+        features: layers whose features are the source's.
+    """
+
+    own: tuple[str, ...] = ()
+    cross: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is exchanged or looked at."""
+        return bool(self.own or self.cross or self.seen or self.features)
+
+
+def check_unet(network: nn.Module, what: str) -> None:
+    """Refuse a network that is no U-Net with attention to a prompt.
+
+    Raises:
+        ValueError: another kind of network; the message names it.
+    """
+    if not isinstance(as_written(network), UNetModel) or not layout_of(network).attention:
+        raise ValueError(
+            f"{what} exchanges attention inside of U-Nets such as SD 1.x, 2.x and SDXL, got "
+            f"{type(network).__name__}: use Keep Attention or Keep Features, which can guide it"
+        )
+
+
+def self_attending(network: nn.Module) -> tuple[str, ...]:
+    """Names of the layers whose image attends to itself."""
+    there = layout_of(network).attention.items()
+    return tuple(name for name, block in there if not block.disable_self_attn)
+
+
+def from_features(network: nn.Module) -> tuple[str, tuple[str, ...]]:
+    """Plug-and-Play's layers: that of the features, and those of self-attention from there on.
+
+    In Stable Diffusion 1 and 2 they are the published ones, output.4 and what follows; other U-Nets
+    have theirs at the same place, the second block of the decoder that attends.
+
+    Raises:
+        ValueError: the decoder has no two such blocks.
+    """
+    attending = [name for name in self_attending(network) if name.startswith("output")]
+    order = list(dict.fromkeys(name.rpartition(".")[0] for name in attending))
+    if len(order) < 2:
+        raise ValueError(
+            "expected a U-Net whose decoder attends in two blocks or more, got "
+            f"{len(order)}: name the layer of the features"
+        )
+    return order[1], tuple(name for name in attending if not name.startswith(f"{order[0]}."))
+
+
+def residual(block: nn.Sequential) -> nn.Module:
+    """The last convolution of a block's residual branch, whose output is the block's features.
+
+    Raises:
+        ValueError: the block has none.
+    """
+    for part in block:
+        if isinstance(part, ResBlock):
+            last: nn.Module = part.out_layers[-1]
+            return last
+    raise ValueError("expected a block with a residual branch, got one without: name another layer")
+
+
+@dataclass(eq=False)
+class UNetExchange:
+    """Takes from one evaluation of a U-Net, and puts into others.
+
+    Arguments:
+        attention: blocks by name.
+        residuals: last convolutions of residual branches, by name of their block.
+    """
+
+    attention: dict[str, Any]
+    residuals: dict[str, nn.Module]
+
+    @contextlib.contextmanager
+    def taking(self, wanted: Wanted) -> Iterator[Taken]:
+        """Take what is wanted from the evaluation inside."""
+        taken: Taken = {}
+
+        def take(key: tuple[str, str, str], module: nn.Module, args: Any, out: Tensor) -> None:
+            # What follows the first of a block is another pack's own.
+            taken.setdefault(key, out.detach())
+
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(uncompiled())
+            for key, module in self._exchanged(wanted):
+                stack.callback(module.register_forward_hook(partial(take, key)).remove)
+            yield taken
+
+    def _exchanged(self, wanted: Wanted) -> Iterator[tuple[tuple[str, str, str], nn.Module]]:
+        for part, names in (("attn1", wanted.own), ("attn2", {*wanted.cross, *wanted.seen})):
+            for name in names:
+                for layer in (QUERIES, KEYS):
+                    yield (part, name, layer), getattr(getattr(self.attention[name], part), layer)
+        for name in wanted.features:
+            yield ("residual", name, OUT), self.residuals[name]
+
+    @contextlib.contextmanager
+    def putting(self, network: nn.Module, wanted: Wanted, putting: Putting) -> Iterator[None]:
+        """Put in what was taken, in each evaluation inside."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(uncompiled())
+            for handle in self._handles(network, wanted, putting):
+                stack.callback(handle.remove)
+            yield
+
+    def _handles(self, network: nn.Module, wanted: Wanted, putting: Putting) -> Iterator[Any]:
+        yield network.register_forward_pre_hook(putting.begin, with_kwargs=True)
+        for name in {*wanted.cross, *wanted.seen}:
+            block = self.attention[name]
+            yield block.register_forward_pre_hook(partial(putting.enter, name), with_kwargs=True)
+            for layer in (QUERIES, KEYS, VALUES):
+                hook = partial(putting.note, name, layer)
+                yield getattr(block.attn2, layer).register_forward_hook(hook)
+            hook = partial(putting.edit, name, block.attn2.heads, name in wanted.cross)
+            yield block.attn2.to_out.register_forward_pre_hook(hook)
+        for key, module in self._exchanged(Wanted(own=wanted.own, features=wanted.features)):
+            yield module.register_forward_hook(partial(putting.exchange, key))
+
+
+@dataclass(eq=False)
+class Putting:
+    """Puts what was taken into the rows of evaluations.
+
+    Arguments:
+        taken: what was taken.
+        uuids: of the conds whose rows are changed; None changes all.
+        alignment: how attention to the prompt is edited.
+        places: of the target's context.
+        most: largest number of places whose self-attention is exchanged; 0 for no limit.
+    """
+
+    taken: Taken
+    uuids: frozenset[Any] | None
+    alignment: Alignment | None = None
+    places: int = 0
+    most: int = 0
+    # Attention of the source and of the target's rows, by layer: (B, heads, N, places).
+    maps: dict[str, tuple[Tensor, Tensor, tuple[int, int]]] = field(default_factory=dict)
+
+    def begin(self, network: nn.Module, args: tuple, kwargs: dict) -> None:
+        """An evaluation of the network begins: find the rows."""
+        uuids = kwargs["transformer_options"]["uuids"]
+        each = len(args[0]) // len(uuids)
+        self.rows = [
+            slice(place * each, (place + 1) * each)
+            for place, uuid in enumerate(uuids)
+            if self.uuids is None or uuid in self.uuids
+        ]
+        self._done: set[Any] = set()
+        self._noted: dict[tuple[str, str], Tensor] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+
+    def enter(self, name: str, block: nn.Module, args: tuple, kwargs: dict) -> None:
+        """A block begins: note the size of its maps."""
+        self._sizes[name] = tuple(kwargs["transformer_options"]["activations_shape"][-2:])
+
+    def note(self, name: str, layer: str, module: nn.Module, args: Any, out: Tensor) -> None:
+        """Note the first queries, keys and values of a layer."""
+        self._noted.setdefault((name, layer), out)
+
+    def exchange(
+        self, key: tuple[str, str, str], module: nn.Module, args: Any, out: Tensor
+    ) -> Tensor | None:
+        """Return a layer's output with the source's in its rows."""
+        if key in self._done or not self.rows or (key[0] == "attn1" and self._too_large(out)):
+            return None
+        self._done.add(key)
+        source = self.taken[key]
+        if source.shape[1:] != out.shape[1:]:
+            raise RuntimeError(_changed(key[1], source, out))
+        out = out.clone()
+        for rows in self.rows:
+            out[rows] = source.to(out)
+        return out
+
+    def _too_large(self, out: Tensor) -> bool:
+        return bool(self.most) and out.shape[1] > self.most
+
+    def edit(
+        self, name: str, heads: int, edited: bool, module: nn.Module, args: tuple
+    ) -> tuple[Tensor, ...] | None:
+        """Return what attention to the prompt gave, with the edit added in its rows."""
+        if name in self._done or not self.rows:
+            return None
+        self._done.add(name)
+        source = _weights(*(self.taken["attn2", name, layer] for layer in (QUERIES, KEYS)), heads)
+        out = args[0].clone() if edited else args[0]
+        for rows in self.rows:
+            q, k, v = (self._noted[name, layer][rows] for layer in (QUERIES, KEYS, VALUES))
+            target = _weights(q, k[:, : self.places], heads)
+            self.maps[name] = (source, target.detach(), self._sizes[name])
+            if edited and self.alignment is not None:
+                change = self.alignment.edited(source, target) - target
+                values = heads_of(v[:, : self.places], heads).to(change)
+                out[rows] += (change @ values).transpose(1, 2).flatten(2).to(out)
+        return (out, *args[1:]) if edited else None
+
+
+def _weights(q: Tensor, k: Tensor, heads: int) -> Tensor:
+    """Attention of every head, shape (B, heads, N, T), float32 or wider."""
+    q, k = (full_precision(heads_of(part, heads)) for part in (q, k))
+    return ((q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)).softmax(3)
+
+
+def _changed(name: str, source: Tensor, out: Tensor) -> str:
+    return (
+        f"layer {name}: the source has {lengths(source[0])}, the edit {lengths(out[0])}: another "
+        "pack changes this layer; leave that pack out"
+    )

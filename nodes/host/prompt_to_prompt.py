@@ -1,0 +1,154 @@
+"""Prompt-to-Prompt: an edit of a prompt that keeps the layout of what the source's prompt shows."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ...guidance_core.attention.alignment import Alignment, refined, replaced
+from ...guidance_core.procedures.inversion import Path
+from ...guidance_core.schedules import PercentWindow
+from .injecting.injection import TAG, Blend, Injection, injected
+from .injecting.unet import check_unet, self_attending
+from .reading.layouts import layout_of
+from .reading.words import SEPARATORS, find_words, placed_words
+
+NAME = "Prompt-to-Prompt"
+EDITS = {"replace": replaced, "refine": refined}
+FACTOR = re.compile(r"^(?P<words>.+?)\s*:\s*(?P<factor>[-+]?[\d.]+)$")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """The widgets of the node.
+
+    Arguments:
+        source: prompt of the source.
+        target: prompt of the edit.
+        kind: "replace" or "refine".
+        cross_end: until where attention to the prompt is the source's, in [0, 1]; 0 is never.
+        self_end: until where self-attention is.
+        most: largest number of places whose self-attention is.
+        weights: lines "word: factor" of the target.
+        words: words that the blend attends to, of either prompt; empty for no blend.
+        threshold: of the blend.
+        start: where the blend begins, in [0, 1).
+    """
+
+    source: str
+    target: str
+    kind: str = "replace"
+    cross_end: float = 0.8
+    self_end: float = 0.4
+    most: int = 1024
+    weights: str = ""
+    words: str = ""
+    threshold: float = 0.3
+    start: float = 0.2
+
+
+def until(end: float) -> PercentWindow | None:
+    """The window from the beginning to a position; None for the beginning itself."""
+    return PercentWindow(0.0, end) if end else None
+
+
+def edited(model: Any, clip: Any, edit: Edit, path: Path | None) -> tuple[Any, Any]:
+    """Return a MODEL that edits, and the CONDITIONING of the edit.
+
+    Arguments:
+        model: MODEL of a U-Net.
+        clip: its CLIP.
+        edit: what to edit.
+        path: of an inverted image; None samples the source first.
+
+    Raises:
+        ValueError: another kind of model, prompts that do not fit the edit, or words that are in
+            neither.
+    """
+    network = model.get_model_object("diffusion_model")
+    check_unet(network, NAME)
+    encode = lambda text: clip.encode_from_tokens_scheduled(clip.tokenize(text))
+    source, target = encode(edit.source), encode(edit.target)
+    lengths = source[0][0].shape[1], target[0][0].shape[1]
+    layout, tag = layout_of(network), (NAME, edit.source, edit.target)
+    injection = Injection(
+        NAME,
+        source,
+        path,
+        tag,
+        own=(self_attending(network), until(edit.self_end)),
+        most=edit.most,
+        cross=(tuple(layout.attention), until(edit.cross_end)),
+        alignment=_alignment(clip, edit, lengths),
+        blend=_blend(clip, edit, layout.default),
+    )
+    marked = [[states, {**rest, TAG: tag}] for states, rest in target]
+    return injected(model, injection), marked
+
+
+def _alignment(clip: Any, edit: Edit, lengths: tuple[int, int]) -> Alignment:
+    if edit.kind not in EDITS:
+        raise ValueError(f"edit must be one of {', '.join(EDITS)}, got '{edit.kind}'")
+    factors = factors_of(clip, edit)
+    source, target = (placed_words(clip, text) for text in (edit.source, edit.target))
+    texts = [[word.text for word in words] for words in (source, target)]
+    if texts[0] == texts[1] and not factors:
+        raise ValueError(
+            "both prompts are the same and no word has a weight: change a word of the prompt, or "
+            "write one as word: 2 under weights"
+        )
+    return EDITS[edit.kind](source, target, lengths, factors)
+
+
+def factors_of(clip: Any, edit: Edit) -> dict[int, float]:
+    """Factors of places of the target, of lines such as "red: 2".
+
+    Raises:
+        ValueError: a line of another form, or a word that the prompt lacks.
+    """
+    factors: dict[int, float] = {}
+    for line in (part.strip() for part in SEPARATORS.split(edit.weights)):
+        if not line:
+            continue
+        found = FACTOR.match(line)
+        factor = _number(found["factor"]) if found else math.nan
+        if found is None or not math.isfinite(factor):
+            raise ValueError(f"weights must be lines such as red: 2, got '{line}'")
+        for word in find_words(clip, edit.target, found["words"]):
+            factors |= dict.fromkeys(word.positions, factor)
+    return factors
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _blend(clip: Any, edit: Edit, layers: tuple[str, ...]) -> Blend | None:
+    phrases = [part.strip() for part in SEPARATORS.split(edit.words) if part.strip()]
+    if not phrases:
+        return None
+    sides = [_places(clip, text, phrases) for text in (edit.source, edit.target)]
+    for number, phrase in enumerate(phrases):
+        if not (sides[0][number] or sides[1][number]):
+            raise ValueError(
+                f"expected words of one of the prompts, got '{phrase}', which is in neither: "
+                "write words of the prompts under blend_words"
+            )
+    source, target = (tuple(sorted({p for places in side for p in places})) for side in sides)
+    return Blend(source, target, layers, edit.threshold, PercentWindow(edit.start, 1.0))
+
+
+def _places(clip: Any, prompt: str, phrases: list[str]) -> list[tuple[int, ...]]:
+    """Places of each phrase in a prompt; none where it is not in it."""
+    found = []
+    for phrase in phrases:
+        try:
+            found.append(find_words(clip, prompt, phrase)[0].positions)
+        except ValueError:
+            found.append(())
+    return found
