@@ -21,6 +21,8 @@ from .networks import managed
 from .vae_decoder import VaeDecoder
 
 CHOICES = ("auto", "vae", "taesd", "rgb", "fitted")
+# Tiny decoders that the host's Load VAE knows, and its latent formats do not name.
+UNNAMED = {"LTXAV": "taeltx_2"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,14 +147,19 @@ def decoder_files() -> list[str]:
     return list(folder_paths.get_filename_list(FOLDER))
 
 
+def _tiny_name(latent_format: Any) -> str | None:
+    """What the file of a family's tiny decoder begins with; None where there is no such decoder."""
+    return latent_format.taesd_decoder_name or UNNAMED.get(name_of(latent_format))
+
+
 def _tiny_file(latent_format: Any) -> str | None:
     """The tiny decoder of a family in models/vae_approx, as the host's previews find it."""
-    name, files = latent_format.taesd_decoder_name, folder_paths.get_filename_list(FOLDER)
+    name, files = _tiny_name(latent_format), folder_paths.get_filename_list(FOLDER)
     return next((file for file in files if name is not None and file.startswith(name)), None)
 
 
 def _taesd(latent_format: Any) -> TaesdDecoder | VaeDecoder:
-    name, found = latent_format.taesd_decoder_name, _tiny_file(latent_format)
+    name, found = _tiny_name(latent_format), _tiny_file(latent_format)
     if found is None:
         files = folder_paths.get_filename_list(FOLDER)
         raise ValueError(

@@ -19,9 +19,11 @@ from energy_guidance.guidance_core.rules.manifold import Manifold
 from energy_guidance.guidance_core.schedules import PercentWindow
 from energy_guidance.guidance_core.trace import Trace
 from energy_guidance.nodes.host import decode, guide, shapes
+from energy_guidance.nodes.host.autograd.weights import Loan
 from energy_guidance.nodes.host.fitted_decoder import FittedDecoder, fitted_decoder
 from energy_guidance.nodes.host.vae_decoder import VaeDecoder
 from energy_guidance.tests.host import encoders, probe, tiny
+from safetensors.torch import save_file
 
 FORMAT = comfy.latent_formats.SD15()
 CARD = Card("SD15", channels=4, scale=8, width=16, blocks=1)
@@ -180,6 +182,32 @@ def test_memory_is_asked_for_what_the_graph_keeps(holding):
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}
     saved = sum(size for place, size in storages.items() if place not in weights)
     assert saved <= reader.graph_bytes(x0.shape) <= 2 * saved
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "channels", "scale"),
+    [
+        ("Wan21", "lighttaew2_1", 16, 8),
+        ("Wan22", "lighttaew2_2", 48, 16),
+        ("HunyuanVideo15", "lighttaehy1_5", 32, 16),
+        ("LTXAV", "taeltx_2", 128, 32),
+    ],
+)
+def test_auto_takes_the_tiny_decoders_of_videos(holding, family, name, channels, scale):
+    taehv = pytest.importorskip("comfy.taesd.taehv")
+    folder = holding(other=CARD)
+    with torch.inference_mode():
+        network = taehv.TAEHV(latent_channels=channels)
+        tiny._filled(network)
+        save_file(network.state_dict(), folder / f"{name}.safetensors")
+        folder_paths.filename_list_cache.pop("vae_approx", None)
+        latent_format = getattr(comfy.latent_formats, family)()
+        reader = decode.decoder("auto", None, latent_format)
+    assert isinstance(reader, VaeDecoder)
+    assert reader.name == f"{name}.safetensors"
+    x0 = torch.randn(1, channels, 1, 2, 2) * 0.2
+    with torch.no_grad(), Loan(reader.vae.first_stage_model)():
+        assert reader(x0).shape == (1, 3, 2 * scale, 2 * scale)
 
 
 def test_shapes_brings_its_own(holding):
