@@ -1,0 +1,1 @@
+"""How guidance by a fitted decoder obeys beside guidance by the VAE, judged from pixels."""
