@@ -75,6 +75,8 @@ def test_latents_of_every_kind(family, folders):
     if family not in families.FAMILIES:
         pytest.skip("this ComfyUI does not know the family")
     _, channels, scale = KINDS[family]
+    if channels in (32, 48):  # their small decoder is the host's
+        pytest.importorskip("comfy.taesd.taehv")
     name, psnr, comparison = fitted(family)
     card = fast_decoder.card_of(folders / "vae_approx" / name)
     assert (card.channels, card.scale, card.psnr) == (channels, scale, psnr)
