@@ -1,4 +1,4 @@
-"""Take pictures for docs/templates.md from a ComfyUI's window: the gallery, the tour after runs.
+"""Take pictures for docs/templates.md from a ComfyUI's window: the gallery, and the tour.
 
     python -m tools.gallery_pictures 127.0.0.1:8188
 
@@ -42,7 +42,6 @@ def main(address: str) -> None:
         for number, key in enumerate(TOUR, 1):
             text = (FOLDER / f"{names()[key]}.json").read_text(encoding="utf-8")
             desk.open(json.loads(text))
-            desk.pictures()
             desk.rest()
             desk.page.screenshot(path=DOCS / f"tour-{number}.png")
         browser.close()
