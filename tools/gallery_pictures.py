@@ -26,7 +26,7 @@ TOUR = ("tour-what", "tour-when", "tour-where")
 def gallery(page: Page) -> None:
     """Open the browser of templates at those of the pack."""
     page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-    page.get_by_text("energy-guidance", exact=False).first.click()
+    page.locator('[role="dialog"]').get_by_text("energy-guidance", exact=False).first.click()
     page.locator('img[src*="workflow_templates"]').first.wait_for()
     page.wait_for_load_state("networkidle")
 
