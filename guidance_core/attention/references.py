@@ -111,6 +111,10 @@ class Reference:
         return tuple(_like(there, value) for there, value in zip(recorded, values, strict=True))
 
 
+class Shown:
+    """Stands in an energy for a reference that is made at every step, by `rules.beside`."""
+
+
 def _check_batch(recorded: Tensor, batch: int) -> None:
     if recorded.shape[0] not in (1, batch):
         raise ValueError(

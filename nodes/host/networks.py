@@ -42,6 +42,7 @@ class Kind:
         tensors: names that files of this kind hold, and those of other kinds do not.
         called: what messages call it.
         labels: reads the labels of a network from its file; None for a kind without any.
+        such_as: a file that fits, for messages.
     """
 
     load: Callable[..., nn.Module]
@@ -49,6 +50,7 @@ class Kind:
     tensors: frozenset[str] = frozenset()
     called: str = "a guide network"
     labels: Callable[..., tuple[str, ...]] | None = None
+    such_as: str = ""
 
 
 OPEN_CLIP = Kind(
@@ -56,6 +58,7 @@ OPEN_CLIP = Kind(
     "open_clip.safetensors",
     frozenset({"logit_scale", "token_embedding.weight"}),
     "an open_clip network",
+    such_as="open_clip_model.safetensors of laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
 )
 CLASSIFIER = Kind(classifier.load, "classifier.safetensors", labels=classifier.labels_in)
 SEGMENTER = Kind(segmenter.load, "segmenter.safetensors", labels=segmenter.labels_in)
@@ -64,7 +67,8 @@ VIT = Kind(
     vit.load,
     "vit.safetensors",
     frozenset({"cls_token", "blocks.0.attn.qkv.weight"}),
-    "a ViT, such as a DINO,",
+    "a ViT",
+    such_as="model.safetensors of timm/vit_small_patch16_224.dino",
 )
 FACE_ENCODER = Kind(face.load)
 AESTHETIC = Kind(aesthetic.load)
@@ -112,8 +116,8 @@ def load_present(kind: Kind, *, embedded: bool) -> Any:
         if kind.tensors <= weights.names_in(folder_paths.get_full_path(FOLDER, file)):
             return load(kind, file)
     raise ValueError(
-        f"expected {kind.called} under models/{FOLDER}, found none: put its .safetensors file "
-        "there, as docs/guide-networks.md lists them, or connect a loader to network"
+        f"expected {kind.called} under models/{FOLDER}, found none: put one there, such as "
+        f"{kind.such_as} (more in docs/guide-networks.md), or connect a loader to network"
     )
 
 

@@ -109,8 +109,14 @@ def sample(
     return {**kept, "samples": plan.run(sampler, noise, start, **options)}
 
 
+def samples_of(model: Any, latent: dict[str, Any]) -> Tensor:
+    """What the stock KSampler starts from: an empty LATENT gets the channels and size it needs."""
+    ratios = {key: latent[key] for key in DOWNSCALED if key in latent}
+    samples: Tensor = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
+    return samples
+
+
 def _start(model: Any, latent: dict[str, Any], seed: int) -> tuple[Tensor, Tensor]:
     """Starting latent and noise, as the stock KSampler makes them."""
-    ratios = {key: latent[key] for key in DOWNSCALED if key in latent}
-    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
+    samples = samples_of(model, latent)
     return samples, comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))

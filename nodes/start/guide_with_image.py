@@ -17,9 +17,12 @@ from ..inputs.energy import channels_first
 from ..inputs.sockets import Network, schema
 from ..inputs.start import (
     CATEGORY,
+    UNCONNECTED,
     amount_of,
+    decoder_fault,
     folded_inputs,
     guided_by_image,
+    model_input,
     outputs,
     strength_inputs,
     vae_input,
@@ -61,7 +64,7 @@ class GuideWithImage(io.ComfyNode):
             "a reference: between the model's loader and the sampler.",
             search_aliases=("guidance", "style transfer", "image prompt", "start here"),
             inputs=[
-                io.Model.Input("model", tooltip="The diffusion model; it is not changed."),
+                model_input(),
                 io.Image.Input("image", tooltip="The reference, any size."),
                 io.Combo.Input(
                     "copy",
@@ -85,6 +88,11 @@ class GuideWithImage(io.ComfyNode):
             outputs=outputs(),
             hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(cls, vae: Any = UNCONNECTED, decoder: str | None = "auto") -> bool | str:
+        """Refuse a missing VAE when the workflow is queued."""
+        return decoder_fault(vae, decoder) or True
 
     @classmethod
     def execute(

@@ -12,9 +12,12 @@ from ..inputs.energy import sentence_fault
 from ..inputs.sockets import Network, schema
 from ..inputs.start import (
     CATEGORY,
+    UNCONNECTED,
     amount_of,
+    decoder_fault,
     folded_inputs,
     guided_by_image,
+    model_input,
     outputs,
     strength_inputs,
     vae_input,
@@ -40,7 +43,7 @@ class GuideWithText(io.ComfyNode):
             "the prompt: between the model's loader and the sampler.",
             search_aliases=("guidance", "clip guidance", "universal guidance", "start here"),
             inputs=[
-                io.Model.Input("model", tooltip="The diffusion model; it is not changed."),
+                model_input(),
                 io.String.Input(
                     "text",
                     default="a big red circle",
@@ -63,9 +66,11 @@ class GuideWithText(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, text: str | None = None) -> bool | str:
-        """Refuse an empty sentence when the workflow is queued."""
-        return sentence_fault(text) or True
+    def validate_inputs(
+        cls, text: str | None = None, vae: Any = UNCONNECTED, decoder: str | None = "auto"
+    ) -> bool | str:
+        """Refuse an empty sentence, or a missing VAE, when the workflow is queued."""
+        return sentence_fault(text) or decoder_fault(vae, decoder) or True
 
     @classmethod
     def execute(

@@ -133,3 +133,36 @@ def test_inpaint(desk: Desk, server: Server) -> None:
     assert {name: sampler[name] for name in values} == values
     assert {"missing", "reference"} <= set(energy)
     assert ran(server, prompt) == 2
+
+
+STARTS = {
+    "Guide with Text": ("EGGuideWithText", {"sentence": "red"}, {"text": "red"}),
+    "Guide with Image": ("EGGuideWithImage", {"copy": "palette"}, {"copy": "palette"}),
+    "Place Words in Boxes": (
+        "EGPlaceWords",
+        {"prompt": "a red circle", "boxes": "circle: 0.1 0.2 0.5 0.6"},
+        {"text": "a red circle", "boxes": "circle: 0.1 0.2 0.5 0.6"},
+    ),
+    "Keep from Image": ("EGKeepFromImage", {"keep": "look"}, {"keep": "look"}),
+    "Fix Missing Objects": (
+        "EGFixMissingObjects",
+        {"prompt": "a red circle", "objects": "red circle"},
+        {"text": "a red circle", "objects": "red circle"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_a_start_with_its_sampler(desk: Desk, server: Server, name: str) -> None:
+    kind, own, expected = STARTS[name]
+    taken(desk, name)
+    sampling = {"seed": 5, "steps": STEPS, "cfg": 2, "sampler_name": "heun", "scheduler": "simple"}
+    desk.run(SET, {"negative": "blue", "strength": "weak", **sampling, **own})
+    prompt = queued(desk)
+    (start,), (sampler,) = of(prompt, kind), of(prompt, "KSampler")
+    assert {key: start[key] for key in expected} == expected
+    assert start["strength"] == "weak"
+    assert {key: sampler[key] for key in sampling} == sampling
+    texts = {one["text"] for one in of(prompt, "CLIPTextEncode")}
+    assert "blue" in texts
+    assert ran(server, prompt) == 1
