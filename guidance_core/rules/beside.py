@@ -77,7 +77,7 @@ class Beside:
                 self._noise.append((x - alpha * denoise(x, sigma).x0) / scale)
             estimate = denoise(alpha * self.latent.to(x) + scale * self._noise[0], sigma)
         level = {request: estimate.capture(request) for request in captures}
-        return Reference({float(sigma[0]): level}, tuple(x.shape[-2:]))
+        return Reference({float(sigma[0]): level}, (x.shape[-2], x.shape[-1]))
 
     def _check(self, x: Tensor) -> None:
         if self.latent.shape[1:] != x.shape[1:]:

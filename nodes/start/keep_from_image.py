@@ -9,12 +9,14 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.attention.references import Shown
-from ...guidance_core.energies.attention_keep import AttentionKeep
+from ...guidance_core.captures import DEFAULT
+from ...guidance_core.energies.layout import Layout
 from ...guidance_core.energies.look import Look
 from ...guidance_core.rules.beside import Beside
 from ...guidance_core.rules.forward import Forward
 from ...guidance_core.schedules import PercentWindow, Scaled
 from ..host.encode import encoded
+from ..host.reading.layouts import layout_of
 from ..inputs.energy import channels_first
 from ..inputs.sockets import advanced, schema
 from ..inputs.start import (
@@ -29,17 +31,22 @@ from ..inputs.start import (
 
 
 class Kept(NamedTuple):
-    """What is kept: its energy of a reference, medium strength, and where it acts."""
+    """What is kept: its energy of a MODEL and a reference, medium strength, and where it acts."""
 
-    energy: Callable[[Any], Any]
+    energy: Callable[[Any, Any], Any]
     medium: float
     window: PercentWindow
 
 
+def layout(model: Any, there: Any) -> Layout:
+    """The layout, by the layers of a MODEL that tell it best."""
+    return Layout(there, layout_of(model.model.diffusion_model).structure or DEFAULT)
+
+
 # As measured on Shapes, see docs/strengths.md.
 KEPT = {
-    "layout": Kept(AttentionKeep, 1.5, PercentWindow(0.0, 0.4, "linear_down")),
-    "look": Kept(Look, 1.0, PercentWindow(0.2, 1.0)),
+    "layout": Kept(layout, 3.0, PercentWindow(0.0, 0.6, "linear_down")),
+    "look": Kept(lambda model, there: Look(there), 2.0, PercentWindow(0.2, 1.0, "linear_down")),
 }
 
 
@@ -64,9 +71,9 @@ class KeepFromImage(io.ComfyNode):
                     "keep",
                     options=list(KEPT),
                     default="layout",
-                    tooltip="What is kept. layout: where things are, by the model's attention to "
-                    "the prompt. look: colours and textures, by what goes together inside the "
-                    "model, wherever things are.",
+                    tooltip="What is kept. layout: where things are, whatever they look like. "
+                    "look: colours and textures, wherever things are. Both by what the model "
+                    "itself makes of the image, without another network.",
                 ),
                 *strength_inputs(),
                 io.Latent.Input(
@@ -97,6 +104,6 @@ class KeepFromImage(io.ComfyNode):
         kept, size = KEPT[keep], amount_of(strength, amount)
         if not size:
             return guided(model, [], recurrences)
-        rule = Forward(kept.energy(Shown()), Scaled(kept.window, kept.medium * size))
+        rule = Forward(kept.energy(model, Shown()), Scaled(kept.window, kept.medium * size))
         latent = encoded(model, vae, channels_first(image, "image"), latent_image)
         return guided(model, [Beside(rule, latent)], recurrences)

@@ -11,6 +11,7 @@ from guidance_core.attention.references import Reference, Shown
 from guidance_core.captures import Features
 from guidance_core.compose import guided
 from guidance_core.energies.feature_keep import FeatureKeep
+from guidance_core.energies.layout import Layout
 from guidance_core.energies.look import Look
 from guidance_core.process import per_sample
 from guidance_core.rules.beside import Beside
@@ -40,7 +41,10 @@ def flow(sigma):
     return 1 - sigma
 
 
-def beside(strength=Constant(0.5), scale="absolute", other=OTHER):
+HALF = Constant(0.5)
+
+
+def beside(strength=HALF, scale="absolute", other=OTHER):
     return Beside(Forward(FeatureKeep(Shown()), strength, scale), other)
 
 
@@ -57,7 +61,7 @@ def test_it_is_the_rule_with_what_the_model_shows_of_the_other_under_the_first_n
         there = signal * OTHER + level * noise
         captures = inside(FEATURES, there / (1 + level))
         by_hand = Reference({level: {FEATURES: captures}}, (5, 6))
-        expected = guided([Forward(FeatureKeep(by_hand), Constant(0.5), "absolute")], Seen(), run)
+        expected = guided([Forward(FeatureKeep(by_hand), HALF, "absolute")], Seen(), run)
         assert_close(steered(x, sigma).x0, expected(x, sigma).x0)
         assert not torch.equal(steered(x, sigma).x0, Seen()(x, sigma).x0)
 
@@ -112,3 +116,31 @@ def test_a_look_is_the_same_wherever_things_are():
     gram = lambda v: torch.einsum("bcij,bdij->bcd", v, v) / 16
     far = gram(there)
     assert_close(value(now), (gram(now) - far).square().sum((1, 2)) / far.square().sum())
+
+
+def layout_of(now, there):
+    energy = Layout(Reference({1.0: {FEATURES: (there,)}}, tuple(there.shape[-2:])))
+    return energy(Estimate(now, levels(1.0, 1), captures={FEATURES: (now,)}))
+
+
+def test_a_layout_is_the_same_whatever_things_look_like():
+    there = seeded(1, 3, 4, 5).half().double()
+    turned, _ = torch.linalg.qr(seeded(3, 3, seed=4))
+    recoloured = 2 * torch.einsum("dc,bcij->bdij", turned, there) + seeded(1, 3, 1, 1, seed=5)
+    assert_close(layout_of(recoloured, there), torch.zeros(1, dtype=DOUBLE))
+    now = seeded(1, 3, 4, 5, seed=1)
+
+    def cosines(values):
+        rows = (values - values.mean((2, 3), keepdim=True))[0].flatten(1).T
+        lengths = rows.norm(dim=1)
+        return rows @ rows.T / (lengths[:, None] * lengths[None])
+
+    expected = (cosines(now) - cosines(there)).square().mean()
+    assert_close(layout_of(now, there), expected[None])
+
+
+def test_the_layout_of_large_activations_is_that_of_their_means_over_blocks():
+    now, there = seeded(1, 3, 64, 32), seeded(1, 3, 64, 32, seed=1).half().double()
+    halved = lambda values: (values[:, :, ::2] + values[:, :, 1::2]) / 2
+    similar = layout_of(halved(now), halved(there).half().double())
+    torch.testing.assert_close(layout_of(now, there), similar, rtol=1e-3, atol=1e-6)

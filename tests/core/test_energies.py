@@ -25,6 +25,7 @@ from guidance_core.energies.face_identity import FaceIdentity
 from guidance_core.energies.feature_keep import FeatureKeep
 from guidance_core.energies.image import ReferenceImage
 from guidance_core.energies.label_area import LabelArea
+from guidance_core.energies.layout import Layout
 from guidance_core.energies.look import Look
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.palette import Palette
@@ -130,6 +131,7 @@ CASES = {
     "attention keep, words": AttentionKeep(OTHER, WORDS),
     "feature keep": FeatureKeep(OTHER),
     "look": Look(OTHER),
+    "layout": Layout(OTHER),
     "feature keep, mask": FeatureKeep(OTHER, CORNER),
     "sum of attention": WeightedSum(
         ((2.0, Position(WORDS, (0.2, 0.9))), (0.5, FeatureKeep(OTHER)))

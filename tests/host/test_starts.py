@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import SimpleNamespace
 
 import comfy.sample
 import comfy.samplers
@@ -22,9 +23,11 @@ from energy_guidance.nodes.sampling.apply_guidance import ApplyGuidance
 from energy_guidance.nodes.start.fix_missing_objects import FixMissingObjects, energy_of
 from energy_guidance.nodes.start.guide_with_image import COPIED, GuideWithImage
 from energy_guidance.nodes.start.guide_with_text import MEDIUM, GuideWithText
+from energy_guidance.nodes.start.keep_from_image import KEPT, KeepFromImage
 from energy_guidance.nodes.start.place_words import PlaceWords, boxes_in
+from energy_guidance.tests.host import tiny
 
-NODES = (GuideWithText, GuideWithImage, FixMissingObjects, PlaceWords)
+NODES = (GuideWithText, GuideWithImage, KeepFromImage, FixMissingObjects, PlaceWords)
 PROMPT = "a red circle and a blue square"
 WHOLE = PercentWindow(0.0, 0.9)
 
@@ -102,9 +105,72 @@ def test_amount_0_leaves_the_model_as_it_is(parts):
     picture = torch.zeros(1, 64, 64, 3)
     assert started(GuideWithText, **none, text="a", vae=vae)[0] is model
     assert started(GuideWithImage, **none, image=picture, vae=vae)[0] is model
+    assert started(KeepFromImage, **none, image=picture, vae=vae)[0] is model
     words = {"clip": clip, "text": PROMPT}
     assert started(FixMissingObjects, **none, **words)[0] is model
     assert started(PlaceWords, **none, **words, boxes="red circle: 0 0 0.5 0.5")[0] is model
+
+
+def square(side=128):
+    scene = scenes.Scene((scenes.Item("square", "blue", "big", 40.0, 80.0, 20.0),))
+    return scenes.render([scene], side).movedim(1, -1)
+
+
+@pytest.mark.parametrize("keep", KEPT)
+def test_each_that_is_kept_lowers_its_energy_in_every_sample(parts, keep):
+    model, _, vae = parts
+    last = []
+    for amount in (1.0, 1e-6):
+        options = {"image": square(), "keep": keep, "strength": "custom", "amount": amount}
+        guided, trace = started(KeepFromImage, model=model, vae=vae, **options)
+        sampled(parts, guided, steps=8, sampler="euler", batch=2)
+        rows = [row["energy"] for row in trace.rows]
+        last.append(rows[-1])
+    assert all(now < before for now, before in zip(*last, strict=True))
+
+
+def test_the_kept_image_is_cut_to_the_size_of_the_latent(parts):
+    model, _, vae = parts
+    wide = torch.nn.functional.pad(square(), (0, 0, 64, 64))
+    large = wide.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    latent = {"samples": torch.zeros(1, 4, 16, 16)}
+    cut, _ = started(KeepFromImage, model=model, vae=vae, image=large, latent_image=latent)
+    whole, _ = started(KeepFromImage, model=model, vae=vae, image=square())
+    latents = [vae.encode(square()), sampled(parts, cut), sampled(parts, whole)]
+    torch.testing.assert_close(latents[1], latents[2], atol=0.2, rtol=0)
+    other, _ = started(KeepFromImage, model=model, vae=vae, image=large)
+    with pytest.raises(ValueError, match="scale the image to the size of the run"):
+        sampled(parts, other)
+
+
+MODELS = {
+    "sdxl": (tiny.sdxl, {"pooled": 32}),
+    "flux": (tiny.flux, {"pooled": 16, "channels": 16}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("keep", KEPT)
+def test_other_models_keep_too(name, keep):
+    make, inputs = MODELS[name]
+    model, channels = make(), inputs.get("channels", 4)
+    encoder = SimpleNamespace(encode=lambda image: torch.ones(1, channels, 8, 8))
+    picture = torch.zeros(1, 64, 64, 3)
+    guided, trace = started(KeepFromImage, model=model, vae=encoder, image=picture, keep=keep)
+    latents = [tiny.sample(one, **inputs) for one in (model, guided)]
+    assert not torch.equal(*latents)
+    assert trace.rows[0]["grad_norm"][0] > 0
+
+
+def test_a_vae_that_nobody_connected_is_missed_before_anything_runs(parts):
+    for node in (GuideWithText, GuideWithImage):
+        assert "got none: connect the model's VAE" in node.validate_inputs()
+        assert "got none" in node.validate_inputs(decoder="vae")
+        assert node.validate_inputs(decoder="rgb") is True
+        assert node.validate_inputs(vae=None) is True
+        assert node.validate_inputs(decoder=None) is True
+        assert "decoder must be one of" in node.validate_inputs(vae=None, decoder="tiny")
+    assert "must be a sentence" in GuideWithText.validate_inputs(text=" ", vae=None)
 
 
 @pytest.mark.parametrize("copy", COPIED)

@@ -27,6 +27,7 @@ class Layout:
         default_features: layers of activations that "default" stands for.
         reader: makes the reader of one evaluation from its `Captured`.
         joint: whether the text attends to the image too, and so has concept maps.
+        structure: layers of activations that tell where things are best; none: the default ones.
     """
 
     attention: dict[str, nn.Module]
@@ -35,6 +36,7 @@ class Layout:
     default_features: tuple[str, ...]
     reader: Callable[..., Any]
     joint: bool = False
+    structure: tuple[str, ...] = ()
 
     def layers(self, request: Capture) -> tuple[str, ...]:
         """Names of the layers that a request means.

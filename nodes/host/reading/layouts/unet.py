@@ -21,6 +21,8 @@ SHAPES_LAYERS = ("output.2.0",)
 # Activations that tell the colours of Shapes apart: both of its finest blocks do so better than
 # either, and the last one alone tells little but the noise.
 SHAPES_FEATURES = ("output.2", "output.3")
+# The layer of Shapes that kept its layouts best of three (docs/strengths.md).
+SHAPES_STRUCTURE = ("output.2",)
 
 
 def layout_of(network: nn.Module) -> Layout | None:
@@ -38,8 +40,16 @@ def layout_of(network: nn.Module) -> Layout | None:
         if part.attn2 is not None
     }
     default = _default_layers(tuple(attention))
-    last = SHAPES_FEATURES if default == SHAPES_LAYERS else tuple(features)[-1:]
-    return Layout(attention, features, default, last, UNetReader)
+    shapes = default == SHAPES_LAYERS
+    last = SHAPES_FEATURES if shapes else tuple(features)[-1:]
+    structure = SHAPES_STRUCTURE if shapes else _structure(tuple(features))
+    return Layout(attention, features, default, last, UNetReader, structure=structure)
+
+
+def _structure(features: tuple[str, ...]) -> tuple[str, ...]:
+    """Plug-and-Play's layer of Stable Diffusion: the fifth of the decoder's twelve blocks."""
+    decoder = [name for name in features if name.startswith("output")]
+    return tuple(decoder[len(decoder) // 3 :][:1])
 
 
 def blocks(network: UNetModel) -> Iterator[tuple[str, nn.Sequential]]:

@@ -1,0 +1,92 @@
+"""What each start is asked, and with which settings: known without ComfyUI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something asked of a start.
+
+    Arguments:
+        name: on the command line.
+        start: the node, as its header says, with its choice.
+        asked: what is asked, in words.
+        medium: what the node does at medium: energy, rule and strength.
+        figures: what is measured of an image, by its name in the rows.
+        cfg: scale of classifier-free guidance.
+        steps: of Euler.
+    """
+
+    name: str
+    start: str
+    asked: str
+    medium: str
+    figures: dict[str, str]
+    cfg: float = 1.0
+    steps: int = 10
+
+    def identity(self, weights: str) -> dict[str, str]:
+        """What makes batches comparable."""
+        settings = f"{self.medium}; {self.steps} steps, CFG {self.cfg:g}"
+        return {"task": self.name, "weights": weights, "settings": settings}
+
+
+KEPT = {"cfg": 2.0}
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "layout",
+            "Keep from Image: layout",
+            "objects of other colours and shapes, named by the prompt, where a scene has its own",
+            "Layout, Forward 3, falling to 0 at 60 %",
+            {"iou": "IoU with the scene's objects", "prompt": "shows its prompt"},
+            **KEPT,
+        ),
+        Task(
+            "look",
+            "Keep from Image: look",
+            "one object of another shape, whose prompt leaves the colour open, in that of a scene",
+            "Look, Forward 2, falling from 20 % to 0 at 100 %",
+            {"colour": "has the scene's colour", "prompt": "shows its prompt"},
+            **KEPT,
+        ),
+        Task(
+            "text",
+            "Guide with Text",
+            "'a big red circle', without a prompt",
+            "CLIP Text, Forward 1.4, until 90 %",
+            {"prompt": "shows the sentence"},
+        ),
+        Task(
+            "style",
+            "Guide with Image: style",
+            "the colours of a scene, without a prompt",
+            "Style of blocks 1 to 3, Forward 0.7, until 90 %",
+            {"palette": "palette distance"},
+        ),
+        Task(
+            "palette",
+            "Guide with Image: palette",
+            "the colours of a scene, without a prompt",
+            "Palette, Forward 0.5, until 90 %",
+            {"palette": "palette distance"},
+        ),
+        Task(
+            "likeness",
+            "Guide with Image: likeness",
+            "the object of a scene, without a prompt",
+            "CLIP Image, Forward 1, until 90 %",
+            {"same": "shows the scene's object", "palette": "palette distance"},
+        ),
+        Task(
+            "structure",
+            "Guide with Image: structure",
+            "the layout of a scene, without a prompt",
+            "Structure, Forward 0.5, until 90 %",
+            {"iou": "IoU with the scene's objects"},
+        ),
+    )
+}
