@@ -41,7 +41,7 @@ TASKS = {
             "layout",
             "Keep from Image: layout",
             "objects of other colours and shapes, named by the prompt, where a scene has its own",
-            "Layout, Forward 3, falling to 0 at 60 %",
+            "Layout, Forward 4, falling to 0 at 60 %",
             {"iou": "IoU with the scene's objects", "prompt": "shows its prompt"},
             **KEPT,
         ),

@@ -2,10 +2,10 @@
 
 References:
     Image Style Transfer Using Convolutional Neural Networks, Gatys et al. 2016, eq. (3)-(5), of the
-    diffusion model's own activations in place of a classifier's; as an energy of those: appearance
-    guidance of FreeControl, Mo et al. 2023, arXiv:2312.07536, eq. (5).
-    Deviates: Gram matrices over the whole image in place of mean activations of its parts, so that
-    no parts have to be found; relative to the reference's own, and squared.
+    diffusion model's own activations in place of a classifier's; as an energy of those: the
+    appearance guidance of FreeControl, Mo et al. 2023, arXiv:2312.07536.
+    Deviates: Gram matrices over the whole image in place of FreeControl's mean activations of its
+    parts, so that no parts have to be found; relative to the reference's own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A rule whose energies compare with another image, which the model is shown beside the sample.
 
 References:
-    Activations of a reference at the sample's own noise level: FreeControl, Mo et al. 2023,
-    arXiv:2312.07536, section 3.2; DragonDiffusion, Mou et al. 2024, arXiv:2307.02421, section 3.3.
+    Activations of a reference at the sample's own noise level: DragonDiffusion, Mou et al. 2024,
+    arXiv:2307.02421; FreeControl, Mo et al. 2023, arXiv:2312.07536.
     Deviates: the reference has the noise that the sample began with, and not that of its inversion.
     So neither steps nor prompt need be known before the run, and what differs is the content alone;
     measured in docs/strengths.md.

@@ -45,7 +45,7 @@ def layout(model: Any, there: Any) -> Layout:
 
 # As measured on Shapes, see docs/strengths.md.
 KEPT = {
-    "layout": Kept(layout, 3.0, PercentWindow(0.0, 0.6, "linear_down")),
+    "layout": Kept(layout, 4.0, PercentWindow(0.0, 0.6, "linear_down")),
     "look": Kept(lambda model, there: Look(there), 2.0, PercentWindow(0.2, 1.0, "linear_down")),
 }
 
