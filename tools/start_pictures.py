@@ -34,8 +34,10 @@ READY = """() => window.app?.vueAppReady && app.canvas?.graph
     && !app.extensionManager.spinner && LiteGraph.registered_node_types.EGKeepFromImage"""
 # Clears the canvas and builds the stock workflow around one start.
 BUILD = """([kind, values, prompt, source]) => {
+    const used = app.graph.last_node_id;
     app.graph.clear();
-    app.nodeOutputs = {};
+    // Nodes of the same numbers would show the images of those before them.
+    app.graph.last_node_id = used;
     const add = (kind, pos, values = {}) => {
         const node = LiteGraph.createNode(kind);
         node.pos = pos;

