@@ -28,6 +28,7 @@ SETTINGS = {
     "Comfy.Graph.CanvasMenu": False,
 }
 PATIENCE = 300_000  # milliseconds
+REST = 8_000  # until images and panels are drawn, on a slow machine
 WIDTH = 1100  # of a row in the picture
 PROMPT = "a big red circle and a small white square"
 READY = """() => window.app?.vueAppReady && app.canvas?.graph
@@ -111,8 +112,6 @@ FIT = """() => {
     app.canvas.ds.offset = [(width + 60) / scale / 2 - (left + right) / 2, 100 / scale + 40];
     app.canvas.setDirty(true, true);
 }"""
-SHOWN = """() => app.graph.nodes.filter(({ type }) => ["PreviewImage", "LoadImage"].includes(type))
-    .every(({ imgs }) => imgs?.length && imgs[0].complete)"""
 BOXES = "red circle: 0.05 0.1 0.5 0.55\nwhite square: 0.55 0.6 0.9 0.95"
 OTHER = "a big green triangle"
 STARTS: tuple[tuple[str, dict[str, Any], str], ...] = (
@@ -140,9 +139,9 @@ def picture(page: Page, kind: str, values: dict[str, Any], prompt: str, source: 
     page.evaluate(BUILD, [kind, values, prompt, source])
     page.wait_for_timeout(2000)
     page.evaluate(RUN)
-    page.wait_for_function(SHOWN)
+    page.wait_for_timeout(REST)
     page.evaluate(FIT)
-    page.wait_for_timeout(4000)
+    page.wait_for_timeout(REST)
     shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     # Without the page's bars above and on the left.
     return shot.crop((60, 90, shot.width, shot.height))
