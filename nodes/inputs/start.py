@@ -75,10 +75,11 @@ def decoder_fault(vae: Any, decoder: str | None) -> str | None:
     """
     if decoder not in (None, *decode.CHOICES):
         return f"decoder must be one of {', '.join(decode.CHOICES)}, got {decoder}"
-    if vae is UNCONNECTED and decoder in ("auto", "vae"):
+    missed = decoder == "vae" or (decoder == "auto" and not decode.small_files())
+    if vae is UNCONNECTED and missed:
         return (
             "expected a VAE that decodes what is guided, got none: connect the model's VAE, or "
-            "choose decoder taesd or rgb"
+            "choose decoder rgb, or put a tiny one into models/vae_approx"
         )
     return None
 
