@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from bench import command, records
-from bench.records import Row, fingerprint
+from bench.records import Row
 from bench.starts import page
 from bench.starts.tasks import TASKS
 
@@ -24,9 +24,8 @@ from bench.starts.tasks import TASKS
 def jobs(options: argparse.Namespace) -> list[Row]:
     """Every batch asked for."""
     seeds = range(0, options.images, options.batch)
-    weights = fingerprint()
     return [
-        TASKS[name].identity(weights) | {"amount": amount, "seed": seed, "batch": options.batch}
+        TASKS[name].identity | {"amount": amount, "seed": seed, "batch": options.batch}
         for seed in seeds
         for name in options.task
         for amount in options.amounts

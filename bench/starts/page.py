@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from bench import command, markdown, records
-from bench.records import Row, fingerprint
+from bench.records import Row
 from bench.starts.tasks import TASKS, Task
 
 RESULTS = command.RESULTS / "starts.json"
@@ -20,8 +20,7 @@ HEAD = ("start", "asked", "medium is", "figure", "without", "weak", "medium", "s
 
 def read() -> list[Row]:
     """Finished batches of today's weights and settings."""
-    weights = fingerprint()
-    return records.read(RESULTS, [task.identity(weights) for task in TASKS.values()])
+    return records.read(RESULTS, [task.identity for task in TASKS.values()])
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.records import fingerprint_with
+
 
 @dataclass(frozen=True)
 class Task:
@@ -15,6 +17,7 @@ class Task:
         asked: what is asked, in words.
         medium: what the node does at medium: energy, rule and strength.
         figures: what is measured of an image, by its name in the rows.
+        networks: guide networks that take part.
         cfg: scale of classifier-free guidance.
         steps: of Euler.
     """
@@ -24,16 +27,19 @@ class Task:
     asked: str
     medium: str
     figures: dict[str, str]
+    networks: tuple[str, ...] = ()
     cfg: float = 1.0
     steps: int = 10
 
-    def identity(self, weights: str) -> dict[str, str]:
-        """What makes batches comparable."""
+    @property
+    def identity(self) -> dict[str, str]:
+        """What makes batches comparable: the weights that take part, and the settings."""
+        weights = fingerprint_with(self.networks)
         settings = f"{self.medium}; {self.steps} steps, CFG {self.cfg:g}"
         return {"task": self.name, "weights": weights, "settings": settings}
 
 
-KEPT = {"cfg": 2.0}
+KEPT, CLIP = {"cfg": 2.0}, ("open_clip",)
 TASKS = {
     task.name: task
     for task in (
@@ -59,6 +65,7 @@ TASKS = {
             "'a big red circle', without a prompt",
             "CLIP Text, Forward 1.4, until 90 %",
             {"prompt": "shows the sentence"},
+            CLIP,
         ),
         Task(
             "style",
@@ -66,6 +73,7 @@ TASKS = {
             "the colours of a scene, without a prompt",
             "Style of blocks 1 to 3, Forward 0.7, until 90 %",
             {"palette": "palette distance"},
+            CLIP,
         ),
         Task(
             "palette",
@@ -80,6 +88,7 @@ TASKS = {
             "the object of a scene, without a prompt",
             "CLIP Image, Forward 1, until 90 %",
             {"same": "shows the scene's object", "palette": "palette distance"},
+            CLIP,
         ),
         Task(
             "structure",
@@ -87,6 +96,7 @@ TASKS = {
             "the layout of a scene, without a prompt",
             "Structure, Forward 0.5, until 90 %",
             {"iou": "IoU with the scene's objects"},
+            ("vit",),
         ),
     )
 }

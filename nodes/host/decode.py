@@ -107,12 +107,6 @@ def decoder(choice: str, vae: Any, latent_format: Any, *, exact: bool = False) -
     return own
 
 
-def small_files() -> list[str]:
-    """Files of small decoders, one of which "auto" may find to fit the model."""
-    files: list[str] = folder_paths.get_filename_list(FOLDER)
-    return files
-
-
 def _vae(vae: Any, latent_format: Any) -> VaeDecoder:
     for attribute in ("first_stage_model", "patcher", "vae_dtype", "process_output"):
         if getattr(vae, attribute, None) is None:

@@ -37,7 +37,7 @@ def vae_fault() -> str | None:
     readers = [energy for energy in reaching if _reads_image(energy)]
     if node.source("vae") or decoder in APPROXIMATE or not readers:
         return None
-    if decoder == "auto" and _may_decode(node):
+    if decoder == "auto" and may_decode(node):
         return None
     other = ", or choose decoder 'taesd' or 'rgb'" if "decoder" in node.sockets else ""
     return (
@@ -46,7 +46,7 @@ def vae_fault() -> str | None:
     )
 
 
-def _may_decode(node: Node) -> bool:
+def may_decode(node: Node) -> bool:
     """Whether there may be another decoder than a VAE: Shapes brings one, others are files."""
     model = node.source("model")
     while model is not None and (further := model.source("model")) is not None:

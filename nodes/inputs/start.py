@@ -11,7 +11,9 @@ from ...guidance_core.rules.manifold import Manifold
 from ...guidance_core.schedules import PercentWindow, Scaled
 from ...guidance_core.trace import Trace as TraceData
 from ..host import decode, guide
+from ..host.browser.queued import validated
 from ..host.recurrence import recurrent_model
+from .faults import may_decode
 from .sampling import NO_VAE_TIP, RECURRENCES_TIP, TRACE_TIP, VAE_TIP, decoder_input
 from .sockets import Trace, advanced
 from .window import window_inputs
@@ -75,7 +77,8 @@ def decoder_fault(vae: Any, decoder: str | None) -> str | None:
     """
     if decoder not in (None, *decode.CHOICES):
         return f"decoder must be one of {', '.join(decode.CHOICES)}, got {decoder}"
-    missed = decoder == "vae" or (decoder == "auto" and not decode.small_files())
+    node = validated() if decoder == "auto" else None
+    missed = decoder == "vae" or (node is not None and not may_decode(node))
     if vae is UNCONNECTED and missed:
         return (
             "expected a VAE that decodes what is guided, got none: connect the model's VAE, or "

@@ -16,7 +16,7 @@ from energy_guidance.guidance_core.shapes import oracle, scenes
 from energy_guidance.nodes.editing.tokens import Tokens
 from energy_guidance.nodes.energies.box import EnergyBox
 from energy_guidance.nodes.energies.clip_text import EnergyCLIPText
-from energy_guidance.nodes.host import decode, networks, shapes
+from energy_guidance.nodes.host import networks, shapes
 from energy_guidance.nodes.host.encode import encoded
 from energy_guidance.nodes.host.recurrence import recurrent_sampler
 from energy_guidance.nodes.rules.forward import RuleForward
@@ -162,13 +162,11 @@ def test_other_models_keep_too(name, keep):
     assert trace.rows[0]["grad_norm"][0] > 0
 
 
-def test_a_vae_that_nobody_connected_is_missed_before_anything_runs(monkeypatch):
+def test_a_vae_that_nobody_connected_is_missed_before_anything_runs():
     for node in (GuideWithText, GuideWithImage):
-        monkeypatch.setattr(decode, "small_files", lambda: ["taesd_decoder.pth"])
+        assert "got none: connect the model's VAE" in node.validate_inputs(decoder="vae")
+        # What a tiny decoder or Shapes' own may take the place of, only a queued workflow tells.
         assert node.validate_inputs() is True
-        monkeypatch.setattr(decode, "small_files", list)
-        assert "got none: connect the model's VAE" in node.validate_inputs()
-        assert "got none" in node.validate_inputs(decoder="vae")
         assert node.validate_inputs(decoder="rgb") is True
         assert node.validate_inputs(vae=None) is True
         assert node.validate_inputs(decoder=None) is True
