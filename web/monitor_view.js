@@ -37,7 +37,7 @@ export function monitorPlot(curves, sigmas, width, height, t) {
   const rows = [
     { name: "energy", title: t("monitor.energy", "energy"), series: curves.energy },
     { name: "gradient", title: t("monitor.gradient", "gradient norm"), series: curves.gradient },
-    { name: "push", title: t("monitor.push", "step ÷ that of strength 1"), series: curves.push, mark },
+    { name: "push", title: t("monitor.push", "step ÷ that of strength 1"), series: curves.push, mark, floor: 0 },
   ];
   const parts = rows.map((row, index) => metric(row, index * (TITLE + tall + GAP), tall, x, right));
   return svg(
@@ -71,14 +71,14 @@ function bands(skipped, steps, x, height) {
 }
 
 /**
- * @param {{name: string, title: string, series: Series[], mark?: {at: number, from: number}}} row
+ * @param {{name: string, title: string, series: Series[], mark?: {at: number, from: number}, floor?: number}} row
  * @param {number} top
  * @param {number} tall
  * @param {(step: number) => number} x
  * @param {number} right
  */
-function metric({ name, title, series, mark }, top, tall, x, right) {
-  const y = scale(series, top + TITLE, tall, mark?.at);
+function metric({ name, title, series, mark, floor }, top, tall, x, right) {
+  const y = scale(series, top + TITLE, tall, [mark?.at, floor].filter((one) => one !== undefined));
   const base = top + TITLE + tall;
   const last = series.map(({ points, color }) => ({
     value: short(points.at(-1)?.y ?? NaN),
@@ -139,13 +139,13 @@ function curve({ name, color, points }, x, y) {
  * @param {Series[]} series
  * @param {number} top
  * @param {number} tall
- * @param {number | undefined} mark a value that must be visible
+ * @param {number[]} visible values that must be seen too; a floor keeps rounding from looking like a course
  */
-function scale(series, top, tall, mark) {
+function scale(series, top, tall, visible) {
   const values = series
     .flatMap(({ points }) => points.flatMap(({ low, high }) => [low, high]))
     .filter(Number.isFinite);
-  const shown = mark === undefined || !values.length ? values : [...values, mark];
+  const shown = values.length ? [...values, ...visible] : values;
   const [low, high] = [Math.min(...shown), Math.max(...shown)];
   const decades = low > 0 && high / low > 30;
   const bend = decades ? Math.log : (/** @type {number} */ value) => value;

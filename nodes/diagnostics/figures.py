@@ -43,6 +43,7 @@ def drawn(
         for curve in found[name]:
             _draw(axis, curve, ink, width // LETTER)
         _dress(axis, text(title), theme)
+    axes[-1].set_ylim(bottom=0)  # else rounding looks like a course
     figure.legend(
         handles=axes[0].lines,
         loc="outside upper left",
