@@ -5,7 +5,7 @@ ARGS ?=
 TASK ?= colour label
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-quality bench-guides bench-editing
+.PHONY: help demo test bench bench-cost bench-quality bench-guides bench-editing
 .PHONY: bench-start bench-transfer bench-truth bench-widgets tune lint format
 .PHONY: gpu-check new-energy locales contract environment clean
 
@@ -18,8 +18,11 @@ demo: environment ## guided images and their scores, in out/demo/ (ARGS="--sampl
 test: environment ## every test: core, web/ in node, each ComfyUI found, a browser (ARGS="-k colour")
 	$(VENV) -m tools.run_tests $(ARGS)
 
-bench: environment ## time and memory of guided steps, in out/bench/ (ARGS="--case shapes")
-	$(VENV) -m bench $(ARGS)
+bench: environment ## time, memory and operations of guided steps (ARGS="--case sd15-clip")
+	$(VENV) -m bench --page docs/cost.md $(ARGS)
+
+bench-cost: environment ## what guiding less often, less deep or by a cheaper decoder keeps, on Shapes
+	$(VENV) -m bench.pace $(ARGS)
 
 bench-start: environment ## what the pack adds to the start of ComfyUI (ARGS="--starts 5")
 	$(VENV) -m bench.start $(ARGS)

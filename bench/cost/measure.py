@@ -14,11 +14,13 @@ from typing import Any
 from tqdm import tqdm
 
 from bench import command
-from bench.cost import memory
+from bench.cost import memory, page
 
 # Runs some steps and returns seconds for one.
 Step = Callable[[], float]
 CASES = {"shapes": 15, "sd15": 5}
+# Image energies at true sizes, counted in operations; they need ComfyUI, and no memory.
+COUNTED = ("sd15-clip", "sdxl-clip", "sd15-resnet", "sdxl-resnet")
 PLAIN = "plain"
 
 
@@ -70,21 +72,40 @@ def main() -> None:
         from bench.cost import embedded as host
     cases = []
     print(f"host: {host.NAME}, device: {host.DEVICE}, {host.THREADS} threads", flush=True)
-    for name in options.case or CASES:
-        cases.append(measured(name, host.steps(name), options.repeats or CASES[name]))
-        print(table(cases[-1]), flush=True)
+    for name in options.case or (*CASES, *COUNTED):
+        if name in CASES:
+            cases.append(measured(name, host.steps(name), options.repeats or CASES[name]))
+            print(table(cases[-1]), flush=True)
+        elif os.environ.get("COMFYUI_PATH"):
+            cases.append(_counted(name))
+            print("\n".join(page.table(cases[-1:])), flush=True)
+        else:
+            print(f"{name}: needs ComfyUI, set COMFYUI_PATH to the folder of main.py")
+    counted = [case for case in cases if "operations" in case]
+    if options.page and counted:
+        page.write(options.page, counted)
     report = {"host": host.NAME, "device": str(host.DEVICE), "cases": cases}
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"written: {options.out / 'report.json'}")
 
 
+def _counted(name: str) -> dict[str, Any]:
+    """Operations of one case of image energies."""
+    from bench.cost import images
+
+    quiet = not sys.stderr.isatty()
+    with tqdm(total=len(images.KINDS), desc=name, leave=False, disable=quiet) as bar:
+        return images.measured(name, lambda kind: bar.update())
+
+
 def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--case", action="append", choices=tuple(CASES), help="only this one")
+    parser.add_argument("--case", action="append", choices=(*CASES, *COUNTED), help="only this one")
     parser.add_argument("--repeats", type=command.positive, help="runs of each kind of step")
     parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder to write into")
+    parser.add_argument("--page", type=Path, help="page whose table of operations is written")
     return parser.parse_args(arguments)
 
 

@@ -52,7 +52,7 @@ def apply(
     guidance = Guidance(tuple(rules), reader, traces)
     guidance = previous.joined(guidance)
     _check(guidance, guided.get_model_object("diffusion_model"))
-    _attach(guided, guidance)
+    attach(guided, guidance)
     return guided
 
 
@@ -92,7 +92,7 @@ def _check(guidance: Guidance, network: nn.Module) -> None:
         layout_of(network).layers(request)
 
 
-def _attach(guided: Any, guidance: Guidance) -> None:
+def attach(guided: Any, guidance: Guidance) -> None:
     """Put the wrappers of this pack, and only those, on the clone."""
     wrappers = {
         WrappersMP.OUTER_SAMPLE: _outer_sample(guidance),
