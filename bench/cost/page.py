@@ -39,10 +39,10 @@ def _ratio(case: Mapping[str, Any], kind: str) -> str:
 
 
 def _peak(case: Mapping[str, Any], kind: str) -> str:
-    found, plain = case["live_mb"].get(kind), case["live_mb"]["plain"]
-    if kind == "plain":
-        return f"1 ({plain} MB at 32 bits)"
-    return "" if found is None else f"{found / plain:.2f}"
+    found, plain = case["live_mb"].get(kind), case["live_mb"].get("plain")
+    if found is None or plain is None:
+        return ""
+    return f"1 ({plain} MB at 32 bits)" if kind == "plain" else f"{found / plain:.2f}"
 
 
 def write(path: Path, cases: Sequence[Mapping[str, Any]]) -> None:
