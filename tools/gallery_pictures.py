@@ -20,6 +20,16 @@ from tools.templates.__main__ import FOLDER, names
 
 DOCS = FOLDER.parent / "docs"
 WINDOW = {"width": 1366, "height": 900}
+CARDS = '[data-testid^="template-workflow-"]'
+LOADED = """images => {
+    const all = [...document.querySelectorAll(images)];
+    return all.length && all.slice(0, 6).every(({ naturalWidth }) => naturalWidth > 1);
+}"""
+# As the gallery opens a template.
+VIEW = """({ scale, offset }) => {
+    Object.assign(app.canvas.ds, { scale, offset });
+    app.canvas.setDirty(true, true);
+}"""
 TOUR = ("tour-what", "tour-when", "tour-where")
 
 
@@ -27,8 +37,8 @@ def gallery(page: Page) -> None:
     """Open the browser of templates at those of the pack."""
     page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
     page.locator('[role="dialog"]').get_by_text("energy-guidance", exact=False).first.click()
-    page.locator('img[src*="workflow_templates"]').first.wait_for()
-    page.wait_for_load_state("networkidle")
+    page.locator(CARDS).first.wait_for()
+    page.wait_for_function(LOADED, arg=f"{CARDS} img")
 
 
 def main(address: str) -> None:
@@ -41,7 +51,9 @@ def main(address: str) -> None:
         desk.reload()
         for number, key in enumerate(TOUR, 1):
             text = (FOLDER / f"{names()[key]}.json").read_text(encoding="utf-8")
-            desk.open(json.loads(text))
+            content = json.loads(text)
+            desk.open(content)
+            desk.run(VIEW, content["extra"]["ds"])
             desk.rest()
             desk.page.screenshot(path=DOCS / f"tour-{number}.png")
         browser.close()
