@@ -124,7 +124,8 @@ def _shown(node: Node, info: Info) -> list[Any]:
     known = values(info, node.kind, node.inputs)
     for one in inputs(info, node.kind):
         if one.is_widget and one.name in known:
-            found.append(known[one.name])
+            value = known[one.name]
+            found.append(one.options.get("default", "") if isinstance(value, Link) else value)
             found.extend(["fixed"] if one.is_seed else [])
             found.extend(["image"] if one.options.get("image_upload") else [])
     return found

@@ -88,8 +88,8 @@ def guided(parts: Parts, column: int, rule: Link, *, reads_image: bool) -> Link:
     return node[0]
 
 
-def prompted(parts: Parts, column: int, text: str) -> tuple[Link, Link]:
-    """Add the prompts; without CFG the negative one is the positive one, emptied."""
+def prompted(parts: Parts, column: int, text: str | Link) -> tuple[Link, Link]:
+    """Add the prompts, typed or linked; without CFG the negative one is the positive, emptied."""
     encode = lambda title, text: parts.graph.add(
         "CLIPTextEncode", column, title, clip=parts.clip, text=text
     )

@@ -74,7 +74,7 @@ def _by_image(part: Parts, text: str, energy: Link, push: Push) -> None:
 
 
 def _sampled(
-    part: Parts, text: str, energy: Link, push: tuple[Push, str], *, reads_image: bool
+    part: Parts, text: str | Link, energy: Link, push: tuple[Push, str], *, reads_image: bool
 ) -> None:
     """A rule with its schedule, the prompt, the sampler and the result."""
     add, ((strength, end), curve) = part.graph.add, push
@@ -155,12 +155,14 @@ def by_words(part: Parts, push: Push) -> None:
         "red apple": (0.08, 0.4, 0.45, 0.8),
         "blue cup": (0.55, 0.35, 0.92, 0.8),
     }
+    # One text for all: words of another prompt than the sampler's are refused.
+    text = add("PrimitiveStringMultiline", 0, "The prompt, for all", value=STILL_LIFE)[0]
     energies = []
     for words, (left, top, right, bottom) in boxes.items():
         tokens = add(
             *("EGTokens", 1, f"Words: {words}"),
             clip=part.clip,
-            prompt=STILL_LIFE,
+            prompt=text,
             words=words,
         )
         box = add(
@@ -173,7 +175,7 @@ def by_words(part: Parts, push: Push) -> None:
         )
         energies.append(box[0])
     both = add("EGCombineEnergies", 3, energy_1=energies[0], energy_2=energies[1])
-    _sampled(part, STILL_LIFE, both[0], (push, "linear_down"), reads_image=False)
+    _sampled(part, text, both[0], (push, "linear_down"), reads_image=False)
 
 
 def by_measurement(part: Parts, push: Push) -> None:
@@ -275,8 +277,9 @@ TASKS = (
         key="place-words",
         title="words in boxes",
         build=by_words,
-        about="Each phrase of the prompt gets a box: drag it on its node. The three prompts must "
-        "be the same text. For other objects choose the words by clicking them in *Prompt Words*.",
+        about="Each phrase of the prompt gets a box: drag it on its node. One text node holds the "
+        "prompt for all. For other objects change it and choose the words by clicking them in "
+        "*Prompt Words*.",
         start="*Rule: Forward*, scale `relative`, strength falling from {strength:g} to 0 over the "
         "first {end} of the noise schedule. Objects stay where they were: raise it, or "
         "choose the noun alone. Something is drawn twice: smaller boxes, or a lower strength.",
