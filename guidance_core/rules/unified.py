@@ -151,9 +151,8 @@ class Unified:
         if self.rho > 0:
             return through_model(energy, denoise, x, sigma, look_at=self.look_at, rule="Unified")
         estimate = denoise(x, sigma)
-        return estimate, *at_estimate(
-            energy, estimate.detached(), look_at=self.look_at, rule="Unified"
-        )
+        looked = {"look_at": self.look_at, "rule": "Unified"}
+        return estimate, *at_estimate(energy, estimate.detached(), **looked)
 
     def _smooth(self, run: Run, sigma: Tensor) -> Energy:
         """The energy, smoothed where gamma is not 0."""
@@ -210,11 +209,9 @@ class Unified:
         known = known or at_estimate(energy, start, look_at=self.look_at, rule="Unified")
         unit = peak_rms(known[1]).clamp_min(torch.finfo(delta.dtype).tiny)
         for step in range(self.iterations):
-            value, grad = (
-                known
-                if step == 0
-                else at_estimate(energy, start.moved(delta), look_at=self.look_at)
-            )
+            value, grad = known
+            if step > 0:
+                value, grad = at_estimate(energy, start.moved(delta), look_at=self.look_at)
             if self.scale == "absolute":
                 delta = delta - per_sample(size, grad) * self._slope(value, grad)
             else:

@@ -120,10 +120,15 @@ def sheet(maps: torch.Tensor, words: list[str], sigmas: list[float], image: Any)
             left = GAP + column * (TILE + GAP)
             box = (left / wide, 1 - (top + BAND + tall) / (high + GAP))
             axis = figure.add_axes((*box, TILE / wide, tall / (high + GAP)))
-            axis.set_axis_off()
-            if image is not None:
-                axis.imshow(image.numpy(), aspect="auto")
-            alpha = 1.0 if image is None else OVERLAY
-            shade: dict[str, Any] = {"cmap": "inferno", "alpha": alpha, "vmin": 0, "vmax": 1}
-            axis.imshow(maps[column, row].numpy(), aspect="auto", **shade)
+            _tile(axis, maps[column, row], image)
     return pixels(canvas)
+
+
+def _tile(axis: Any, weights: torch.Tensor, image: Any) -> None:
+    """One map, over the image if there is one."""
+    axis.set_axis_off()
+    if image is not None:
+        axis.imshow(image.numpy(), aspect="auto")
+    alpha = 1.0 if image is None else OVERLAY
+    shade: dict[str, Any] = {"cmap": "inferno", "alpha": alpha, "vmin": 0, "vmax": 1}
+    axis.imshow(weights.numpy(), aspect="auto", **shade)

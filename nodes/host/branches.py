@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+
+from .reading.run_reader import Reader
+
+
+@dataclass(frozen=True, eq=False)
+class Branches:
+    """Branches evaluated by one call of the host.
+
+    Arguments:
+        outputs: x0 of each branch.
+        pair: the first positive and the first negative of them.
+        reader: what has read the positive prompt, if anything.
+        stock: whether the host's options came as they were given, and not changed by a pack.
+    """
+
+    outputs: list[Tensor]
+    pair: tuple[Tensor | None, Tensor | None]
+    reader: Reader | None
+    stock: bool
 
 
 def negative_among(conds: Sequence[Any], guider: Any) -> list[bool]:
@@ -38,3 +58,17 @@ def with_borrowed_slopes(
     slope = source - source.detach()
     borrows = [flag and not x0.requires_grad for x0, flag in zip(outputs, negative, strict=True)]
     return [x0 + slope if flag else x0 for x0, flag in zip(outputs, borrows, strict=True)]
+
+
+def only_pair(calls: list[Branches]) -> tuple[Tensor | None, Tensor | None]:
+    """Branches of a guider that uses none of the host's CFG; none where they are in pieces."""
+    calls = [call for call in calls if call.stock] or calls
+    return calls[0].pair if len(calls) == 1 else (None, None)
+
+
+def reader_of(calls: list[Branches], positive: Tensor | None) -> Reader | None:
+    """What has read the branch that CFG was given, or that the guider's own call evaluated."""
+    calls = [call for call in calls if call.reader is not None]
+    whole = [call for call in calls if any(x0 is positive for x0 in call.outputs)]
+    calls = whole or [call for call in calls if call.stock] or calls
+    return calls[-1].reader if calls else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,28 +13,18 @@ from ...guidance_core.types import Estimate
 from .autograd.conds import controls_of, networks_of, normal_conds, only
 from .autograd.graph import carries_graph
 from .autograd.kernels import graph_options, torch_attention
-from .branches import first_of_each, negative_among, with_borrowed_slopes
+from .branches import (
+    Branches,
+    first_of_each,
+    negative_among,
+    only_pair,
+    reader_of,
+    with_borrowed_slopes,
+)
 from .reading.run_reader import Reader
 
 # Functions of packs that the host calls with the branches of CFG, and with its result.
 BEFORE_CFG, AFTER_CFG = "sampler_pre_cfg_function", "sampler_post_cfg_function"
-
-
-@dataclass(frozen=True, eq=False)
-class _Branches:
-    """Branches evaluated by one call of the host.
-
-    Arguments:
-        outputs: x0 of each branch.
-        pair: the first positive and the first negative of them.
-        reader: what has read the positive prompt, if anything.
-        stock: whether the host's options came as they were given, and not changed by a pack.
-    """
-
-    outputs: list[Tensor]
-    pair: tuple[Tensor | None, Tensor | None]
-    reader: Reader | None
-    stock: bool
 
 
 class Evaluation:
@@ -68,7 +57,7 @@ class Evaluation:
         self.depth = depth
         # Of the branches that are evaluated now.
         self.reader: Reader | None = None
-        self._calls: list[_Branches] = []
+        self._calls: list[Branches] = []
         self._pair: tuple[Tensor | None, Tensor | None] | None = None
         self._uncond_of_cfg: Tensor | None = None
         self._others: list[Any] = []
@@ -130,7 +119,7 @@ class Evaluation:
             outputs = evaluate(conds, x, sigma, self._readable(options))
         if self._pair is None:
             pair = first_of_each(outputs, conds, negative)
-            self._calls.append(_Branches(outputs, pair, self.reader, options is self._options))
+            self._calls.append(Branches(outputs, pair, self.reader, options is self._options))
         return outputs
 
     def _differentiable(
@@ -182,22 +171,10 @@ class Evaluation:
         x0, self._whole = first(whole), whole.detach()
         self._x0 = x0.detach()
         if self._pair is None:
-            self._pair = self._only_pair()
-        reader = self._reader_of(self._pair[0])
+            self._pair = only_pair(self._calls)
+        reader = reader_of(self._calls, self._pair[0])
         captures = {} if reader is None else reader.captured.values
         return Estimate(x0, sigma, decode, captures, *map(first, self._pair))
-
-    def _only_pair(self) -> tuple[Tensor | None, Tensor | None]:
-        """Branches of a guider that uses none of the host's CFG; none where they are in pieces."""
-        calls = [call for call in self._calls if call.stock] or self._calls
-        return calls[0].pair if len(calls) == 1 else (None, None)
-
-    def _reader_of(self, positive: Tensor | None) -> Reader | None:
-        """What has read the branch that CFG was given, or that the guider's own call evaluated."""
-        calls = [call for call in self._calls if call.reader is not None]
-        whole = [call for call in calls if any(x0 is positive for x0 in call.outputs)]
-        calls = whole or [call for call in calls if call.stock] or calls
-        return calls[-1].reader if calls else None
 
     @property
     def branches_have_slope(self) -> bool:

@@ -15,7 +15,8 @@ from typing import Any
 from ...guidance_core.captures import chosen_layers
 from ...guidance_core.procedures.inversion import Path
 from .autograd.kernels import as_written
-from .injecting.injection import Injection, injected
+from .injecting.injected import injected
+from .injecting.injection import Injection
 from .injecting.unet import check_unet, from_features, residual
 from .prompt_to_prompt import until
 from .reading.layouts.unet import blocks

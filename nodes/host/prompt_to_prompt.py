@@ -10,7 +10,8 @@ from typing import Any
 from ...guidance_core.attention.alignment import Alignment, refined, replaced
 from ...guidance_core.procedures.inversion import Path
 from ...guidance_core.schedules import PercentWindow
-from .injecting.injection import TAG, Blend, Injection, injected
+from .injecting.injected import injected
+from .injecting.injection import TAG, Blend, Injection
 from .injecting.unet import check_unet, self_attending
 from .reading.layouts import layout_of
 from .reading.words import SEPARATORS, find_words, placed_words

@@ -17,7 +17,8 @@ from energy_guidance.nodes.editing.plug_and_play import PlugAndPlay
 from energy_guidance.nodes.editing.prompt_to_prompt import PromptToPrompt
 from energy_guidance.nodes.editing.record_reference import RecordReference
 from energy_guidance.nodes.host import guide, networks, samplers, shapes
-from energy_guidance.nodes.host.injecting.injection import TAG, Blend, Injection, injected
+from energy_guidance.nodes.host.injecting.injected import injected
+from energy_guidance.nodes.host.injecting.injection import TAG, Blend, Injection
 from energy_guidance.nodes.host.injecting.unet import check_unet, from_features
 from energy_guidance.nodes.host.reading.layouts import layout_of
 from energy_guidance.tests.host import probe, tiny

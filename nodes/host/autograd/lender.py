@@ -63,14 +63,7 @@ class Lender:
             guests: whether other packs take part in the evaluation.
         """
         model = executor.class_obj
-        # The options are left as they are: other packs keep state in them.
-        args = tuple(
-            arg if isinstance(arg, dict) and OVERRIDE in arg else normal(arg) for arg in args
-        )
-        kwargs = {
-            name: arg if name == "transformer_options" else normal(arg)
-            for name, arg in kwargs.items()
-        }
+        args, kwargs = _normal_but_options(args, kwargs)
         network, loan = as_written(model.diffusion_model), self.loan(model)
         keys = hooked_keys(model)
         hooked = addresses_of(model, keys)
@@ -91,3 +84,12 @@ class Lender:
                 blocks_of(as_written(model.diffusion_model)) if short else []
             )
         return self._recomputed[x.shape]
+
+
+def _normal_but_options(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    """Arguments that autograd may save; options stay, for other packs keep state in them."""
+    rest = (arg if isinstance(arg, dict) and OVERRIDE in arg else normal(arg) for arg in args)
+    named = {
+        name: arg if name == "transformer_options" else normal(arg) for name, arg in kwargs.items()
+    }
+    return tuple(rest), named
