@@ -126,9 +126,9 @@ EXAMPLES: dict[str, Example] = {
         12,
         "Several guides at once",
         "blue circle",
-        "**Several guides at once.** A segmenter says where, a classifier says which colour, "
-        "total variation removes grain. One sum costs one pass through the model; energies of "
-        "one network share its pass, and all share one decoding.",
+        "**Several guides at once.** The prompt asks for a circle; a segmenter says where, a "
+        "classifier says which colour, total variation removes grain. One sum costs one pass "
+        "through the model; energies of one network share its pass, and all share one decoding.",
     ),
     "style-from-image": Example(
         13,
@@ -285,14 +285,14 @@ EXAMPLES: dict[str, Example] = {
     "colourisation": Example(
         33,
         "Colour a grey image",
-        "a big yellow square and a small red circle",
+        "a big blue square and a small yellow circle",
         "**Colour a grey image.** *Energy: Measurement* compares the brightness of the image "
         "and nothing else (*grey*). The prompt says which colours there are, the model decides "
         "where they go. Sampling starts from noise, with another seed.\n\n"
         "*simulate* removes the colours of a good image, to see how well they come back. For a "
         "grey image of your own: *Load Image*, and switch *simulate* off.\n\n"
-        "Strength 2 to the end, CFG 2, an ancestral sampler, every step twice. With some seeds "
-        "a small object is lost: try another seed.",
+        "Strength 2 to the end, CFG 2, an ancestral sampler, every step twice. A small "
+        "object that is little brighter than the ground can be lost.",
     ),
 }
 
