@@ -29,7 +29,7 @@ NO_PLACES = (
     "Wan Animate 2",
 )
 # Refused where it is sampled: see test_streams.
-READ = [name for name in FAMILIES if name not in (*NO_PLACES, "LTX-2 with sound")]
+READ = [name for name in FAMILIES if name not in (*NO_PLACES, "LTX-2 with sound", "MiniMax-H3")]
 TRANSFORMERS = [name for name in READ if name not in unets.FAMILIES]
 CROSS = ("PixArt", "HunyuanDiT", "Cosmos", "Anima", "Wan", "SCAIL", "LTX", "Kandinsky")
 JOINT = [name for name in TRANSFORMERS if not name.startswith(CROSS)]

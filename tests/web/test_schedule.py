@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from guidance_core.schedules import PercentWindow, points_from
 from tests.web.desk import Desk
-from tests.web.test_monitor import LEVELS, show
+from tests.web.test_monitor import LEVELS, row, show
 
 PLOT = ".eg-schedule-plot"
 
@@ -109,7 +109,7 @@ def test_presets_are_curves_that_both_sides_understand(desk: Desk) -> None:
 
 
 def test_noise_levels_and_steps_of_the_last_run_stand_below(desk: Desk) -> None:
-    show(desk, [])
+    show(desk, [row(0)])
     added(desk)
     expect(desk.find(".eg-schedule .eg-step")).to_have_count(len(LEVELS) - 1)
     expect(desk.find(".eg-schedule .eg-sigma").first).to_have_text(re.compile(" 14$"))

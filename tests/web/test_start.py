@@ -98,14 +98,14 @@ STOCK = """() => {
             if (widget.name in values) widget.value = values[widget.name];
         return node;
     };
-    const loader = add("EGLoadShapes", [20, 100]);
-    const positive = add("CLIPTextEncode", [20, 260], { text: "" });
-    const negative = add("CLIPTextEncode", [20, 460], { text: "" });
-    const latent = add("EmptyLatentImage", [410, 600], { width: 128, height: 128 });
+    const loader = add("EGLoadShapes", [60, 100]);
+    const positive = add("CLIPTextEncode", [20, 800], { text: "" });
+    const negative = add("CLIPTextEncode", [440, 800], { text: "" });
+    const latent = add("EmptyLatentImage", [860, 800], { width: 128, height: 128 });
     const fixed = { seed: 3, control_after_generate: "fixed" };
-    const sampler = add("KSampler", [760, 60], { ...fixed, steps: 6, cfg: 1 });
-    const decode = add("VAEDecode", [1080, 100]);
-    const save = add("SaveImage", [1080, 220]);
+    const sampler = add("KSampler", [960, 100], { ...fixed, steps: 6, cfg: 1 });
+    const decode = add("VAEDecode", [960, 1000]);
+    const save = add("SaveImage", [1240, 800]);
     const link = (from, output, to, input) =>
         from.connect(output, to, to.inputs.findIndex(({ name }) => name === input));
     link(loader, 1, positive, "clip");
@@ -148,16 +148,16 @@ def test_a_stock_workflow_is_guided_by_one_node_and_three_links_drawn_by_mouse(d
     desk.run(STOCK)
     plain = desk.pictures()
     before = desk.run(LINKS)
-    desk.page.mouse.dblclick(520, 120)
+    desk.page.mouse.dblclick(560, 130)
     desk.page.keyboard.type("Guide with Text")
     desk.page.get_by_text("Guide with Text").first.wait_for()
     desk.page.keyboard.press("Enter")
     # Newer frontends let the node hang on the mouse until it is put down.
     desk.until(HAS)
     desk.rest(".eg-monitor")
-    desk.page.mouse.move(900, 380, steps=5)
+    desk.page.mouse.move(570, 140, steps=5)
     desk.page.wait_for_timeout(1000)
-    desk.page.mouse.click(900, 380)
+    desk.page.mouse.click(570, 140)
     desk.rest(".eg-monitor")
     desk.set("EGGuideWithText", text="a big red circle", amount=1.0)
     connect(desk, ("EGLoadShapes", "MODEL"), ("EGGuideWithText", "model"))

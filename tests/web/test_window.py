@@ -16,6 +16,8 @@ PANELS = {
     "EGTokens": ".eg-words .eg-word",
     "EGEnergyBox": ".eg-layout-plot",
 }
+# Lines of text stand below some of them.
+PANEL = ".eg-panel:not(.eg-said)"
 
 
 # Titles of nodes that lie on each other, headers included.
@@ -80,10 +82,11 @@ def show_all(desk: Desk) -> None:
 def inside_their_nodes(desk: Desk) -> None:
     """No panel is wider than its node, none is empty, and none hides another."""
     boxes = desk.run(
-        """() => [...document.querySelectorAll(".eg-panel")].map((panel) => {
+        """panels => [...document.querySelectorAll(panels)].map((panel) => {
             const { x, width, height } = panel.getBoundingClientRect();
             return { x, width, height };
-        })"""
+        })""",
+        PANEL,
     )
     assert len(boxes) == len(PANELS)
     for left, right in zip(boxes, boxes[1:], strict=False):
@@ -145,7 +148,7 @@ def test_in_nodes_2_every_panel_is_there_and_the_curve_can_be_dragged(desk: Desk
     desk.setting("Comfy.VueNodes.Enabled", True)
     try:
         show_all(desk)
-        expect(desk.find("[data-node-id] .eg-panel")).to_have_count(len(PANELS))
+        expect(desk.find(f"[data-node-id] {PANEL}")).to_have_count(len(PANELS))
         node = desk.id_of("EGSchedule")
         desk.rest("[data-node-id] .eg-schedule-plot")
         desk.find('.eg-schedule [data-index="1"]').press("Shift+ArrowLeft")
@@ -169,7 +172,7 @@ def test_a_copy_of_a_node_has_its_values_and_undo_takes_it_away(desk: Desk) -> N
     for keys in ("Control+a", "Control+c", "Control+v"):
         desk.page.keyboard.press(keys)
     desk.comes(said, sorted(2 * one))
-    expect(desk.find(".eg-panel")).to_have_count(6)
+    expect(desk.find(PANEL)).to_have_count(6)
     desk.page.keyboard.press("Control+z")
     desk.comes(said, one)
 
