@@ -4,7 +4,8 @@ import { mapsOf, viewOf } from "./attention_data.js";
 import { chip, paint, readings, slider } from "./attention_view.js";
 import { colorIndex } from "./colors.js";
 import { arrowKeys, colorOf, html } from "./dom.js";
-import { addPanel, api, app, everyNode, fileAddress, ownerOf, refit, t, workflowKey } from "./host.js";
+import { api, app, everyNode, fileAddress, ownerOf, t, workflowKey } from "./host.js";
+import { addPanel, refit } from "./panels.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./attention_data.js").File} File */

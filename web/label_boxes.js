@@ -2,8 +2,9 @@
 /** Boxes for labels of a guide network: a chip for each box, and a field that adds one. */
 import { colorIndex } from "./colors.js";
 import { arrowKeys, colorOf, html } from "./dom.js";
-import { addPanel, edited, onWidgets, refit, t } from "./host.js";
+import { edited, onWidgets, t } from "./host.js";
 import { labelsOf } from "./labels.js";
+import { addPanel, refit } from "./panels.js";
 import { Boxes } from "./place.js";
 import { added } from "./place_data.js";
 

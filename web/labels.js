@@ -1,7 +1,8 @@
 // @ts-check
 /** The labels that the connected network has, to choose from. The choice is the node's plain text. */
 import { html } from "./dom.js";
-import { addPanel, app, edited, everyNode, onWidgets, post, setWidgets, t, widgetOf } from "./host.js";
+import { app, edited, everyNode, onWidgets, post, setWidgets, t, widgetOf } from "./host.js";
+import { addPanel } from "./panels.js";
 import { onLinks, sourceOf } from "./sources.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */

@@ -2,10 +2,11 @@
 /** The editor on one node: what is dragged, and the numbers that it sets. */
 import { areApart, backdropOf } from "./backdrops.js";
 import { arrowStep, focusHandle, html, listenForDrags } from "./dom.js";
-import { addPanel, edited, onWidgets, refit, t } from "./host.js";
+import { edited, onWidgets, t } from "./host.js";
 import { GRID, HANDLES, handlePosition, handleAt } from "./layout_data.js";
 import { valuesAfterDrag, snapper, turnedBy } from "./layout_drag_data.js";
 import { layoutPlot, moveTo } from "./layout_view.js";
+import { addPanel, refit } from "./panels.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {import("./layout_data.js").Item} Item */

@@ -2,12 +2,13 @@
 /** Live curves on the nodes that guide: energies, gradients and pushes at each step. */
 import { knownColor } from "./colors.js";
 import { html } from "./dom.js";
-import { addPanel, api, app, everyNode, ownerOf, post, refit, setting, t, translated, workflowKey } from "./host.js";
+import { api, app, everyNode, ownerOf, post, setting, t, translated, workflowKey } from "./host.js";
 import { announce } from "./latest_run.js";
 import { inWordColors } from "./monitor_colors_data.js";
 import { curves, withMessage } from "./monitor_data.js";
 import { legend, notices } from "./monitor_notes_view.js";
 import { monitorPlot } from "./monitor_view.js";
+import { addPanel, refit } from "./panels.js";
 import { STARTS } from "./start.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */

@@ -13,7 +13,7 @@ const VANISHED = 1e-4;
  * heals them (bench/too_strong.py). Early ones may be larger: they decide what is where.
  */
 export const TOO_STRONG = 1.5;
-/** Noise is low where this is less: the posterior standard deviation of x0, half of whose square is noise. */
+/** Below this posterior standard deviation of x0 noise is low: half of the square is noise. */
 const LOW = Math.SQRT1_2;
 
 /**

@@ -1,7 +1,8 @@
 // @ts-check
 /** What a node has found in its last run, as lines of text in a place that is kept free for them. */
 import { html } from "./dom.js";
-import { addPanel, api, app, everyNode, ownerOf, t, workflowKey } from "./host.js";
+import { api, app, everyNode, ownerOf, t, workflowKey } from "./host.js";
+import { addPanel } from "./panels.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 

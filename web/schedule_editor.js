@@ -1,8 +1,9 @@
 // @ts-check
 /** The curve on one schedule node: what is dragged, and the text or numbers that it sets. */
 import { arrowStep, focusHandle, html, listenForDrags } from "./dom.js";
-import { addPanel, edited, onWidgets, setWidgets, t, widgetOf } from "./host.js";
+import { edited, onWidgets, setWidgets, t, widgetOf } from "./host.js";
 import { latestRun } from "./latest_run.js";
+import { addPanel } from "./panels.js";
 import { SHAPES, withAdded, withMoved, windowPoints, pointsFrom, withRemoved, onGrid, textOf } from "./schedule_data.js";
 import { HEIGHT, schedulePlot, frame } from "./schedule_view.js";
 

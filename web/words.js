@@ -2,7 +2,8 @@
 /** The prompt's words as chips to choose from. The choice is the node's plain text `words`. */
 import { colorIndex } from "./colors.js";
 import { arrowKeys, colorOf, html, short } from "./dom.js";
-import { addPanel, api, app, edited, everyNode, idOf, onWidgets, post, refit, setWidgets, t, widgetOf } from "./host.js";
+import { api, app, edited, everyNode, idOf, onWidgets, post, setWidgets, t, widgetOf } from "./host.js";
+import { addPanel, refit } from "./panels.js";
 import { onLinks, TEXTS, textOf } from "./sources.js";
 import { chosenBy, guessed, phraseAround, phrases, places, toggled } from "./words_data.js";
 

@@ -113,8 +113,6 @@ def test_noise_levels_and_steps_of_the_last_run_stand_below(desk: Desk) -> None:
     added(desk)
     expect(desk.find(".eg-schedule .eg-step")).to_have_count(len(LEVELS) - 1)
     expect(desk.find(".eg-schedule .eg-sigma").first).to_have_text(re.compile(" 14$"))
-    # What was told of a run stays with the page: the next test begins with another one.
-    desk.reload()
 
 
 def test_a_workflow_without_the_text_opens_and_one_with_it_keeps_it(desk: Desk) -> None:

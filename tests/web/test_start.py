@@ -77,6 +77,16 @@ def test_words_get_boxes_by_clicking_and_each_is_dragged_on_its_own(desk: Desk) 
     assert len(set(colors)) == 2
 
 
+def test_what_shows_a_run_stands_below_what_is_edited(desk: Desk) -> None:
+    desk.add("EGPlaceWords", text=PROMPT)
+    desk.add("EGFixMissingObjects", text=PROMPT, at=(760, 80))
+    panels = """() => app.graph.nodes.map((node) => node.widgets
+        .filter(({ type }) => type.startsWith("eg_")).map(({ name }) => name))"""
+    boxes, missing = desk.run(panels)
+    assert boxes == ["word_picker", "layout_editor", "monitor"]
+    assert missing[-2:] == ["monitor", "said"]
+
+
 def test_boxes_come_back_with_the_workflow_and_leave_by_a_second_click(desk: Desk) -> None:
     node = desk.add("EGPlaceWords", text=PROMPT, boxes="blue square: 0.5 0.5 0.9 0.9 20")
     desk.open(desk.saved())
