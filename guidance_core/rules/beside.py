@@ -75,7 +75,8 @@ class Beside:
         with torch.no_grad():
             if not self._noise:
                 self._noise.append((x - alpha * denoise(x, sigma).x0) / scale)
-            estimate = denoise(alpha * self.latent.to(x) + scale * self._noise[0], sigma)
+            with run.positive_alone():
+                estimate = denoise(alpha * self.latent.to(x) + scale * self._noise[0], sigma)
         level = {request: estimate.capture(request) for request in captures}
         return Reference({float(sigma[0]): level}, (x.shape[-2], x.shape[-1]))
 

@@ -116,11 +116,21 @@ class Evaluation:
         if self._with_graph:
             outputs = self._differentiable(evaluate, conds, negative, x, sigma, options)
         else:
-            outputs = evaluate(conds, x, sigma, self._readable(options))
+            at = lambda some: evaluate(some, x, sigma, self._readable(options))
+            outputs = self._plain(at, conds, negative)
         if self._pair is None:
             pair = first_of_each(outputs, conds, negative)
             self._calls.append(Branches(outputs, pair, self.reader, options is self._options))
         return outputs
+
+    def _plain(self, at: Callable, conds: list, negative: list[bool]) -> list[Tensor]:
+        """Evaluate without a graph: all branches, or the positive ones alone."""
+        there = [cond is not None and not flag for cond, flag in zip(conds, negative, strict=True)]
+        if not (self.positive_alone and any(there)):
+            outputs: list[Tensor] = at(conds)
+            return outputs
+        kept = at(only(conds, there))
+        return [kept[there.index(True) if flag else i] for i, flag in enumerate(negative)]
 
     def _differentiable(
         self,

@@ -26,7 +26,7 @@ from energy_guidance.nodes.start.guide_with_image import COPIED, GuideWithImage
 from energy_guidance.nodes.start.guide_with_text import MEDIUM, GuideWithText
 from energy_guidance.nodes.start.keep_from_image import KEPT, KeepFromImage
 from energy_guidance.nodes.start.place_words import PlaceWords, boxes_in
-from energy_guidance.tests.host import tiny
+from energy_guidance.tests.host import probe, tiny
 
 NODES = (GuideWithText, GuideWithImage, KeepFromImage, FixMissingObjects, PlaceWords)
 PROMPT = "a red circle and a blue square"
@@ -160,6 +160,18 @@ def test_other_models_keep_too(name, keep):
     latents = [tiny.sample(one, **inputs) for one in (model, guided)]
     assert not torch.equal(*latents)
     assert trace.rows[0]["grad_norm"][0] > 0
+
+
+def test_the_kept_image_is_shown_to_the_positive_branch_alone():
+    model, seen = tiny.unet().clone(), probe.Plain()
+    model.add_wrapper("apply_model", seen)
+    encoder = SimpleNamespace(encode=lambda image: torch.ones(1, 4, 8, 8))
+    picture = torch.zeros(1, 64, 64, 3)
+    guided, _ = started(KeepFromImage, model=model, vae=encoder, image=picture)
+    tiny.sample(guided, steps=2, cfg=4.0)
+    # Behind its noise: the image, the negative branch, and the positive one with its graph.
+    rows = [(graph, sorted(conds)) for _, graph, conds in seen.calls]
+    assert rows[1:4] == [(False, [0]), (False, [1]), (True, [0])]
 
 
 def test_a_vae_that_nobody_connected_is_missed_before_anything_runs():
