@@ -40,9 +40,17 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
 
     def guided_denoise(x: Tensor, sigma: Tensor) -> Estimate:
         with torch.no_grad():
-            return denoise(x.detach(), sigma).detached()
+            return _settled(denoise(x.detach(), sigma), run).detached()
 
     return guided_denoise
+
+
+def _settled(estimate: Estimate, run: Run) -> Estimate:
+    """The estimate with which the sampler's step adds what belongs behind it."""
+    if estimate.behind is None:
+        return estimate
+    step = estimate.behind / run.carried(float(estimate.sigma[0]))
+    return replace(estimate.moved(step), behind=None)
 
 
 def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:

@@ -41,6 +41,8 @@ class Estimate:
         uncond: x0 of the negative branch alone, like x0; None where CFG is 1.
         notes: what energies tell of it besides their value; shared with estimates made of it.
         alpha: signal scale of the evaluation, shape (B,), filled in by `guided`; None is 1.
+        behind: what is added to the next latent behind the sampler's step, shape (B, C, *S);
+            `guided` turns it into a change of x0 that the step carries there.
     """
 
     x0: Tensor
@@ -51,6 +53,7 @@ class Estimate:
     uncond: Tensor | None = None
     notes: Notes = field(default_factory=Notes)
     alpha: Tensor | None = None
+    behind: Tensor | None = None
     _seen: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -140,13 +143,14 @@ class Estimate:
         return replace(self, x0=self.x0 + step, cond=cond, uncond=uncond)
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Estimate:
-        """A new estimate with `change` applied to x0, to both branches and to every capture."""
+        """A new estimate with `change` applied to all that it holds of the evaluation."""
         return replace(
             self,
             x0=change(self.x0),
             captures={key: tuple(map(change, parts)) for key, parts in self.captures.items()},
             cond=_same(self.cond, change),
             uncond=_same(self.uncond, change),
+            behind=_same(self.behind, change),
         )
 
     def detached(self) -> Estimate:

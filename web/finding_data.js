@@ -17,6 +17,7 @@ const AFTER = {
   GUIDANCE_TOKENS: ["EGEnergyBox", "EGEnergyPosition", "EGEnergyPresence", "EGEnergyBinding"],
   GUIDANCE_REFERENCE: ["EGEnergyAttentionKeep", "EGShowAttention", "EGEnergyFeatureKeep"],
   GUIDANCE_PATH: ["EGRecordReference"],
+  GUIDANCE_DIRECTION: ["EGHSpaceEdit"],
 };
 
 /** What gives an input of a type. @type {Record<string, string[]>} */
@@ -28,6 +29,7 @@ const BEFORE = {
   GUIDANCE_TOKENS: ["EGTokens"],
   GUIDANCE_REFERENCE: ["EGRecordReference"],
   GUIDANCE_PATH: ["EGInvert"],
+  GUIDANCE_DIRECTION: ["EGHSpaceDirection"],
 };
 
 /** Loaders of guide networks, and the nodes that take theirs. @type {Record<string, string[]>} */

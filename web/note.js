@@ -7,7 +7,7 @@ import { addPanel } from "./panels.js";
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 
 const EVENT = "energy_guidance.note";
-const NODES = ["EGTokens", "EGRecordReference", "EGInvert", "EGFixMissingObjects"];
+const NODES = ["EGTokens", "EGRecordReference", "EGInvert", "EGFixMissingObjects", "EGHSpaceDirection"];
 /** Of three lines, in CSS pixels. */
 const HEIGHT = 50;
 

@@ -50,16 +50,19 @@ def check(rules: Sequence[Any], sampler: Any, share: Share | None, sigmas: Tenso
     Raises:
         ValueError: raised before the first model call.
     """
-    names = [type(rule).__name__ for rule in rules if getattr(rule, "one_step", False)]
-    if names and share is None:
-        raise ValueError(
-            f"{' and '.join(names)} with sampler {function_name(sampler)}: {ONE_STEP_ONLY}"
-        )
-    noisy = [type(rule).__name__ for rule in rules if getattr(rule, "replaces_noise", False)]
+    whole = [rule for rule in rules if getattr(rule, "one_step", False)]
+    if whole and share is None:
+        raise ValueError(_refused(whole, sampler, "one_step_only", ONE_STEP_ONLY))
+    noisy = [rule for rule in rules if getattr(rule, "replaces_noise", False)]
     if noisy and not _is_euler(sampler, share, sigmas):
-        raise ValueError(
-            f"{' and '.join(noisy)} with sampler {function_name(sampler)}: {EULER_ONLY}"
-        )
+        raise ValueError(_refused(noisy, sampler, "euler_only", EULER_ONLY))
+
+
+def _refused(rules: Sequence[Any], sampler: Any, name: str, usual: str) -> str:
+    """Why rules refuse a sampler: in their own words, if they have some under this name."""
+    named = " and ".join(type(rule).__name__ for rule in rules)
+    reason = getattr(rules[0], name, usual)
+    return f"{named} with sampler {function_name(sampler)}: {reason}"
 
 
 def _is_euler(sampler: Any, share: Share | None, sigmas: Tensor) -> bool:

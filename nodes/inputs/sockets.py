@@ -15,6 +15,7 @@ Network = io.Custom("GUIDE_NETWORK")
 Tokens = io.Custom("GUIDANCE_TOKENS")
 Reference = io.Custom("GUIDANCE_REFERENCE")
 Path = io.Custom("GUIDANCE_PATH")
+Direction = io.Custom("GUIDANCE_DIRECTION")
 
 _KNOWN = frozenset(field.name for field in dataclasses.fields(io.Schema))
 _Input = TypeVar("_Input", bound=io.Input)

@@ -43,7 +43,13 @@ RECTS = """async () => {
     return rects();
 }""".replace("TITLE", str(TITLE))
 OUTPUTS = ("SaveImage", "PreviewImage", "SaveAnimatedWEBP", "EGPlotTrace", "EGTuneGuidance")
-TOLD = ("EGTokens", "EGRecordReference", "EGInvert", "EGFixMissingObjects")
+TOLD = (
+    "EGTokens",
+    "EGRecordReference",
+    "EGInvert",
+    "EGFixMissingObjects",
+    "EGHSpaceDirection",
+)
 GUIDED = ("EGGuidedKSampler", "EGApplyGuidance", "EGFixMissingObjects")
 STARTS = ("EGGuideWithText", "EGGuideWithImage", "EGPlaceWords")
 LONG = "a name that is longer than a line of the legend, of "

@@ -1,0 +1,69 @@
+"""Edit by directions in h-space in the host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ...guidance_core.networks.hspace import Direction
+from ...guidance_core.rules.asymmetric import Asymmetric, Shift
+from ...guidance_core.schedules import PercentWindow
+from . import guide
+from .guidance import Guidance
+from .middle import UNetMiddle
+from .run import KEY
+
+
+def edited(
+    model: Any, direction: Direction, strength: float, edit_end: float, boost_start: float
+) -> Any:
+    """Return a MODEL that is edited; itself where there is nothing to do.
+
+    Several edits of one model are summed, and run the network as often as one.
+
+    Arguments:
+        model: MODEL of a U-Net, guided or not.
+        direction: what is added in its middle.
+        strength: factor of it; 0 edits nothing.
+        edit_end: until where, in [0, 1]; 0 is never.
+        boost_start: from where noise is put back into each step, in [0, 1]; 1 is never.
+
+    Raises:
+        ValueError: another kind of network, or a direction of another model.
+    """
+    middle = UNetMiddle(model.get_model_object("diffusion_model"))
+    if direction.site != middle.site:
+        raise ValueError(
+            f"the direction belongs to another model: it was found in {direction.site}, this model "
+            f"is {middle.site}: use the model that it was found with, or find one with this model"
+        )
+    edit = _edit(middle, direction, strength, edit_end, boost_start)
+    if not edit.shifts and edit.boost is None:
+        return model
+    clone = model.clone()
+    there = clone.get_attachment(KEY) or Guidance(())
+    # Innermost: the rules around it see the edited estimate, and the model runs twice, not them.
+    others = tuple(rule for rule in there.rules if not isinstance(rule, Asymmetric))
+    before = [rule for rule in there.rules if isinstance(rule, Asymmetric)]
+    rules = (_joined(edit, *before), *others)
+    guide.attach(clone, replace(there, rules=rules))
+    return clone
+
+
+def _edit(
+    middle: UNetMiddle, direction: Direction, strength: float, edit_end: float, boost_start: float
+) -> Asymmetric:
+    window, shifts = (0.0, edit_end), ()
+    if strength and edit_end:
+        shifts = (Shift(direction, strength, PercentWindow(*window)),)
+    boost = PercentWindow(boost_start, 1.0) if boost_start < 1 else None
+    return Asymmetric(shifts, middle, boost)
+
+
+def _joined(edit: Asymmetric, before: Asymmetric | None = None) -> Asymmetric:
+    """Both edits as one, with the boost that begins first."""
+    if before is None:
+        return edit
+    boosts = [one.boost for one in (edit, before) if isinstance(one.boost, PercentWindow)]
+    first = min(boosts, key=lambda window: window.start_percent, default=None)
+    return replace(edit, shifts=before.shifts + edit.shifts, boost=first)

@@ -1,0 +1,100 @@
+"""Find directions in h-space by the host's own runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...guidance_core.networks.hspace import Direction, mean_difference, principal_component
+from . import samplers
+from .middle import UNetMiddle
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The runs in which h is looked at.
+
+    Arguments:
+        model: MODEL of a U-Net.
+        clip: its CLIP.
+        negative: CONDITIONING; None only at cfg 1.
+        latent: LATENT that each run starts from.
+        seed: of the first run; the others follow it.
+        count: how many runs of each side.
+        sampling: steps, cfg, sampler and scheduler, as in the stock KSampler.
+    """
+
+    model: Any
+    clip: Any
+    negative: Any
+    latent: dict[str, Any]
+    seed: int
+    count: int
+    sampling: tuple[int, float, str, str]
+
+    def states(self, prompts: Sequence[str]) -> dict[float, Tensor]:
+        """H of all images, (R, C, h, w) at each noise level, prompts taken in turn by runs."""
+        parts: list[dict[float, Tensor]] = []
+        for number in range(self.count):
+            parts.append(self._of_run(prompts[number % len(prompts)], self.seed + number))
+        return {level: torch.cat([part[level] for part in parts]) for level in parts[0]}
+
+    def _of_run(self, prompt: str, seed: int) -> dict[float, Tensor]:
+        positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
+        plan = samplers.plan_of(self.model, positive, self.negative, *self.sampling)
+        middle = UNetMiddle(self.model.get_model_object("diffusion_model"))
+        found: dict[float, Tensor] = {}
+        keep = lambda level, h: found.setdefault(level, h.to("cpu", torch.float32).clone())
+        with middle.read(keep):
+            samplers.sample(plan, self.sampling[2], seed, self.latent)
+        return found
+
+
+def lines_of(text: str, name: str) -> list[str]:
+    """Prompts of a text box, one per line.
+
+    Raises:
+        ValueError: there is none.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ValueError(f"{name} needs a prompt, got an empty text: write one per line")
+    return lines
+
+
+def by_prompts(runs: Runs, source: str, target: str, *, each_place: bool) -> Direction:
+    """The mean difference of h between the runs of two lists of prompts, with the same noise.
+
+    Arguments:
+        runs: how they are sampled.
+        source: prompts of what is there, one per line.
+        target: prompts of what it should become.
+        each_place: whether each place keeps a shift of its own.
+    """
+    sides = [lines_of(source, "source"), lines_of(target, "target")]
+    before, after = (runs.states(side) for side in sides)
+    levels = sorted(before.keys() & after.keys(), reverse=True)
+    stacked = (torch.stack([side[level] for level in levels], 1) for side in (before, after))
+    return _direction(runs, levels, mean_difference(*stacked, each_place=each_place))
+
+
+def by_components(runs: Runs, source: str, number: int) -> tuple[Direction, float]:
+    """A principal component of h over the runs of some prompts, and its part of the variance.
+
+    Raises:
+        ValueError: there are not more images than components.
+    """
+    states = runs.states(lines_of(source, "source"))
+    levels = sorted(states, reverse=True)
+    found = torch.stack([states[level] for level in levels], 1)
+    shifts, part = principal_component(found, number)
+    return _direction(runs, levels, shifts), part
+
+
+def _direction(runs: Runs, levels: Sequence[float], shifts: Tensor) -> Direction:
+    site = UNetMiddle(runs.model.get_model_object("diffusion_model")).site
+    return Direction(site, tuple(levels), shifts)
