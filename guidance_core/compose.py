@@ -15,7 +15,7 @@ from .notes import Notes
 from .pacing import paced
 from .requirements import name_of_energy, reached_at, rebuilt, requirements_of
 from .run import Run
-from .schedules import EveryNth, PercentPoints, PercentWindow
+from .schedules import EveryNth, PercentPoints, PercentThresholds, PercentWindow
 from .steering import has_work
 from .trace import Record
 from .types import Denoiser, Estimate, Rule
@@ -112,7 +112,7 @@ def with_noise_levels(
     def on_levels(part: Any) -> Any:
         if isinstance(part, EveryNth):
             return part.among(rebuilt(part.schedule, on_levels), sigmas)
-        percents = isinstance(part, (PercentWindow, PercentPoints))
+        percents = isinstance(part, (PercentWindow, PercentPoints, PercentThresholds))
         return part.on(percent_to_sigma) if percents else part
 
     return rebuilt(thing, on_levels)

@@ -3,6 +3,8 @@
 References:
     Attend-and-Excite, Chefer et al. 2023, arXiv:2301.13826, algorithm 1 (update and refinement);
     layout guidance, Chen et al. 2023, arXiv:2304.03373, eq. (2); BoxDiff, Pix2Pix-Zero likewise.
+    Thresholds as in Attend-and-Excite's refinement; deviates: its rounds evaluate the positive
+    branch alone, once each, and no further move follows them.
     Deviates: for x = alpha x0 + sigma n, with sizes that ignore the energy's units, and with a step
     that reaches the sampler through the estimate: exact for Euler, DDIM and (alpha 1) ancestral
     samplers, for others nearly.
@@ -10,6 +12,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,8 +22,9 @@ from torch import Tensor
 
 from ..gradients import LOOK_AT, through_model
 from ..process import euler_share, noise_angle, per_sample, radius
-from ..requirements import requirements_of
+from ..requirements import name_of_energy, requirements_of
 from ..run import Run
+from ..schedules import PercentThresholds, Thresholds
 from ..shaping import cfg_push, fade, norm, rms, unit_peak
 from ..steering import check_rule, record, strength_at
 from ..types import Denoiser, Energy, Estimate, Schedule
@@ -56,6 +60,9 @@ class LatentUpdate:
         look_at: what the energy is shown above CFG 1: positive, cfg or both, see `Estimate.seen`.
         depth: share of the model's blocks that the gradient goes through, from those nearest to the
             output on, in (0, 1], see `truncation`.
+        thresholds: energies to be reached at some steps: there a sample moves, in place of
+            `iterations` times, until its energy is at its threshold or `rounds` are spent.
+        rounds: moves at most at such a step, >= 1; Attend-and-Excite's 20.
 
     Raises:
         ValueError: an argument outside its range.
@@ -68,12 +75,16 @@ class LatentUpdate:
     stop: float = 0.0
     look_at: str = LOOK_AT
     depth: float = 1.0
+    thresholds: PercentThresholds | Thresholds | None = None
+    rounds: int = 20
     through_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_rule(self, SCALES)
         if self.iterations < 1:
             raise ValueError(f"iterations must be >= 1, got {self.iterations}")
+        if self.rounds < 1:
+            raise ValueError(f"rounds must be >= 1, got {self.rounds}")
 
     def __call__(self, denoise: Denoiser, x: Tensor, sigma: Tensor, run: Run) -> Estimate:
         """One guided evaluation: x (B, C, *S), sigma (B,)."""
@@ -105,18 +116,26 @@ class LatentUpdate:
         The last two, of shape (B,), are those before the change.
         """
         step, seen = torch.zeros_like(x), list[tuple[Estimate, Tensor, Tensor]]()
-        for _ in range(self.iterations):
+        limit, moves = self._asked(float(sigma[0]), run)
+        asked = _until(self.energy, limit)
+        for _ in range(moves):
             with run.positive_alone() if self._alone else nullcontext():
                 estimate, energy, grad = through_model(
-                    self.energy, denoise, x + step, sigma, look_at=self.look_at, rule="LatentUpdate"
+                    asked, denoise, x + step, sigma, look_at=self.look_at, rule="LatentUpdate"
                 )
             if not seen:
                 seen.append((estimate, energy, norm(grad)))
-            size = strength * fade(energy, self.stop).to(sigma)
+            size = (strength * fade(energy, self.stop) * (energy > limit)).to(sigma)
             if not size.any():
                 return step, seen[0][0], None if self._alone else estimate, *seen[0][1:]
             step = step - self._scaled(grad, sigma, run) * per_sample(size, grad)
         return step, seen[0][0], None, *seen[0][1:]
+
+    def _asked(self, sigma: float, run: Run) -> tuple[float, int]:
+        """The energy to be reached at this step, and how many moves at most."""
+        limits = self.thresholds
+        limit = None if limits is None else limits.at(sigma, run.sigmas.tolist())
+        return (-math.inf, self.iterations) if limit is None else (limit, self.rounds)
 
     def _scaled(self, grad: Tensor, sigma: Tensor, run: Run) -> Tensor:
         alpha = run.alpha(sigma)
@@ -125,6 +144,19 @@ class LatentUpdate:
         following = sigma.new_full(sigma.shape, run.next_sigma(float(sigma[0])))
         turn = noise_angle(sigma, alpha) - noise_angle(following, run.alpha(following))
         return unit_peak(grad) * per_sample(REACH * turn * radius(sigma, alpha), grad)
+
+
+def _until(energy: Energy, limit: float) -> Energy:
+    """The energy without a slope where it is reached: those samples need no backward pass."""
+    if limit == -math.inf:
+        return energy
+
+    def unmet(estimate: Estimate) -> Tensor:
+        value = energy(estimate)
+        return torch.where(value > limit, value, value.detach())
+
+    unmet.__name__ = name_of_energy(energy)
+    return unmet
 
 
 def _left(level: float, run: Run) -> float:

@@ -3,6 +3,7 @@
 from .moved import WhenMoved
 from .points import PercentPoints, Polyline, points_from
 from .steps import EveryNth
+from .thresholds import PercentThresholds, Thresholds, thresholds_from
 from .windows import CURVES, Constant, PercentWindow, Scaled, Window
 
 __all__ = [
@@ -10,10 +11,13 @@ __all__ = [
     "Constant",
     "EveryNth",
     "PercentPoints",
+    "PercentThresholds",
     "PercentWindow",
     "Polyline",
     "Scaled",
+    "Thresholds",
     "WhenMoved",
     "Window",
     "points_from",
+    "thresholds_from",
 ]

@@ -89,18 +89,32 @@ def points_from(text: str) -> PercentPoints:
     Raises:
         ValueError: the text is not of this form, or its points are not points of a schedule.
     """
+    return PercentPoints(pairs_from(text, "strength", EXAMPLE))
+
+
+def pairs_from(text: str, what: str, example: str) -> tuple[tuple[float, float], ...]:
+    """Pairs of a position and a number from text, separated by commas or lines.
+
+    Arguments:
+        text: such as "0:0.95, 0.2:0.5".
+        what: name of the number, for messages.
+        example: shown in messages.
+
+    Raises:
+        ValueError: a part is not of this form.
+    """
     parts = [part.strip() for part in text.replace("\n", ",").split(",")]
-    return PercentPoints(tuple(_pair(part) for part in parts if part))
+    return tuple(_pair(part, what, example) for part in parts if part)
 
 
-def _pair(part: str) -> tuple[float, float]:
+def _pair(part: str, what: str, example: str) -> tuple[float, float]:
     try:
-        percent, strength = (float(number) for number in part.split(":"))
+        percent, number = (float(number) for number in part.split(":"))
     except ValueError:
         raise ValueError(
-            f"each point must be position:strength, such as {EXAMPLE}; got '{part}'"
+            f"each point must be position:{what}, such as {example}; got '{part}'"
         ) from None
-    return percent, strength
+    return percent, number
 
 
 def _between(percent: float, points: tuple[tuple[float, float], ...]) -> float:

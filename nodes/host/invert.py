@@ -138,11 +138,16 @@ class PathNoise:
 
 def _scaled(model: Any, path: Path, noise: float, latent: float | Tensor) -> Tensor:
     """What the host makes of noise and a latent at the top of a path."""
+    whole = torch.zeros_like(path.states[0])
+    return scaled(model, path.sigmas[0], whole + noise, whole + latent)
+
+
+def scaled(model: Any, sigma: Tensor, noise: Tensor, latent: Tensor) -> Tensor:
+    """What the host makes of noise and a latent, model latent units, where a run begins."""
     model_sampling = model.get_model_object("model_sampling")
-    sigma, whole = path.sigmas[0], torch.zeros_like(path.states[0])
-    largest = float(model_sampling.sigma_max)
-    most = float(sigma) > largest * (1 - 1e-5)
-    return model_sampling.noise_scaling(sigma, whole + noise, whole + latent, most)
+    most = float(sigma) > float(model_sampling.sigma_max) * (1 - 1e-5)
+    made: Tensor = model_sampling.noise_scaling(sigma, noise, latent, most)
+    return made
 
 
 def noisy_latent(model: Any, path: Path, latent: dict[str, Any]) -> Any:
@@ -156,7 +161,7 @@ def noisy_latent(model: Any, path: Path, latent: dict[str, Any]) -> Any:
     if not share.all():
         return ExecutionBlocker(
             "a flow model forgets the latent it starts from at full noise: connect the noise "
-            "output of Invert and SamplerCustomAdvanced, or set denoise below 1"
+            "output of this node and SamplerCustomAdvanced; with Invert, set denoise below 1"
         )
     kept = {key: value for key, value in latent.items() if key != "noise_mask"}
     return {**kept, "samples": model.model.process_latent_out(path.states[0] / share)}

@@ -18,6 +18,8 @@ from guidance_core.energies.appearance import Appearance
 from guidance_core.energies.attention_keep import AttentionKeep
 from guidance_core.energies.binding import Binding
 from guidance_core.energies.box import Box
+from guidance_core.energies.contrast import Contrast
+from guidance_core.energies.dominance import Dominance
 from guidance_core.energies.feature_keep import FeatureKeep
 from guidance_core.energies.position import Position
 from guidance_core.energies.presence import Presence
@@ -304,3 +306,98 @@ def test_a_reference_of_another_number_of_pictures_is_refused():
     energy = AttentionKeep(reference(latent(2)))
     with pytest.raises(ValueError, match="the reference has 2 images, the latent batch 3"):
         value(energy, latent(3))
+
+
+def owning(*owned: Tensor) -> tuple[Estimate, Tensor]:
+    """An estimate whose words at 1, 2, ... attend as these maps (h, w); and their shares (W, N)."""
+    words = torch.stack(owned).to(DOUBLE)
+    rest = torch.zeros_like(words[:1])
+    every = torch.cat([rest, words, rest])[None]
+    shares = maps.across_text(every)[0, 1:-1]
+    return shown(every, Attention(())), shares.flatten(1)
+
+
+def flat(height: float, peak: float = 0.0, place: tuple[int, int] = (0, 0)) -> Tensor:
+    one = torch.full((5, 6), height)
+    one[place] = peak or height
+    return one
+
+
+PAIR = (Word("red", (1,)), Word("circle", (2,)))
+
+
+def test_dominance_is_what_another_word_owns_where_the_missing_one_is_strongest():
+    strong, weak = flat(0.01, 0.06, (1, 1)), flat(0.005, 0.02, (1, 2))
+    estimate, shares = owning(strong, weak)
+    place = int(shares[1].argmax())
+    wanted = (1 - shares[1, place]) * shares[0, place]
+    assert shares[1].max() < shares[0].max()
+    assert_close(Dominance(PAIR)(estimate), wanted[None])
+    # The same whichever of the words is named first, and of three words the most dominant counts.
+    assert_close(Dominance(PAIR[::-1])(estimate), wanted[None])
+    third = flat(0.005, 0.09, (1, 2))
+    estimate, shares = owning(strong, weak, third)
+    place = int(shares[1].argmax())
+    wanted = (1 - shares[1, place]) * torch.maximum(shares[0, place], shares[2, place])
+    assert_close(Dominance((*PAIR, Word("blue", (3,))))(estimate), wanted[None])
+
+
+def test_dominance_falls_where_the_dominant_word_leaves_the_place_and_is_0_where_none_is_missing():
+    weak = flat(0.0, 0.02, (3, 3))
+    on, off = (owning(flat(0.0, 0.1, place), weak)[0] for place in ((3, 3), (0, 0)))
+    assert float(Dominance(PAIR)(off)) < 0.6 * float(Dominance(PAIR)(on))
+    both, _ = owning(flat(0.0, 3.0, (0, 0)), flat(0.0, 3.0, (4, 4)))
+    wide = torch.zeros(5, 6)
+    wide[3:, 3:] = 3.0
+    other = torch.zeros(5, 6)
+    other[:2, :3] = 3.0
+    assert float(Dominance(PAIR)(owning(other, wide)[0])) < 1e-6
+    assert float(Dominance(PAIR)(both)) < 0.3
+
+
+def test_a_word_of_several_tokens_owns_what_they_own_together():
+    parts = [flat(0.01, peak, (1, 1)) for peak in (0.03, 0.05, 0.02)]
+    estimate, shares = owning(*parts)
+    whole = shares[0] + shares[1]
+    place = int(shares[2].argmax())
+    wanted = (1 - shares[2, place]) * whole[place]
+    pair = (Word("red circle", (1, 2)), Word("blue", (3,)))
+    assert_close(Dominance(pair)(estimate), wanted[None])
+
+
+def test_contrast_is_infonce_of_cosines():
+    pictures = [flat(0.01, peak, place) for peak, place in ((0.05, (1, 1)), (0.03, (1, 2)))]
+    pictures.append(flat(0.01, 0.06, (4, 4)))
+    estimate, shares = owning(*pictures)
+    s = F.cosine_similarity(shares[:, None], shares[None], dim=2) / 0.5
+    e = s.exp()
+    pulled = [-(e[0, 1] / (e[0, 1] + e[0, 2])).log(), -(e[1, 0] / (e[1, 0] + e[1, 2])).log()]
+    alone = -(e[2, 2] / (e[2, 2] + e[2, 0] + e[2, 1])).log()
+    wanted = torch.stack([*pulled, alone]).mean()
+    energy = Contrast((PAIR, (Word("blue", (3,)),)))
+    assert_close(energy(estimate), wanted[None])
+
+
+def test_contrast_falls_where_groups_part_and_words_of_one_meet():
+    blue, square = Word("blue", (3,)), Word("square", (4,))
+    energy = Contrast((PAIR, (blue, square)))
+    corner = lambda place: flat(0.0, 0.1, place)
+    bound = owning(*map(corner, ((0, 0), (0, 0), (4, 5), (4, 5))))[0]
+    crossed = owning(*map(corner, ((0, 0), (4, 5), (4, 5), (0, 0))))[0]
+    mixed = owning(*map(corner, ((2, 2), (2, 2), (2, 2), (2, 2))))[0]
+    assert float(energy(bound)) < float(energy(mixed)) < float(energy(crossed))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Dominance((RED,)), "at least two words"),
+        (lambda: Contrast((WORDS,)), "at least two groups"),
+        (lambda: Contrast((WORDS, ())), "no words"),
+        (lambda: Contrast((WORDS, (RED,))), "groups 1 and 2 share a word"),
+        (lambda: Contrast((WORDS, (SMALL,)), temperature=0.0), "temperature must be > 0"),
+    ],
+)
+def test_words_that_cannot_be_told_apart_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()

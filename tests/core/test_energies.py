@@ -20,7 +20,9 @@ from guidance_core.energies.clip_image import ClipImage
 from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.color import MeanColor
 from guidance_core.energies.color_histogram import ColorHistogram
+from guidance_core.energies.contrast import Contrast
 from guidance_core.energies.detection import Detection
+from guidance_core.energies.dominance import Dominance
 from guidance_core.energies.face_identity import FaceIdentity
 from guidance_core.energies.feature_keep import FeatureKeep
 from guidance_core.energies.image import ReferenceImage
@@ -114,6 +116,8 @@ CASES = {
     "masked image": Masked(ReferenceImage(PICTURE), CORNER),
     "masked features": Masked(ReferenceImage(PICTURE, "features", FEATURES), CORNER),
     "latent": toward(),
+    "dominance": Dominance((*WORDS, SMALL)),
+    "contrast": Contrast((WORDS, (SMALL,))),
     "position": Position(WORDS, (0.2, 0.9)),
     "position, reference": Position(WORDS, reference=OTHER, shift=(0.1, -0.2)),
     "size": Size(WORDS, 0.02),

@@ -11,12 +11,12 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_core.compose import guided
+from guidance_core.compose import guided, with_noise_levels
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.process import per_sample
 from guidance_core.rules.forward import Forward
 from guidance_core.rules.latent_update import LatentUpdate
-from guidance_core.schedules import Constant, Window
+from guidance_core.schedules import Constant, PercentThresholds, Thresholds, Window
 from guidance_core.shaping import rms
 from guidance_core.trace import Trace
 from guidance_core.types import Estimate
@@ -255,6 +255,79 @@ def test_a_sample_that_is_done_rests_and_its_neighbour_goes_on():
     assert torch.equal(moved, energies >= energies.mean())
 
 
+def refining(limit, rounds=30, percent=0.0, sigma=4.0, energy=None, strength=0.1):
+    """How often the model was evaluated at a noise level, with how many moves, and x0."""
+    asked, model = PercentThresholds(((percent, limit),)), Model()
+    rule = LatentUpdate(energy or toward(), Constant(strength), thresholds=asked, rounds=rounds)
+    rule = with_noise_levels(rule, lambda percent: 4.0 - 4.0 * percent)
+    return model, steered(rule, sigma=sigma, model=model)
+
+
+def test_a_threshold_is_reached_by_every_sample_or_the_rounds_are_spent():
+    start = toward()(seen_by(latent(), 4.0))
+    limit = 0.3 * float(start.min())
+    model, _ = refining(limit, rounds=200)
+    assert 3 < model.calls < 200
+    model, _ = refining(limit, rounds=3)
+    assert model.calls == 4
+
+
+def test_the_last_look_of_a_refinement_is_the_estimate_and_meets_the_threshold():
+    seen = []
+
+    def watched(estimate):
+        seen.append(toward()(estimate))
+        return seen[-1]
+
+    limit = 0.9 * float(toward()(seen_by(latent(), 4.0)).min())
+    model, _ = refining(limit, rounds=200, energy=watched)
+    assert (seen[-1] <= limit).all()
+    assert not (seen[-2] <= limit).all()
+    assert model.calls == len(seen)
+
+
+def test_a_threshold_that_is_reached_costs_no_further_evaluation_and_no_backward_pass():
+    limit = float(toward()(seen_by(latent(), 4.0)).max())
+    slopes = []
+
+    def model(x, sigma):
+        x = x.clone()
+        if x.requires_grad:
+            x.register_hook(lambda grad: slopes.append(grad))
+        return Model()(x, sigma)
+
+    asked = Thresholds(((math.inf, limit),))
+    rule = LatentUpdate(toward(), Constant(0.1), thresholds=asked)
+    assert torch.equal(steered(rule, sigma=4.0, model=model), seen_by(latent(), 4.0).x0)
+    assert slopes == []
+    counted, x0 = refining(limit)
+    assert counted.calls == 1
+    assert torch.equal(x0, seen_by(latent(), 4.0).x0)
+
+
+def test_thresholds_act_at_the_first_step_from_their_position_on_and_others_are_as_without():
+    plain = LatentUpdate(toward(), Constant(0.1))
+    for percent, steps in ((0.0, (4.0,)), (0.3, (2.0,)), (0.5, (2.0,)), (0.6, (1.0,))):
+        for sigma in (4.0, 2.0, 1.0):
+            model, x0 = refining(1e-9, 5, percent, sigma)
+            assert model.calls == (6 if sigma in steps else 2)
+            if sigma not in steps:
+                assert torch.equal(x0, steered(plain, sigma=sigma))
+
+
+def test_a_sample_at_its_threshold_rests_while_its_neighbour_is_refined():
+    x = latent(3)
+    start = toward()(seen_by(x, 4.0))
+    limit = float(start.median())
+    asked = Thresholds(((math.inf, limit),))
+    rule = LatentUpdate(toward(), Constant(0.1), thresholds=asked)
+    batch = steered(rule, x, sigma=4.0)
+    moved = rms(batch - seen_by(x, 4.0).x0) > 0
+    assert torch.equal(moved, start > limit)
+    for i in range(3):
+        assert torch.equal(steered(rule, x[i : i + 1], sigma=4.0), batch[i : i + 1])
+
+
 @EACH
 def test_an_outer_rule_goes_through_it(rule):
     inner_and_outer = guided([rule, Forward(toward(), Constant(0.5))], Model(), run_with())
@@ -281,6 +354,7 @@ def test_a_flow_that_is_all_noise_is_finite():
         (lambda: replace(CASES["relative"], scale="cfg"), "scale must be one of"),
         (lambda: replace(CASES["relative"], iterations=0), "iterations must be >= 1"),
         (lambda: replace(CASES["relative"], stop=-1.0), "stop must be >= 0"),
+        (lambda: replace(CASES["relative"], rounds=0), "rounds must be >= 1"),
     ],
 )
 def test_bad_arguments_are_refused_at_once(make, words):
