@@ -7,7 +7,9 @@ import { addPanel } from "./panels.js";
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 
 const EVENT = "energy_guidance.note";
-const NODES = ["EGTokens", "EGRecordReference", "EGInvert", "EGFixMissingObjects", "EGHSpaceDirection"];
+const NODES = [
+  "EGTokens", "EGRecordReference", "EGInvert", "EGFixMissingObjects", "EGHSpaceDirection", "EGInitialNoise",
+];
 /** Of three lines, in CSS pixels. */
 const HEIGHT = 50;
 

@@ -1,7 +1,7 @@
 """Groups of words, one for each object: alike inside of a group, unlike across groups.
 
 References:
-    CONFORM, Meral et al. 2024, arXiv:2312.06059, eq. (3): InfoNCE over attention maps. Deviates:
+    CONFORM, Meral et al. 2024, arXiv:2312.06059, section 3: InfoNCE over attention maps. Deviates:
     maps of the step before are no further positives, so that an evaluation depends on nothing
     else; a word that is alone in its group is its own positive.
 """

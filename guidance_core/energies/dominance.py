@@ -2,7 +2,7 @@
 
 References:
     Attend-and-Excite, Chefer et al. 2023, arXiv:2301.13826, for the shares of the text and for
-    the most neglected word; A-STAR, Agarwal et al. 2023, arXiv:2306.14544, eq. (1), for the idea
+    the most neglected word; A-STAR, Agarwal et al. 2023, arXiv:2306.14544, section 3, for the idea
     that the attention of one concept must leave the places of another.
     Deviates: only the places of the word that is missing are freed, and only from the word that
     dominates them; words that all own a place are left alone.

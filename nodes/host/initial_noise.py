@@ -70,7 +70,9 @@ def sought(order: Order, energy: Any, search: NoiseSearch) -> Found:
     found, drawn, sigma = list[Found](), order.drawn(0), order.sigma
     bar = comfy.utils.ProgressBar(search.rounds * (search.iterations + 1))
     unit = float(invert.scaled(order.model, sigma, torch.ones(1), torch.zeros(1)))
-    rule = NoiseSeeking(energy, search, order.drawn, unit, found.append, bar.update_absolute)
+    # Functions, not methods: a run copies its rules, with the objects that methods belong to.
+    draw, report = lambda number: order.drawn(number), lambda looks: bar.update_absolute(looks)
+    rule = NoiseSeeking(energy, search, draw, unit, lambda one: found.append(one), report)
     guided = guide.apply(order.model, [rule], vae=order.vae)
     sigmas = torch.stack([sigma, torch.zeros_like(sigma)])
     plan = Plan(guided, order.positive, order.positive, 1.0, sigmas)

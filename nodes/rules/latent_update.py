@@ -8,6 +8,8 @@ from comfy_api.latest import io
 
 from ...guidance_core.gradients import LOOK_AT
 from ...guidance_core.rules.latent_update import LatentUpdate
+from ...guidance_core.schedules import thresholds_from
+from ..inputs.energy import fault_of
 from ..inputs.rule import (
     EARLY_WINDOW,
     depth_input,
@@ -18,7 +20,7 @@ from ..inputs.rule import (
     stop_input,
     timed,
 )
-from ..inputs.sockets import Rule, Schedule, schema
+from ..inputs.sockets import Rule, Schedule, advanced, schema
 
 
 class RuleLatentUpdate(io.ComfyNode):
@@ -66,9 +68,43 @@ class RuleLatentUpdate(io.ComfyNode):
                 look_input(),
                 moved_input(),
                 depth_input(),
+                *cls._refinement(),
             ],
             outputs=[Rule.Output(display_name="rule", tooltip="For Apply Guidance.")],
         )
+
+    @classmethod
+    def _refinement(cls) -> list[io.Input]:
+        """Thresholds and rounds; optional, because workflows of earlier versions lack them."""
+        return [
+            advanced(
+                io.String.Input(
+                    "thresholds",
+                    default="",
+                    optional=True,
+                    tooltip="Energies to be reached at some steps, as position:energy with commas, "
+                    "such as 0:0.95, 0.2:0.5, 0.4:0.2; positions from 0 (pure noise) to 1, inside "
+                    "the schedule. The first step from there on moves the latent until an image "
+                    "is at its threshold, in place of iterations. Empty: none.",
+                )
+            ),
+            advanced(
+                io.Int.Input(
+                    "rounds",
+                    default=20,
+                    min=1,
+                    max=1000,
+                    optional=True,
+                    tooltip="Moves at most at a step with a threshold; each costs one evaluation "
+                    "and backward pass of the positive prompt.",
+                )
+            ),
+        ]
+
+    @classmethod
+    def validate_inputs(cls, thresholds: str | None = None) -> bool | str:
+        """Refuse thresholds that are none when the workflow is queued."""
+        return (thresholds and fault_of(thresholds_from, thresholds)) or True
 
     @classmethod
     def execute(
@@ -83,6 +119,8 @@ class RuleLatentUpdate(io.ComfyNode):
         look_at: str = LOOK_AT,
         moved: float = 0.0,
         depth: float = 1.0,
+        thresholds: str = "",
+        rounds: int = 20,
     ) -> io.NodeOutput:
         """Build the rule."""
         when = EARLY_WINDOW if schedule is None else schedule
@@ -94,5 +132,7 @@ class RuleLatentUpdate(io.ComfyNode):
             stop=stop,
             look_at=look_at,
             depth=depth,
+            thresholds=thresholds_from(thresholds),
+            rounds=rounds,
         )
         return io.NodeOutput(rule)

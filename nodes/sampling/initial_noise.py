@@ -112,8 +112,8 @@ class InitialNoise(io.ComfyNode):
                     step=0.0005,
                     round=0.00001,
                     tooltip="How far the noise may move from white noise, as the Kullback-Leibler "
-                    "divergence a value, in nats. Higher obeys more; from about 0.05 on images "
-                    "lose texture.",
+                    "divergence a value, in nats. Higher follows the energy more, and is less "
+                    "like what the model knows as noise.",
                 )
             ),
             advanced(

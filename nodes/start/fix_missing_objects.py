@@ -15,7 +15,7 @@ from ...guidance_core.rules.latent_update import LatentUpdate
 from ...guidance_core.schedules import PercentWindow, Scaled
 from ..host.browser.note import note
 from ..host.reading.words import find_words, in_context
-from ..inputs.sockets import advanced, schema
+from ..inputs.sockets import Energy, advanced, schema
 from ..inputs.start import (
     CATEGORY,
     amount_of,
@@ -58,7 +58,14 @@ class FixMissingObjects(io.ComfyNode):
                 *strength_inputs(),
                 advanced(recurrence_input()),
             ],
-            outputs=prompt_outputs(),
+            outputs=[
+                *prompt_outputs(),
+                Energy.Output(
+                    display_name="energy",
+                    tooltip="What is asked of the attention, for Optimise Initial Noise or a rule "
+                    "of your own.",
+                ),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -82,8 +89,10 @@ class FixMissingObjects(io.ComfyNode):
             for word in phrase.words
         }
         size = amount_of(strength, amount)
-        rule = LatentUpdate(energy_of(named, words), Scaled(WINDOW, size))
-        return guided(model, [rule] if size else [], recurrences, extra=encoded(clip, text))
+        energy = energy_of(named, words)
+        rule = LatentUpdate(energy, Scaled(WINDOW, size))
+        found = guided(model, [rule] if size else [], recurrences, extra=encoded(clip, text))
+        return io.NodeOutput(*found.args, energy)
 
 
 def named_objects(text: str, objects: str) -> tuple[Phrase, ...]:

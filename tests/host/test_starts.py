@@ -19,6 +19,7 @@ from energy_guidance.nodes.energies.clip_text import EnergyCLIPText
 from energy_guidance.nodes.host import networks, shapes
 from energy_guidance.nodes.host.encode import encoded
 from energy_guidance.nodes.host.recurrence import recurrent_sampler
+from energy_guidance.nodes.host.run import KEY
 from energy_guidance.nodes.rules.forward import RuleForward
 from energy_guidance.nodes.sampling.apply_guidance import ApplyGuidance
 from energy_guidance.nodes.start.fix_missing_objects import FixMissingObjects, energy_of
@@ -237,9 +238,11 @@ def test_objects_are_those_of_the_prompt_or_of_the_list(parts, objects, monkeypa
         "energy_guidance.nodes.start.fix_missing_objects.energy_of",
         lambda named, words: seen.append(named) or energy_of(named, words),
     )
-    guided, positive, trace = started(
+    guided, positive, trace, energy = started(
         FixMissingObjects, model=model, clip=clip, text=PROMPT, objects=objects
     )
+    (rule,) = guided.get_attachment(KEY).rules
+    assert rule.energy is energy
     assert [phrase.words for phrase in seen[0]] == [("red", "circle"), ("blue", "square")]
     sampled(parts, guided, positive)
     assert trace.rows[0]["grad_norm"][0] > 0

@@ -49,6 +49,7 @@ TOLD = (
     "EGInvert",
     "EGFixMissingObjects",
     "EGHSpaceDirection",
+    "EGInitialNoise",
 )
 GUIDED = ("EGGuidedKSampler", "EGApplyGuidance", "EGFixMissingObjects")
 STARTS = ("EGGuideWithText", "EGGuideWithImage", "EGPlaceWords")
