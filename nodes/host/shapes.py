@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,23 +22,26 @@ from comfy.ldm.modules.diffusionmodules import model as autoencoder
 from torch import nn
 
 from .networks import ASSETS
+from .shapes_flow import FlowUNet
 from .shapes_latent import ShapesLatent
 
 NO_LORA, TURBO, THREE_OBJECTS = "none", "turbo", "three_objects"
+EPS, FLOW = "eps", "flow"
 
 
-def load(folder: Path = ASSETS, lora: str = NO_LORA) -> tuple[Any, Any, Any]:
+def load(folder: Path = ASSETS, lora: str = NO_LORA, sampling: str = EPS) -> tuple[Any, Any, Any]:
     """Return (MODEL, CLIP, VAE) of the embedded model.
 
     Arguments:
         folder: holds unet/, vae/ and text_encoder/, each a config.json and a safetensors file, and
             the LoRA files.
         lora: none, turbo or three_objects.
+        sampling: eps, as it was trained, or flow.
 
     Raises:
         ValueError: a file is missing or does not fit.
     """
-    model = load_model(folder)
+    model = load_model(folder, sampling)
     if lora != NO_LORA:
         model = _with_lora(model, _file(folder, "", f"{lora}.safetensors"))
     return model, load_clip(folder), load_vae(folder)
@@ -120,8 +124,8 @@ def norms_of(groups: int) -> Iterator[None]:
         normalize.__defaults__ = stock
 
 
-def load_model(folder: Path = ASSETS) -> Any:
-    """Return the U-Net as a MODEL."""
+def load_model(folder: Path = ASSETS, sampling: str = EPS) -> Any:
+    """Return the U-Net as a MODEL, of eps or flow."""
     weights, card = _weights(folder, "unet"), _config(folder, "unet")
     config = unet_config(card)
     names = comfy.utils.unet_to_diffusers(config)
@@ -132,12 +136,17 @@ def load_model(folder: Path = ASSETS) -> Any:
     recipe = ShapesConfig(config)
     recipe.latent_format = ShapesLatent(_config(folder, "vae"), folder)
     recipe.set_inference_dtype(dtype, comfy.model_management.unet_manual_cast(dtype, device))
-    model = comfy.model_base.BaseModel(recipe)
+    model = _flow(recipe) if sampling == FLOW else comfy.model_base.BaseModel(recipe)
     regroup(model.diffusion_model, card["norm_num_groups"])
     model.diffusion_model.load_state_dict({names[key]: value for key, value in weights.items()})
     offload = comfy.model_management.unet_offload_device()
     model.to(offload)
     return comfy.model_patcher.ModelPatcher(model, load_device=device, offload_device=offload)
+
+
+def _flow(recipe: ShapesConfig) -> Any:
+    network, kind = partial(FlowUNet, recipe), comfy.model_base.ModelType.FLOW
+    return comfy.model_base.BaseModel(recipe, kind, unet_model=network)
 
 
 def is_shapes(model: Any) -> bool:

@@ -28,6 +28,7 @@ class LoadShapes(io.ComfyNode):
                 "shapes",
                 "turbo",
                 "few steps",
+                "flow matching",
             ),
             inputs=[
                 io.Combo.Input(
@@ -38,7 +39,16 @@ class LoadShapes(io.ComfyNode):
                     tooltip="A LoRA of the pack, loaded into the model. turbo: 4 to 8 steps of "
                     "the sampler lcm with the scheduler sgm_uniform at CFG 1, instead of 20 steps. "
                     "three_objects: scenes of three objects.",
-                )
+                ),
+                io.Combo.Input(
+                    "sampling",
+                    options=[shapes.EPS, shapes.FLOW],
+                    default=shapes.EPS,
+                    optional=True,
+                    tooltip="eps: as it was trained, like Stable Diffusion. flow: the same network "
+                    "in the coordinates of flow models such as SD3 and FLUX, without any training; "
+                    "for what only flow models do, and to try it.",
+                ),
             ],
             outputs=[
                 io.Model.Output(
@@ -50,6 +60,6 @@ class LoadShapes(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, lora: str = shapes.NO_LORA) -> io.NodeOutput:
+    def execute(cls, lora: str = shapes.NO_LORA, sampling: str = shapes.EPS) -> io.NodeOutput:
         """Load the three parts."""
-        return io.NodeOutput(*shapes.load(lora=lora))
+        return io.NodeOutput(*shapes.load(lora=lora, sampling=sampling))

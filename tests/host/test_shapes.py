@@ -8,6 +8,7 @@ import time
 
 import comfy.latent_formats
 import comfy.model_management
+import comfy.model_sampling
 import comfy.sample
 import comfy.samplers
 import comfy.sd
@@ -72,6 +73,43 @@ def test_it_paints_pictures(parts):
         picture = parts[2].decode(latents)
     assert picture.shape == (1, 128, 128, 3)
     assert picture.std() > 0.05
+
+
+@pytest.mark.parametrize("t", [0.02, 0.5, 0.93, 0.97, 1.0])
+@torch.inference_mode()
+def test_the_flow_is_the_same_model_in_other_coordinates(parts, t):
+    """x0 at (1 - t) x0 + t n is that at x / (1 - t) and sigma t / (1 - t), where it was trained."""
+    eps, clip, _ = parts
+    flow, level = shapes.load_model(sampling=shapes.FLOW).model, torch.tensor([t, t])
+    assert isinstance(flow.model_sampling, comfy.model_sampling.CONST)
+    x = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(6))
+    states = encoded(clip, "a big red circle")[0][0].expand(2, -1, -1)
+    sigma = torch.tensor([t / (1 - t) if t < 1 else 1e9]).expand(2)
+    top = eps.model.model_sampling.sigma_max
+    native = x / (1 - t) if t < 0.94 else x * (1 + top**2) ** 0.5 / ((1 - t) ** 2 + t**2) ** 0.5
+    wanted = eps.model.apply_model(native, sigma.clamp_max(float(top)), c_crossattn=states)
+    found = flow.apply_model(x, level, c_crossattn=states)
+    assert relative(found, wanted) < 1e-4
+
+
+@torch.inference_mode()
+def test_euler_paints_the_same_picture_with_both_samplings(parts):
+    eps, clip, _ = parts
+    flow, noise = shapes.load_model(sampling=shapes.FLOW), torch.zeros(1, 4, 16, 16)
+    noise = torch.randn(noise.shape, generator=torch.Generator().manual_seed(3))
+    levels = eps.model.model_sampling.sigmas[[-1, 600, 300, 50]].tolist()
+    pictures = []
+    for model, of in ((eps, lambda sigma: sigma), (flow, lambda sigma: sigma / (1 + sigma))):
+        sigmas = torch.tensor([*map(of, levels), 0.0])
+        euler, prompts = comfy.samplers.sampler_object("euler"), ("a big red circle", "")
+        conds = [encoded(clip, text) for text in prompts]
+        start = noise if model is flow else noise * levels[0] / (1 + levels[0] ** 2) ** 0.5
+        options = {"disable_pbar": True, "seed": 1}
+        zeros = torch.zeros_like(noise)
+        pictures.append(
+            comfy.sample.sample_custom(model, start, 4.0, euler, sigmas, *conds, zeros, **options)
+        )
+    assert relative(*pictures) < 5e-3
 
 
 def test_the_vae_gives_back_what_it_was_given(parts):
