@@ -27,6 +27,19 @@ def latent_of(plan: Plan, path: Path) -> Tensor:
     return plan.model.model.process_latent_out(path.states[-1])
 
 
+def check_image(latent: Tensor) -> None:
+    """Refuse with a ValueError an empty latent, and a nested one."""
+    if getattr(latent, "is_nested", False):
+        raise ValueError(
+            "expected one latent, got a nested one (audio with video): connect the images alone"
+        )
+    if not torch.count_nonzero(latent):
+        raise ValueError(
+            "expected the latent of an image, got an empty one: connect VAE Encode, not an "
+            "Empty Latent Image"
+        )
+
+
 def inverted(
     plan: Plan, latent: Tensor, iterations: int = 1, white_noise: WhiteNoise | None = None
 ) -> Path:
@@ -41,15 +54,7 @@ def inverted(
     Raises:
         ValueError: the latent is empty, or a nested one.
     """
-    if getattr(latent, "is_nested", False):
-        raise ValueError(
-            "expected one latent, got a nested one (audio with video): connect the images alone"
-        )
-    if not torch.count_nonzero(latent):
-        raise ValueError(
-            "expected the latent of an image, got an empty one: connect VAE Encode, not an "
-            "Empty Latent Image"
-        )
+    check_image(latent)
     found: list[Path] = []
 
     def upwards(denoise: Denoise, sigmas: Tensor, latent: Tensor, report: Callable) -> Tensor:
