@@ -252,6 +252,45 @@ EXAMPLES: dict[str, Example] = {
         "For images of your own: two *Load Image* nodes, and a *VAE Encode* before *Invert*. "
         "For things that the segmenter does not know use *Energy: Structure* with a ViT.",
     ),
+    "flow-edit": Example(
+        27,
+        "Edit by two prompts",
+        "a big blue circle and a small green square",
+        "**Edit an image by two prompts, without inverting it (FlowEdit).** One prompt says what "
+        "the image shows, the other what it should show. *Flow Edit* moves the image along the "
+        "difference of what the model makes of both: what the prompts agree on does not move.\n\n"
+        "Shapes is loaded as a flow model here; other models are edited as well.\n\n"
+        "**Try:** another word; more steps in `n_max`, which change more; a mask; a path of "
+        "*Invert* of the same latent.\n\n"
+        "For an image of your own put *Load Image* in place of the first sampler, and its caption "
+        "in both prompts.",
+    ),
+    "swap-word": Example(
+        28,
+        "Swap a word",
+        "a big blue circle and a small green square",
+        "**Swap a word of the prompt, keep the image (Prompt-to-Prompt).** Words of the edit "
+        "attend to the image where the source's words do, and outside of what the blend words "
+        "attend to nothing changes.\n\n"
+        "The second sampler runs twice: once for the source, with its own seed, and once for the "
+        "edit.\n\n"
+        "**Try:** square in place of circle, in the prompt alone; no blend words.\n\n"
+        "For an image of your own connect *Invert*: its path to *Prompt-to-Prompt*, its latent "
+        "to *KSampler (Advanced)* without added noise.",
+    ),
+    "plug-and-play": Example(
+        29,
+        "New prompt, same structure",
+        "",
+        "**Another prompt in the structure of a source (Plug-and-Play).** *Record Reference* "
+        "samples the source and keeps its path. Then features and self-attention of the source "
+        "take the place of the model's own, until the positions that the node says, and the new "
+        "prompt fills the structure.\n\n"
+        "**Try:** `features_end` and `attention_end` at 0, which is the new prompt alone with "
+        "the same seed.\n\n"
+        "For an image of your own use the path of *Invert*, and its latent in *KSampler "
+        "(Advanced)* without added noise.",
+    ),
     "super-resolution-x4": Example(
         30,
         "Enlarge four times",
