@@ -11,6 +11,7 @@ import comfy.utils
 import latent_preview
 from torch import Tensor
 
+from ...guidance_core.procedures.inversion import Path
 from ...guidance_core.schedules import PercentWindow
 from .recurrence import WHOLE, recurrent_sampler
 
@@ -37,6 +38,15 @@ class Plan:
     negative: Any
     cfg: float
     sigmas: Tensor
+
+    @classmethod
+    def along(cls, path: Path, model: Any, positive: Any, negative: Any | None, cfg: float) -> Plan:
+        """The plan of a run at the noise levels of a path.
+
+        Raises:
+            ValueError: as `plan_of`.
+        """
+        return cls(model, positive, _negative(positive, negative, cfg), cfg, path.sigmas)
 
     def run(self, sampler: Any, noise: Tensor, latent: Tensor, **options: Any) -> Tensor:
         """Let the host run a SAMPLER; latents are (B, C, *S), in units of a LATENT.
@@ -71,14 +81,20 @@ def plan_of(
     Raises:
         ValueError: there is no negative prompt, and cfg is not 1, where none is evaluated.
     """
+    negative = _negative(positive, negative, cfg)
+    stock = comfy.samplers.KSampler(
+        model, steps, model.load_device, sampler_name, scheduler, denoise, model.model_options
+    )
+    return Plan(model, positive, negative, cfg, stock.sigmas)
+
+
+def _negative(positive: Any, negative: Any | None, cfg: float) -> Any:
+    """The negative prompt; at CFG 1, where none is evaluated, any."""
     if negative is None and cfg != 1:
         raise ValueError(
             f"cfg {cfg} needs a negative prompt, got none: connect one, or set cfg to 1"
         )
-    stock = comfy.samplers.KSampler(
-        model, steps, model.load_device, sampler_name, scheduler, denoise, model.model_options
-    )
-    return Plan(model, positive, positive if negative is None else negative, cfg, stock.sigmas)
+    return positive if negative is None else negative
 
 
 def sample(

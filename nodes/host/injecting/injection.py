@@ -55,6 +55,9 @@ class Injection:
         alignment: how it is edited.
         features: layers whose features are the source's, and where.
         blend: where the edit may show; None for the whole image.
+        shared: layers whose keys and values of self-attention are the sources', and where.
+        mix: how much of each of several sources each row is given, shape (rows, sources); None
+            for one source.
     """
 
     name: str
@@ -67,6 +70,8 @@ class Injection:
     alignment: Alignment | None = None
     features: tuple[tuple[str, ...], PercentWindow | None] = ((), None)
     blend: Blend | None = None
+    shared: tuple[tuple[str, ...], PercentWindow | None] = ((), None)
+    mix: Tensor | None = None
 
 
 def check(injection: Injection, guider: Any, noise: Tensor, sigmas: Tensor) -> None:
@@ -84,7 +89,8 @@ def check(injection: Injection, guider: Any, noise: Tensor, sigmas: Tensor) -> N
     if path is None:
         return
     there = path.states.shape[1:]
-    if there[1:] != noise.shape[1:] or there[0] not in (1, len(noise)):
+    fitting = (1, len(noise)) if injection.mix is None else (injection.mix.shape[1],)
+    if there[1:] != noise.shape[1:] or there[0] not in fitting:
         raise ValueError(
             f"{injection.name}: the path is of latents of {lengths(path.states[0])}, this run's "
             f"are {lengths(noise)}: invert an image of this size, one or as many as the batch has"

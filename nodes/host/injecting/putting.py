@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ....guidance_core.attention.alignment import Alignment
@@ -92,6 +93,11 @@ class Putting:
                 values = heads_of(v[:, : self.places], heads).to(change)
                 out[rows] += (change @ values).transpose(1, 2).flatten(2).to(out)
         return (out, *args[1:]) if edited else None
+
+
+def mixed(mix: Tensor, sources: Tensor) -> Tensor:
+    """Rows mixed of several sources (S, N, D), by how much of each there is in a row, (B, S)."""
+    return torch.einsum("bs,snd->bnd", mix.to(sources), sources)
 
 
 def _weights(q: Tensor, k: Tensor, heads: int) -> Tensor:

@@ -20,7 +20,7 @@ from ..caches import switched_off
 from ..reading.layouts import layout_of
 from ..reading.layouts.unet import blocks
 from .injection import Blend, Injection, edited
-from .putting import Putting, Taken
+from .putting import Putting, Taken, mixed
 from .unet import UNetExchange, Wanted, residual
 
 SOURCE = "source"
@@ -64,7 +64,7 @@ class InjectedRun:
     @property
     def modules(self) -> list[Any]:
         """Modules that must keep their graph, for they are changed while they run."""
-        names = {*self.injection.own[0], *self.injection.cross[0]}
+        names = {*self.injection.own[0], *self.injection.cross[0], *self.injection.shared[0]}
         names |= set(self.injection.blend.layers) if self.injection.blend else set()
         attention = [self.exchange.attention[name] for name in names]
         return [*attention, *self.exchange.residuals.values()]
@@ -114,10 +114,12 @@ class InjectedRun:
         inside = lambda part: part[0] if part[1] and part[1].on(self._at)(level) else ()
         one, blend = self.injection, self.injection.blend
         seen = () if blend is None else blend.layers
-        return Wanted(inside(one.own), inside(one.cross), seen, inside(one.features))
+        return Wanted(
+            inside(one.own), inside(one.cross), seen, inside(one.features), inside(one.shared)
+        )
 
     def _check_start(self, x: Tensor, state: Tensor) -> None:
-        if self._begun or self.injection.path is None:
+        if self._begun or self.injection.path is None or self.injection.mix is not None:
             return
         self._begun = True
         if (x - state).norm() > NEAR * x.norm():
@@ -138,9 +140,11 @@ class InjectedRun:
         guider, options = self.guider, {**options, "transformer_options": kept}
         with self.exchange.taking(wanted) as taken:
             comfy.samplers.calc_cond_batch(
-                guider.inner_model, [guider.conds[SOURCE]], state, sigma[: len(state)], options
+                *(guider.inner_model, [guider.conds[SOURCE]], state),
+                *(sigma[:1].expand(len(state)), options),
             )
-        return taken
+        mix = self.injection.mix
+        return taken if mix is None else {key: mixed(mix, part) for key, part in taken.items()}
 
     def _uuids(self) -> frozenset[Any]:
         return frozenset(cond["uuid"] for cond in edited(self.injection, self.guider))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,16 +30,18 @@ class Wanted:
         cross: layers whose attention to the prompt is edited.
         seen: layers whose attention to the prompt is looked at.
         features: layers whose features are the source's.
+        shared: layers whose keys and values of self-attention are the source's.
     """
 
     own: tuple[str, ...] = ()
     cross: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything is exchanged or looked at."""
-        return bool(self.own or self.cross or self.seen or self.features)
+        return bool(self.own or self.cross or self.seen or self.features or self.shared)
 
 
 def check_unet(network: nn.Module, what: str) -> None:
@@ -121,9 +123,13 @@ class UNetExchange:
             yield taken
 
     def _exchanged(self, wanted: Wanted) -> Iterator[tuple[tuple[str, str, str], nn.Module]]:
-        for part, names in (("attn1", wanted.own), ("attn2", {*wanted.cross, *wanted.seen})):
+        for part, names, layers in (
+            ("attn1", wanted.own, (QUERIES, KEYS)),
+            ("attn1", wanted.shared, (KEYS, VALUES)),
+            ("attn2", {*wanted.cross, *wanted.seen}, (QUERIES, KEYS)),
+        ):
             for name in names:
-                for layer in (QUERIES, KEYS):
+                for layer in layers:
                     yield (part, name, layer), getattr(getattr(self.attention[name], part), layer)
         for name in wanted.features:
             yield ("residual", name, OUT), self.residuals[name]
@@ -147,5 +153,5 @@ class UNetExchange:
                 yield getattr(block.attn2, layer).register_forward_hook(hook)
             hook = partial(putting.edit, name, block.attn2.heads, name in wanted.cross)
             yield block.attn2.to_out.register_forward_pre_hook(hook)
-        for key, module in self._exchanged(Wanted(own=wanted.own, features=wanted.features)):
+        for key, module in self._exchanged(replace(wanted, cross=(), seen=())):
             yield module.register_forward_hook(partial(putting.exchange, key))

@@ -1,0 +1,1 @@
+"""Morphs, images continued beyond their edge and cascades, judged from pixels."""
