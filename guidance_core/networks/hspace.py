@@ -13,16 +13,19 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..process import lengths
 from . import weights
 
 TOLD, SIGMAS, SHIFTS = "energy_guidance_h_space", "sigmas", "shifts"
+# Waves of the logarithm of sigma that tell a trained direction its noise level.
+WAVES = 8
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,57 @@ class Direction:
         return torch.lerp(self.shifts[low - 1], self.shifts[low], part)[None]
 
 
+class ShiftNetwork(nn.Module):
+    """The network f_t of Asyrp: the shift of h at a place by h there and the noise level.
+
+    Two convolutions of size 1, the noise level added behind the first; the second begins with
+    zeros, so that an untrained network shifts nothing, and counts in units of h, its root mean
+    square in each sample.
+
+    Arguments:
+        channels: of h.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 1)
+        self.level = nn.Linear(2 * WAVES, channels)
+        self.norm = nn.GroupNorm(math.gcd(channels, 32), channels)
+        self.second = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, h: Tensor, sigma: float) -> Tensor:
+        """Shift of h (B, C, h, w) at a noise level, of the same shape."""
+        waves = math.log(sigma) * 2.0 ** torch.arange(-3, WAVES - 3, device=h.device)
+        level = self.level(torch.cat([waves.sin(), waves.cos()]))
+        hidden = self.first(h) + level[:, None, None]
+        unit = h.square().mean((1, 2, 3), keepdim=True).sqrt()
+        found: Tensor = unit * self.second(F.silu(self.norm(hidden)))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedDirection:
+    """A shift of h that a network gives, trained on the runs of one model.
+
+    Arguments:
+        site: where it was trained.
+        network: gives the shift.
+        made_by: tells what it was trained by; empty where nobody asks.
+    """
+
+    site: Site
+    network: ShiftNetwork
+    made_by: str = ""
+
+    def __call__(self, h: Tensor, sigma: float) -> Tensor:
+        """The shift of h (B, C, h, w) at a noise level, of the same shape."""
+        own = next(self.network.parameters())
+        shift: Tensor = self.network(h.to(own), sigma)
+        return shift.to(h)
+
+
 def mean_difference(source: Tensor, target: Tensor, *, each_place: bool) -> Tensor:
     """The mean of target - source over runs, shape (N, C, h, w), or (N, C, 1, 1) over places too.
 
@@ -139,18 +193,22 @@ def principal_component(states: Tensor, number: int) -> tuple[Tensor, float]:
     return torch.stack(found).reshape(shape).float(), sum(parts) / len(parts)
 
 
-def save(direction: Direction, path: str | Path) -> None:
+def save(direction: Direction | TrainedDirection, path: str | Path) -> None:
     """Write a direction, whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {"format": "pt", TOLD: json.dumps(asdict(direction.site))}
-    levels = torch.tensor(direction.sigmas)
+    card = {"site": asdict(direction.site), "made_by": getattr(direction, "made_by", "")}
+    if isinstance(direction, TrainedDirection):
+        state = dict(direction.network.state_dict())
+    else:
+        state = {SIGMAS: torch.tensor(direction.sigmas), SHIFTS: direction.shifts}
+    whole = {name: value.contiguous().cpu() for name, value in state.items()}
     temporary = path.with_suffix(".part")
-    save_file({SIGMAS: levels, SHIFTS: direction.shifts.contiguous()}, temporary, metadata=told)
+    save_file(whole, temporary, metadata={"format": "pt", TOLD: json.dumps(card)})
     temporary.replace(path)
 
 
-def load(path: str | Path) -> Direction:
+def load(path: str | Path) -> Direction | TrainedDirection:
     """Read a direction.
 
     Raises:
@@ -158,9 +216,18 @@ def load(path: str | Path) -> Direction:
     """
     state, told = weights.read(path)
     try:
-        site = Site(**json.loads(told[TOLD]))
-        return Direction(site, tuple(state[SIGMAS].tolist()), state[SHIFTS])
+        card = json.loads(told[TOLD])
+        site = Site(**card["site"])
+        if SHIFTS in state:
+            return Direction(site, tuple(state[SIGMAS].tolist()), state[SHIFTS])
+        network: Any = weights.fill(ShiftNetwork(site.channels), state, Path(path).name)
+        return TrainedDirection(site, network, card["made_by"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{Path(path).name} is no direction: make one with Find h-space Direction"
         ) from error
+
+
+def is_direction(path: str | Path) -> bool:
+    """Whether a file says that it is a direction."""
+    return TOLD in weights.metadata_of(path)

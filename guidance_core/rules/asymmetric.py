@@ -27,8 +27,11 @@ from ..types import Denoiser, Estimate, Schedule
 class Middle(Protocol):
     """The middle of a network, whose encoder is shared by evaluations of one latent."""
 
-    def shared(self) -> AbstractContextManager[None]:
-        """Evaluations inside that see the same latent run the encoder once."""
+    def shared(self, *, slope: bool = True) -> AbstractContextManager[None]:
+        """Evaluations inside that see the same latent run the encoder once.
+
+        One with a graph runs it again, unless its `slope` is not asked for.
+        """
         ...
 
     def shifted(self, change: Callable[[Tensor], Tensor]) -> AbstractContextManager[None]:
@@ -106,32 +109,43 @@ class Asymmetric:
                     edited = denoise(x.detach(), sigma).x0.detach()
                 estimate = denoise(x, sigma)
             change = edited - estimate.x0.detach()
-        return self._asymmetric(x.detach(), estimate, change, run)
+        found = asymmetric(x.detach(), estimate, change, run)
+        return self._with_noise(x.detach(), found, estimate, run) if self._boosted(level) else found
 
-    def _asymmetric(
-        self, x: Tensor, estimate: Estimate, change: Tensor | None, run: Run
-    ) -> Estimate:
-        """The estimate moved by the change of x0, with what is left behind the step."""
-        level, sigma = float(estimate.sigma[0]), estimate.sigma
-        following = sigma.new_full(sigma.shape, run.next_sigma(level))
-        behind = None
-        if change is not None:
-            rest = run.alpha(following) - run.carried(level)
-            behind = per_sample(rest, x) * change
-        if self._boosted(level):
-            down, up = ancestral_noise(sigma, following, run.alpha)
-            noise = eps_from_x0(estimate.x0.detach(), x, sigma, run.alpha(sigma))
-            added = per_sample(down - following, x) * noise
-            added = added + per_sample(up, x) * run.noise(x, level)
-            behind = added if behind is None else behind + added
-        moved = estimate if change is None else estimate.moved(change)
-        return replace(moved, behind=behind)
+    def _with_noise(self, x: Tensor, found: Estimate, plain: Estimate, run: Run) -> Estimate:
+        """The estimate with new noise left behind the step, in the place of some of its own."""
+        sigma = plain.sigma
+        down, up = ancestral_noise(sigma, following(sigma, run), run.alpha)
+        noise = eps_from_x0(plain.x0.detach(), x, sigma, run.alpha(sigma))
+        added = per_sample(down - following(sigma, run), x) * noise
+        added = added + per_sample(up, x) * run.noise(x, float(sigma[0]))
+        return replace(found, behind=added if found.behind is None else found.behind + added)
 
     def _active(self, sigma: float) -> tuple[Shift, ...]:
         return tuple(one for one in self.shifts if one.strength and one.window(sigma))
 
     def _boosted(self, sigma: float) -> bool:
         return self.boost is not None and self.boost(sigma) > 0
+
+
+def asymmetric(x: Tensor, plain: Estimate, change: Tensor | None, run: Run) -> Estimate:
+    """The edited estimate, with what makes the step keep the plain one's noise left behind it.
+
+    Arguments:
+        x: latent, shape (B, C, *S).
+        plain: the model's own estimate there.
+        change: of x0, to that of the shifted model; None where it is not shifted.
+        run: facts of this run.
+    """
+    if change is None:
+        return plain
+    rest = run.alpha(following(plain.sigma, run)) - run.carried(float(plain.sigma[0]))
+    return replace(plain.moved(change), behind=per_sample(rest, x) * change)
+
+
+def following(sigma: Tensor, run: Run) -> Tensor:
+    """The next noise level, shape (B,)."""
+    return sigma.new_full(sigma.shape, run.next_sigma(float(sigma[0])))
 
 
 def _summed(shifts: tuple[Shift, ...], sigma: float, h: Tensor) -> Tensor:

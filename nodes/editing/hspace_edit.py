@@ -54,6 +54,16 @@ class HSpaceEdit(io.ComfyNode):
                     tooltip="From where noise is put back into each step, which cleans up what an "
                     "edit leaves behind; 1 is never. For euler and ddim.",
                 ),
+                io.Float.Input(
+                    "edit_start",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="From where the edit acts, from 0 (pure noise) to 1: later keeps the "
+                    "layout, which the first steps decide.",
+                ),
             ],
             outputs=[
                 io.Model.Output(
@@ -64,8 +74,27 @@ class HSpaceEdit(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(
+        cls, edit_end: float | None = None, edit_start: float | None = None
+    ) -> bool | str:
+        """Refuse an empty window when the workflow is queued."""
+        if edit_end is None or edit_start is None or edit_end == 0 or edit_start < edit_end:
+            return True
+        return (
+            f"edit_start must be smaller than edit_end, got {edit_start} and {edit_end}: raise "
+            "edit_end or lower edit_start (strength 0 switches the edit off)"
+        )
+
+    @classmethod
     def execute(
-        cls, model: Any, direction: Any, strength: float, edit_end: float, boost_start: float
+        cls,
+        model: Any,
+        direction: Any,
+        strength: float,
+        edit_end: float,
+        boost_start: float,
+        edit_start: float = 0.0,
     ) -> io.NodeOutput:
         """Patch a clone of the model."""
-        return io.NodeOutput(hspace.edited(model, direction, strength, edit_end, boost_start))
+        widgets = (strength, edit_end, boost_start, edit_start)
+        return io.NodeOutput(hspace.edited(model, direction, *widgets))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ...guidance_core.networks.hspace import Direction
+from ...guidance_core.networks.hspace import Direction, TrainedDirection
 from ...guidance_core.rules.asymmetric import Asymmetric, Shift
 from ...guidance_core.schedules import PercentWindow
 from . import guide
@@ -15,7 +15,12 @@ from .run import KEY
 
 
 def edited(
-    model: Any, direction: Direction, strength: float, edit_end: float, boost_start: float
+    model: Any,
+    direction: Direction | TrainedDirection,
+    strength: float,
+    edit_end: float,
+    boost_start: float,
+    edit_start: float = 0.0,
 ) -> Any:
     """Return a MODEL that is edited; itself where there is nothing to do.
 
@@ -27,9 +32,10 @@ def edited(
         strength: factor of it; 0 edits nothing.
         edit_end: until where, in [0, 1]; 0 is never.
         boost_start: from where noise is put back into each step, in [0, 1]; 1 is never.
+        edit_start: from where the direction is added, in [0, 1).
 
     Raises:
-        ValueError: another kind of network, or a direction of another model.
+        ValueError: another kind of network, a direction of another model, or an empty window.
     """
     middle = UNetMiddle(model.get_model_object("diffusion_model"))
     if direction.site != middle.site:
@@ -37,7 +43,11 @@ def edited(
             f"the direction belongs to another model: it was found in {direction.site}, this model "
             f"is {middle.site}: use the model that it was found with, or find one with this model"
         )
-    edit = _edit(middle, direction, strength, edit_end, boost_start)
+    shifts: tuple[Shift, ...] = ()
+    if strength and edit_end:
+        shifts = (Shift(direction, strength, PercentWindow(edit_start, edit_end)),)
+    boost = PercentWindow(boost_start, 1.0) if boost_start < 1 else None
+    edit = Asymmetric(shifts, middle, boost)
     if not edit.shifts and edit.boost is None:
         return model
     clone = model.clone()
@@ -48,16 +58,6 @@ def edited(
     rules = (_joined(edit, *before), *others)
     guide.attach(clone, replace(there, rules=rules))
     return clone
-
-
-def _edit(
-    middle: UNetMiddle, direction: Direction, strength: float, edit_end: float, boost_start: float
-) -> Asymmetric:
-    window, shifts = (0.0, edit_end), ()
-    if strength and edit_end:
-        shifts = (Shift(direction, strength, PercentWindow(*window)),)
-    boost = PercentWindow(boost_start, 1.0) if boost_start < 1 else None
-    return Asymmetric(shifts, middle, boost)
 
 
 def _joined(edit: Asymmetric, before: Asymmetric | None = None) -> Asymmetric:

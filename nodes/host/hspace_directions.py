@@ -44,14 +44,21 @@ class Runs:
         return {level: torch.cat([part[level] for part in parts]) for level in parts[0]}
 
     def _of_run(self, prompt: str, seed: int) -> dict[float, Tensor]:
-        positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
-        plan = samplers.plan_of(self.model, positive, self.negative, *self.sampling)
         middle = UNetMiddle(self.model.get_model_object("diffusion_model"))
         found: dict[float, Tensor] = {}
         keep = lambda level, h: found.setdefault(level, h.to("cpu", torch.float32).clone())
         with middle.read(keep):
-            samplers.sample(plan, self.sampling[2], seed, self.latent)
+            self.sample(self.model, prompt, seed)
         return found
+
+    def encoded(self, prompt: str) -> Any:
+        """CONDITIONING of a prompt."""
+        return self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
+
+    def sample(self, model: Any, prompt: str, seed: int) -> None:
+        """Sample the latent with a model of these runs."""
+        plan = samplers.plan_of(model, self.encoded(prompt), self.negative, *self.sampling)
+        samplers.sample(plan, self.sampling[2], seed, self.latent)
 
 
 def lines_of(text: str, name: str) -> list[str]:

@@ -70,6 +70,7 @@ class UNetMiddle:
         self._last = written.middle_block[-1]
         self._passes: list[Pass] = []
         self._again: Pass | None = None
+        self._slope = True
 
     def __deepcopy__(self, memo: dict[int, Any]) -> UNetMiddle:
         """The middle itself: the network is not copied with what holds it."""
@@ -83,11 +84,12 @@ class UNetMiddle:
         return Site(type(unet).__name__, LAYER, int(widths[-1]), len(unet.input_blocks))
 
     @contextlib.contextmanager
-    def shared(self) -> Iterator[None]:
+    def shared(self, *, slope: bool = True) -> Iterator[None]:
         """Evaluations inside run the encoder and the middle once for each latent and prompt.
 
-        One with a graph runs all of it, for its slope goes through the encoder.
+        One with a graph runs all of it, unless its slope through the encoder is not asked for.
         """
+        self._slope = slope
         with contextlib.ExitStack() as stack:
             stack.enter_context(uncompiled())
             stack.callback(self._end)
@@ -143,7 +145,8 @@ class UNetMiddle:
         options = kwargs.get("transformer_options", {})
         rows = (*options.get("cond_or_uncond", ()), *options.get("uuids", ()))
         self._now, self._again = Pass(tuple(part.detach() for part in given), rows), None
-        if not (torch.is_grad_enabled() and any(part.requires_grad for part in given)):
+        graph = torch.is_grad_enabled() and any(part.requires_grad for part in given)
+        if not (graph and self._slope):
             whole = (one for one in self._passes if len(one.outputs) == len(self._blocks))
             self._again = next((one for one in whole if one.is_of(self._now)), None)
         if self._again is None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from guidance_core.compose import guided, with_noise_levels
+from guidance_core.procedures.teaching import Teaching
 from guidance_core.process import euler_share
 from guidance_core.rules.asymmetric import Asymmetric, Shift
 from guidance_core.rules.backward import Backward
@@ -30,7 +31,7 @@ class LinearModel:
         self.shift, self.seen = None, []
 
     @contextlib.contextmanager
-    def shared(self):
+    def shared(self, *, slope=True):
         yield
 
     @contextlib.contextmanager
@@ -168,3 +169,37 @@ def test_rules_around_it_see_the_edited_estimate_and_the_step_carries_both():
     edited = guided([edit], model, run)(x, sigma).x0
     torch.testing.assert_close(found, edited + alone)
     assert euler_share(2.0, 0.5) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("alpha", "sigmas"), [(VARIANCE, SIGMAS), (FLOW, FLOW_SIGMAS)], ids=["eps", "flow"]
+)
+def test_what_the_other_prompt_asks_for_is_learned_so_that_the_step_is_that_of_its_run(
+    alpha, sigmas
+):
+    # The other prompt adds 0.4 to x0; a shift that has learned it makes Euler's step with it.
+    level, following = sigmas[1:3].tolist()
+    model, run, losses = LinearModel(), Run(alpha, sigmas), []
+    x, sigma = start(level)
+    plain = 0.3 * x / (1 + level)
+
+    @contextlib.contextmanager
+    def asked():
+        before, model.shift = model.shift, lambda h: torch.full_like(h, 0.4)
+        yield
+        model.shift = before
+
+    def taught(value):
+        shift = lambda h, sigma: torch.full_like(h, value)
+        rule = Teaching(None, shift, losses.append, model, Constant(), asked)
+        return guided([rule], model, run)(x, sigma).x0
+
+    a_next = float(alpha(sigmas)[2])
+    learned = 0.4 * euler_share(level, following) / a_next
+    for value in (0.0, 0.1, learned):
+        found = euler(x, taught(value), level, following)
+        by_hand = euler(x, plain, level, following) + a_next * value
+        torch.testing.assert_close(found, by_hand)
+        wrong = torch.full((2,), (0.4 * (value / learned - 1)) ** 2)
+        torch.testing.assert_close(losses.pop(), wrong, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found, euler(x, plain + 0.4, level, following))

@@ -9,7 +9,14 @@ import torch
 from safetensors.torch import save_file
 
 from guidance_core.networks import hspace
-from guidance_core.networks.hspace import Direction, Site, mean_difference, principal_component
+from guidance_core.networks.hspace import (
+    Direction,
+    ShiftNetwork,
+    Site,
+    TrainedDirection,
+    mean_difference,
+    principal_component,
+)
 
 SITE = Site("UNetModel", "middle.0", 6, 4)
 
@@ -86,3 +93,21 @@ def test_another_file_is_no_direction(tmp_path):
 def test_shifts_of_another_number_of_channels_are_refused():
     with pytest.raises(ValueError, match="3 x 6 x h x w, got 3 x 4 x 2 x 2"):
         direction((3, 4, 2, 2))
+
+
+def test_an_untrained_network_shifts_nothing_and_a_file_gives_it_back(tmp_path):
+    network, h = ShiftNetwork(6), torch.randn(2, 6, 3, 3)
+    assert torch.equal(network(h, 2.0), torch.zeros_like(h))
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.normal_(generator=torch.Generator().manual_seed(4))
+    found = TrainedDirection(SITE, network, "key")
+    hspace.save(found, tmp_path / "net.safetensors")
+    again = hspace.load(tmp_path / "net.safetensors")
+    assert (again.site, again.made_by) == (SITE, "key")
+    assert torch.equal(again(h, 2.0), found(h, 2.0))
+    # A place sees itself and the statistics of its map alone, and levels differ.
+    assert not torch.equal(again(h, 2.0), again(h, 3.0))
+    turned = h.flip(2)
+    torch.testing.assert_close(again(turned, 2.0), again(h, 2.0).flip(2))
+    torch.testing.assert_close(again(h[1:], 2.0), again(h, 2.0)[1:])

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import os
+
 import comfy.samplers
+import folder_paths
 import pytest
 import torch
 from energy_guidance.guidance_core.networks.hspace import Direction, Site
+from energy_guidance.guidance_core.procedures.teaching import Teaching
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.schedules import PercentWindow
 from energy_guidance.nodes.editing.hspace_direction import HSpaceDirection
 from energy_guidance.nodes.editing.hspace_edit import HSpaceEdit
-from energy_guidance.nodes.host import guide, hspace
+from energy_guidance.nodes.host import (
+    guide,
+    hspace,
+    hspace_training,
+    networks,
+    samplers,
+    shapes,
+)
+from energy_guidance.nodes.host.hspace_directions import Runs
+from energy_guidance.nodes.host.hspace_training import Lesson
 from energy_guidance.nodes.host.middle import UNetMiddle
 from energy_guidance.nodes.host.run import KEY
 from energy_guidance.tests.host import tiny
 
 STEPS = 3
+THERE = (networks.ASSETS / "unet" / "config.json").is_file()
+needs_shapes = pytest.mark.skipif(
+    not THERE and not os.environ.get("CI"), reason="the embedded model is not in assets/shapes"
+)
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +302,96 @@ def test_empty_prompts_and_too_few_images_are_refused(eps):
         found(eps, target=" \n")
     with pytest.raises(ValueError, match="2 images have 1 principal components"):
         found(eps, "components", runs=1, component=2)
+
+
+def taught(tmp_path, runs=3, name="bluer", **changes):
+    """A direction trained on Shapes, one image and two steps a run."""
+    model, clip, vae = shapes.load()
+    settings = {"rate": 0.02, "keep": 1.0, "window": (0.0, 1.0), "key": "0", **changes}
+    negative = clip.encode_from_tokens_scheduled(clip.tokenize(""))
+    latent = {"samples": torch.zeros(1, 4, 16, 16)}
+    looked = Runs(model, clip, negative, latent, 1, runs, (2, 4.0, "euler", "normal"))
+    network = settings.pop("network", None)
+    lesson = Lesson(looked, network, vae, "a circle", "a blue circle", name=name, **settings)
+    return model, lesson
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path / "output"))
+    here = lambda folder: [str(tmp_path / "guidance")]
+    monkeypatch.setattr(folder_paths, "get_folder_paths", here)
+    return tmp_path
+
+
+@needs_shapes
+@pytest.mark.once
+@torch.inference_mode()
+def test_training_goes_on_where_it_stopped_and_its_file_edits_alike(folders, monkeypatch):
+    model, lesson = taught(folders)
+    whole, report = hspace_training.trained(lesson)
+    assert "written to bluer.safetensors" in report
+    again, report = hspace_training.trained(lesson)
+    assert report == "read from bluer.safetensors"
+    h = torch.randn(2, 128, 8, 8, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(again(h, 2.0), whole(h, 2.0))
+    assert whole(h, 2.0).abs().max() > 1e-3
+    assert touched(model) == []
+
+    _, other = taught(folders, name="again")
+    sampled, calls = samplers.sample, []
+
+    def stopped(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return sampled(*args, **kwargs)
+
+    monkeypatch.setattr(samplers, "sample", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        hspace_training.trained(other)
+    assert other.state.is_file()
+    assert not other.file.exists()
+    resumed, _ = hspace_training.trained(other)
+    assert len(calls) == 4
+    assert torch.equal(resumed(h, 2.0), whole(h, 2.0))
+    assert not other.state.exists()
+    edit = hspace.edited(model, resumed, 1.0, 1.0, 1.0)
+    options = {"size": 16, "width": 64, "batch": 1}
+    assert not torch.equal(painted(edit, **options), painted(model, **options))
+
+
+@needs_shapes
+@pytest.mark.once
+@torch.inference_mode()
+def test_a_step_of_training_goes_down_the_slope_of_the_loss(folders):
+    # The gradient in a shift, by the host's graph, beside a finite difference.
+    model, lesson = taught(folders, 1, network=networks.load(networks.OPEN_CLIP, "shapes"))
+    middle, way = UNetMiddle(network(model)), torch.Generator().manual_seed(2)
+    with torch.inference_mode(False):
+        way = torch.randn(128, 1, 1, generator=way)
+
+    def loss_at(size):
+        told = {}
+        with torch.inference_mode(False):
+            size = torch.tensor(size, requires_grad=True)
+
+            def step(loss):
+                loss.sum().backward()
+                told["loss"] = float(loss.detach().sum())
+
+            shift = lambda h, sigma: size * way
+            first = PercentWindow(0.0, 0.3)
+            rule = Teaching(lesson.loss, shift, step, middle, first)
+            guided_model = guide.apply(model, [rule], vae=lesson.vae)
+        lesson.runs.sample(guided_model, "a circle", 1)
+        return told["loss"], float(size.grad)
+
+    (low, _), (_, slope), (high, _) = (loss_at(size) for size in (0.48, 0.5, 0.52))
+    assert slope == pytest.approx((high - low) / 0.04, rel=0.03)
+
+
+@pytest.mark.once
+def test_training_without_a_clip_model_is_refused(eps):
+    with pytest.raises(ValueError, match="needs a CLIP model, got none"):
+        found(eps, "trained by CLIP")
