@@ -103,7 +103,7 @@ def stored(key: str) -> Prompt:
 
 
 def unguided(prompt: Prompt) -> Prompt:
-    """The same prompt with every strength 0, which is the stock sampler exactly."""
+    """The same prompt with every strength 0 and the seed's own noise: the stock sampler exactly."""
     prompt = copy.deepcopy(prompt)
     for node in prompt.values():
         values = node["inputs"]
@@ -111,6 +111,8 @@ def unguided(prompt: Prompt) -> Prompt:
             values |= {"strength": "custom", "amount": 0.0}
         elif "strength" in values:
             values["strength"] = 0.0
+        if node["class_type"] == "EGInitialNoise":
+            values |= {"rounds": 1, "iterations": 0}
     return prompt
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +15,7 @@ from bench.records import Row
 COLUMNS = ("task", "figure", "asked", "unguided", "guided", "images", "steps", "settings")
 # A ratio of shares needs this many images, on either side, that show what is asked.
 ENOUGH = 5
-UP = {"share": True, "mean": True, "median": False}
+UP = {"share": True, "mean": True, "median": False, "missing": False, "p": False}
 PAGE = """\
 # Editing on Shapes
 
@@ -43,10 +44,22 @@ step, with the source's; a backward pass counts as two. Asked of *Prompt-to-Prom
 
 def value(figure: Figure, rows: Sequence[Figures], side: str) -> float | None:
     """A figure of one side, unguided or guided; None where it was not measured."""
+    if figure.kind == "p":
+        return mcnemar(rows, figure.key) if side == "guided" else None
     found = [float(row[side][figure.key]) for row in rows if figure.key in row[side]]
     if not found:
         return None
+    if figure.kind == "missing":
+        return 1 - statistics.fmean(found)
     return statistics.median(found) if figure.kind == "median" else statistics.fmean(found)
+
+
+def mcnemar(rows: Sequence[Figures], key: str) -> float:
+    """The exact two-sided p of as many images fixed and broken, if guidance changed nothing."""
+    changes = [bool(row["guided"][key]) - bool(row["unguided"][key]) for row in rows]
+    fixed, broken = changes.count(1), changes.count(-1)
+    tail = sum(math.comb(fixed + broken, k) for k in range(min(fixed, broken) + 1))
+    return min(1.0, 2 * tail / 2 ** (fixed + broken))
 
 
 def asked(figure: Figure) -> str:
@@ -65,7 +78,8 @@ def met(figure: Figure, rows: Sequence[Figures]) -> bool | None:
         return None
     if figure.relative:
         enough = max(reached, plain or 0.0) * len(rows) >= ENOUGH
-        return reached >= figure.bound * (plain or 0.0) if enough else None
+        bound = figure.bound * (plain or 0.0)
+        return (reached >= bound if UP[figure.kind] else reached <= bound) if enough else None
     bound = figure.bound
     return reached >= bound if UP[figure.kind] else reached <= bound
 
@@ -83,15 +97,20 @@ def table(rows: Mapping[str, Sequence[Figures]]) -> str:
 
 
 def _cells(figure: Figure, rows: Sequence[Figures]) -> list[str]:
-    plain, guided = (_shown(value(figure, rows, side)) for side in ("unguided", "guided"))
+    values = (value(figure, rows, side) for side in ("unguided", "guided"))
+    plain, guided = (_shown(figure, number, len(rows)) for number in values)
     unknown = " (too few)" if figure.relative else ""
     mark = {True: "", False: " (missed)", None: unknown}[met(figure, rows)]
     return [figure.name, asked(figure), plain, guided + mark if guided else ""]
 
 
-def _shown(number: float | None) -> str:
+def _shown(figure: Figure, number: float | None, count: int) -> str:
     if number is None:
         return ""
+    if figure.kind == "p":
+        return f"{number:.2g}"
+    if figure.kind == "missing":
+        return f"{number:.3f} ± {math.sqrt(number * (1 - number) / count):.3f}"
     return f"{number:.1f}" if number > 10 else f"{number:.2f}"
 
 

@@ -119,10 +119,14 @@ class Source:
     @property
     def noise(self) -> Tensor:
         """X at the first noise level; row i depends on its seed alone."""
+        return self.noise_of(self.seeds)
+
+    def noise_of(self, seeds: Sequence[int]) -> Tensor:
+        """The same of other seeds."""
         side = self.shapes.unet.config.sample_size
         shape = (4, side, side)
         draw = lambda seed: torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-        return torch.stack([draw(seed) for seed in self.seeds]) * (1 + self.sigmas[0] ** 2) ** 0.5
+        return torch.stack([draw(seed) for seed in seeds]) * (1 + self.sigmas[0] ** 2) ** 0.5
 
     def guided(self, rules: Sequence[Rule], **options: Any) -> Tensor:
         """Images (B, 3, 128, 128) from the same noise, guided by rules."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.editing.appearance import appearance, complete
+from bench.editing.better_noise import AHEAD, ROUNDS, STEPS, THRESHOLD, begun
 from bench.editing.placement import boxes, position, resized, two_objects
 from bench.editing.real_images import circle_to_square, round_trip
 from bench.editing.task import Figure, Task
@@ -11,6 +12,17 @@ from tools.diffusers_host import THREE_OBJECTS
 
 FORWARD = "Forward, relative, falling from strength"
 LORA = f"LoRA three_objects ({fingerprint(THREE_OBJECTS.name)}); "
+TEST = Figure("p of McNemar's test", "whole", "p", 0.01)
+WHOLE_PAIRS = (
+    Figure("misses or mixes up something", "whole", "missing", 0.6, relative=True),
+    TEST,
+    Figure("mean draw that was taken", "draw", "mean"),
+)
+WHOLE_TRIPLES = (
+    Figure("complete, rightly coloured, nothing else", "whole", "share", 1.3, relative=True),
+    TEST,
+    Figure("mean draw that was taken", "draw", "mean"),
+)
 TASKS = (
     Task(
         "move one object",
@@ -78,6 +90,26 @@ TASKS = (
             complete(lora=bool(model)),
         )
         for name, model in (("three objects", LORA), ("three objects, without the LoRA", ""))
+    ),
+    *(
+        Task(
+            name,
+            f"{model}Optimise Initial Noise by Presence of the colours, iterations 0, {ROUNDS} "
+            f"rounds, threshold {THRESHOLD:g}, ahead {AHEAD}; no guidance{how}",
+            figures,
+            begun(count),
+            steps=STEPS,
+        )
+        for name, count, model, how, figures in (
+            ("two objects, from better noise", 2, "", "", WHOLE_PAIRS),
+            (
+                "three objects, from better noise",
+                3,
+                LORA,
+                "; prompts without articles",
+                WHOLE_TRIPLES,
+            ),
+        )
     ),
     Task(
         "invert and paint again",

@@ -30,6 +30,8 @@ class Order:
         latent: LATENT that will be sampled.
         seed: seed of the first draw, which is the noise that a sampler makes of this seed.
         vae: the host's VAE, for energies that look at the image.
+        ahead: the run that a look is taken in, and how many steps into it; None where it is taken
+            at the model's highest noise level.
     """
 
     model: Any
@@ -37,6 +39,7 @@ class Order:
     latent: dict[str, Any]
     seed: int
     vae: Any = None
+    ahead: tuple[Plan, int] | None = None
 
     @property
     def start(self) -> Tensor:
@@ -45,7 +48,9 @@ class Order:
 
     @property
     def sigma(self) -> Tensor:
-        """The highest noise level of the model, where its samplers begin: a single number."""
+        """The noise level where the sampler begins: a single number."""
+        if self.ahead:
+            return self.ahead[0].sigmas[0].float().cpu()
         model_sampling = self.model.get_model_object("model_sampling")
         return torch.as_tensor(model_sampling.sigma_max).float().cpu().reshape(())
 
@@ -57,7 +62,7 @@ class Order:
 
 
 def sought(order: Order, energy: Any, search: NoiseSearch) -> Found:
-    """Seek noise at the highest noise level of a model.
+    """Seek noise at the highest noise level of a model, or some steps into a run.
 
     Arguments:
         order: model, prompt, latent and seed.
@@ -72,10 +77,11 @@ def sought(order: Order, energy: Any, search: NoiseSearch) -> Found:
     unit = float(invert.scaled(order.model, sigma, torch.ones(1), torch.zeros(1)))
     # Functions, not methods: a run copies its rules, with the objects that methods belong to.
     draw, report = lambda number: order.drawn(number), lambda looks: bar.update_absolute(looks)
-    rule = NoiseSeeking(energy, search, draw, unit, lambda one: found.append(one), report)
-    guided = guide.apply(order.model, [rule], vae=order.vae)
     sigmas = torch.stack([sigma, torch.zeros_like(sigma)])
-    plan = Plan(guided, order.positive, order.positive, 1.0, sigmas)
+    alone = Plan(order.model, order.positive, order.positive, 1.0, sigmas)
+    plan, ahead = order.ahead or (alone, 0)
+    rule = NoiseSeeking(energy, search, draw, unit, lambda one: found.append(one), report, ahead)
+    plan = replace(plan, model=guide.apply(order.model, [rule], vae=order.vae))
 
     def once(denoise: invert.Denoise, sigmas: Tensor, latent: Tensor, report: Callable) -> Tensor:
         x = invert.scaled(order.model, sigmas[0], drawn.to(latent), latent)

@@ -7,9 +7,10 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...guidance_core.procedures.initial_noise import MOVES, Found, NoiseSearch
+from ..host import samplers
 from ..host.browser.note import note
 from ..host.initial_noise import Order, noise_of, noisy_latent, sought
-from ..inputs.sampling import VAE_TIP
+from ..inputs.sampling import VAE_TIP, sampler_inputs
 from ..inputs.sockets import Energy, advanced, schema
 
 
@@ -27,7 +28,7 @@ class InitialNoise(io.ComfyNode):
             "look already has a low energy: for objects that are missing or mixed up. The noise "
             "stays white; the sampling itself costs nothing more.",
             search_aliases=("initno", "initial noise", "noise search", "golden noise", "best seed"),
-            inputs=[*cls._what(), *cls._how()],
+            inputs=[*cls._what(), *cls._how(), *cls._ahead()],
             outputs=[
                 io.Noise.Output(
                     tooltip="The noise, for SamplerCustomAdvanced with the same latent; for every "
@@ -94,6 +95,13 @@ class InitialNoise(io.ComfyNode):
                 tooltip="Energy at which the noise of an image counts as done. Lower tries "
                 "longer; the report shows the energies.",
             ),
+            *cls._moves(),
+            io.Vae.Input("vae", optional=True, tooltip=VAE_TIP),
+        ]
+
+    @classmethod
+    def _moves(cls) -> list[io.Input]:
+        return [
             advanced(
                 io.Combo.Input(
                     "moves",
@@ -128,8 +136,40 @@ class InitialNoise(io.ComfyNode):
                     "rougher.",
                 )
             ),
-            io.Vae.Input("vae", optional=True, tooltip=VAE_TIP),
         ]
+
+    @classmethod
+    def _ahead(cls) -> list[io.Input]:
+        """Where the look is taken; optional, because workflows of earlier versions lack them."""
+        return [
+            io.Int.Input(
+                "ahead",
+                default=0,
+                min=0,
+                max=1000,
+                optional=True,
+                tooltip="Sampling steps, by euler, before the look: attention tells more there. "
+                "0 looks at the noise itself, as InitNO does. Above 0 it only chooses among draws "
+                "(iterations 0), and each draw costs as many steps.",
+            ),
+            *(
+                cls._optional(widget)
+                for widget in sampler_inputs()
+                if widget.id in ("steps", "cfg", "scheduler")
+            ),
+            io.Conditioning.Input(
+                "negative",
+                optional=True,
+                tooltip="The negative prompt of the run; needed where ahead is above 0 and cfg is "
+                "not 1.",
+            ),
+        ]
+
+    @staticmethod
+    def _optional(widget: io.Input) -> io.Input:
+        widget.optional = True
+        widget.tooltip = "As in the run; used where ahead is above 0."
+        return widget
 
     @classmethod
     def execute(
@@ -146,10 +186,17 @@ class InitialNoise(io.ComfyNode):
         divergence: float,
         rate: float,
         vae: Any = None,
+        ahead: int = 0,
+        steps: int = 20,
+        cfg: float = 4.0,
+        scheduler: str = "normal",
+        negative: Any = None,
     ) -> io.NodeOutput:
         """Seek the noise."""
         search = NoiseSearch(moves, iterations, rounds, rate, threshold, divergence)
-        order = Order(model, positive, latent_image, seed, vae)
+        widgets = (steps, cfg, "euler", scheduler)
+        run = (samplers.plan_of(model, positive, negative, *widgets), ahead) if ahead else None
+        order = Order(model, positive, latent_image, seed, vae, run)
         found = sought(order, energy, search)
         report = report_of(found, threshold)
         note(report)
@@ -164,4 +211,4 @@ def report_of(found: Found, threshold: float) -> str:
         + ("" if after <= threshold else ", above the threshold")
         for number, (before, after, draw) in enumerate(rows)
     ]
-    return "\n".join([*lines, f"{found.looks} evaluations"])
+    return "\n".join([*lines, f"{found.looks} looks"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,13 +12,14 @@ pytest.importorskip("transformers")
 
 from bench import records
 from bench.editing import __main__ as editing
-from bench.editing import appearance, page, sources, swaps
+from bench.editing import appearance, better_noise, page, sources, swaps
 from bench.editing.task import Figure
 from bench.editing.tasks import TASKS
 from guidance_core.attention.words import Word
 from guidance_core.energies.position import Position
 from guidance_core.requirements import requirements_of
 from guidance_core.shapes import oracle, scenes
+from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import Item, Scene
 from guidance_core.types import Estimate
 
@@ -63,6 +66,40 @@ def test_bounds_are_reached_or_missed():
     assert page.met(Figure("share", "e", "share", 0.8, relative=True), 5 * rows) is False
     assert page.met(Figure("share", "e", "share", 0.6, relative=True), rows) is None
     assert page.met(Figure("free", "e", "mean"), rows) is None
+
+
+def test_a_missing_share_may_be_a_part_of_the_unguided_one_and_mcnemar_tells_chance():
+    pair = lambda before, after: {"unguided": {"w": before}, "guided": {"w": after}}
+    rows = [pair(0, 1)] * 12 + [pair(1, 0)] * 2 + [pair(0, 0)] * 6 + [pair(1, 1)] * 20
+    missing = Figure("missing", "w", "missing", 0.6, relative=True)
+    assert page.value(missing, rows, "unguided") == pytest.approx(18 / 40)
+    assert page.value(missing, rows, "guided") == pytest.approx(8 / 40)
+    assert page.met(missing, rows)
+    assert page.met(Figure("missing", "w", "missing", 0.4, relative=True), rows) is False
+    # 14 coins of which at most 2, or at least 12, are heads.
+    wanted = 2 * (1 + 14 + 91) / 2**14
+    test = Figure("p", "w", "p", 0.01)
+    assert page.value(test, rows, "guided") == pytest.approx(wanted)
+    assert page.value(test, rows, "unguided") is None
+    assert page.met(test, rows) is False
+    assert page.met(test, 2 * rows)
+    assert page.mcnemar([pair(1, 1)], "w") == 1.0
+
+
+def test_an_image_is_whole_with_each_object_bound_and_nothing_else():
+    other = Item("circle", "blue", "small", 96.0, 64.0, 9.0)
+    third = Item("triangle", "white", "small", 64.0, 20.0, 9.0)
+    seen = lambda *items: Verdict(items, clean=True)
+    text = "a big red square and a small blue circle"
+    assert better_noise.is_whole(seen(ITEM, other), text)
+    assert better_noise.is_whole(seen(other, ITEM), text)
+    assert not better_noise.is_whole(seen(ITEM), text)
+    assert not better_noise.is_whole(seen(ITEM, other, third), text)
+    assert not better_noise.is_whole(seen(ITEM, replace(other, colour="white")), text)
+    swapped = replace(ITEM, colour="blue"), replace(other, colour="red")
+    assert not better_noise.is_whole(seen(*swapped), text)
+    assert not better_noise.is_whole(seen(ITEM, replace(other, size="big")), text)
+    assert better_noise.is_whole(seen(ITEM, other, third), text + " and a white triangle")
 
 
 def test_finished_batches_are_kept_and_those_of_other_weights_dropped(tmp_path):

@@ -13,6 +13,7 @@ from guidance_core.procedures.initial_noise import MOVES, NoiseSearch, kl, ray, 
 from guidance_core.procedures.inversion import moment_divergence, self_correlation
 from guidance_core.procedures.noise_seeking import NoiseSeeking
 from tests.core.toys import DOUBLE, Model, assert_close, levels, run_with, seeded, toward
+from tests.ground_truth import flow
 
 SHAPE = (2, 4, 5, 6)
 EACH = pytest.mark.parametrize("moves", MOVES)
@@ -160,6 +161,34 @@ def test_the_rule_looks_where_the_noise_is():
     assert_close(found.energy, at(found.noise))
     assert (found.energy < found.first).all()
     assert model.calls == found.looks == 10
+
+
+@pytest.mark.parametrize("alpha", [torch.ones_like, flow])
+def test_a_look_ahead_is_taken_after_steps_of_euler(alpha):
+    """In a run of 0.9, 0.6, 0.3, 0; a look further ahead than that stays at 0.3."""
+    search, sigmas, model = (
+        NoiseSearch(MOVES[0], 0, 1, threshold=-1e9),
+        (0.9, 0.6, 0.3, 0.0),
+        Model(),
+    )
+    x = 3.0 * drawn(0)
+    for ahead in range(4):
+        found = []
+        rule = NoiseSeeking(toward(), search, drawn, 3.0, found.append, ahead=ahead)
+        guided([rule], Model(), run_with(alpha=alpha, sigmas=sigmas))(3.0 * drawn(0), levels(0.9))
+        wanted = toward()(model(x, levels(sigmas[min(ahead, 2)])))
+        assert_close(found[0].energy, wanted)
+        if ahead < 2:
+            # dx/dsigma = (x - x0) / sigma.
+            slope = (x - model(x, levels(sigmas[ahead])).x0) / sigmas[ahead]
+            x = x + (sigmas[ahead + 1] - sigmas[ahead]) * slope
+
+
+@pytest.mark.parametrize(("ahead", "iterations"), [(-1, 0), (2, 3)])
+def test_a_look_ahead_takes_no_gradient(ahead, iterations):
+    search = NoiseSearch(MOVES[0], iterations)
+    with pytest.raises(ValueError, match="ahead"):
+        NoiseSeeking(toward(), search, drawn, 1.0, lambda found: None, ahead=ahead)
 
 
 def test_the_rules_slope_is_that_of_finite_differences():

@@ -59,7 +59,7 @@ def test_a_stock_sampler_begins_at_the_energy_that_was_found(eps, moves):
     for number, pair in enumerate(zip(before, after, strict=True)):
         first, last = (f"{float(value):.3g}" for value in pair)
         assert f"image {number}: energy {first} to {last}" in report
-    assert "8 evaluations" in report
+    assert "8 looks" in report
 
 
 def test_the_model_is_left_as_it_was(eps):
@@ -72,7 +72,7 @@ def test_noise_that_is_good_enough_is_that_of_the_stock_sampler_after_one_look(e
     noise, _, report = optimised(eps, threshold=9.0)
     drawn = comfy.sample.prepare_noise(tiny.latent(2)["samples"], 1)
     assert torch.equal(noise.generate_noise(tiny.latent(2)), drawn)
-    assert report.endswith("1 evaluations")
+    assert report.endswith("1 looks")
     assert "above" not in report
 
 
@@ -93,6 +93,35 @@ def test_a_sample_is_found_by_its_batch_index_and_is_the_same_alone(eps):
     whole = noise.generate_noise(tiny.latent(3))
     torch.testing.assert_close(noise.generate_noise(one), whole[2:])
     torch.testing.assert_close(alone.generate_noise(one), whole[2:], rtol=1e-3, atol=1e-3)
+
+
+def energies_at(model, noise, step, steps=4):
+    """What the energy of a stock run is at one of its steps, (B,)."""
+    trace = Trace()
+    watched = guide.apply(model, [LatentUpdate(ENERGY, Constant(1e-12))], trace=trace)
+    tiny.sample(watched, steps, batch=len(noise), noise=noise.clone())
+    return torch.tensor(trace.rows[step]["energy"])
+
+
+def test_a_look_ahead_is_the_energy_of_the_stock_run_there_and_the_best_draw_is_kept(eps):
+    ahead = {"ahead": 2, "steps": 4, "iterations": 0, "negative": tiny.cond(2)}
+    alone = optimised(eps, rounds=1, **ahead)[2]
+    drawn = comfy.sample.prepare_noise(tiny.latent(2)["samples"], 1)
+    there = energies_at(eps, drawn, 2)
+    for number, value in enumerate(there.tolist()):
+        assert f"image {number}: energy {value:.3g} to {value:.3g}" in alone
+    noise, _, report = optimised(eps, rounds=5, **ahead)
+    best = energies_at(eps, noise.generate_noise(tiny.latent(2)), 2)
+    assert (best <= there).all()
+    assert (best < there).any()
+    assert report.endswith("5 looks")
+
+
+def test_moves_ahead_and_a_missing_negative_are_refused(eps):
+    with pytest.raises(ValueError, match="set iterations to 0"):
+        optimised(eps, ahead=2, negative=tiny.cond(2), iterations=3)
+    with pytest.raises(ValueError, match="needs a negative prompt"):
+        optimised(eps, ahead=2, iterations=0)
 
 
 def test_another_latent_is_refused(eps):

@@ -333,6 +333,19 @@ EXAMPLES: dict[str, Example] = {
         "Strength 2 to the end, CFG 2, an ancestral sampler, every step twice. A small "
         "object that is little brighter than the ground can be lost.",
     ),
+    "initial-noise": Example(
+        34,
+        "Begin from a better noise",
+        "a big red circle and a small white square",
+        "**Begin from a noise that shows all objects.** *Optimise Initial Noise* takes up to "
+        "eight draws a few steps into the run, and keeps the first in which each colour of the "
+        "prompt owns a place (*Energy: Presence*). The sampling itself is the stock one.\n\n"
+        "An image whose own seed will do keeps it. The report tells the energies.\n\n"
+        "**Try:** rounds 1, which is the seed's own noise; ahead 0 and iterations 10, which moves "
+        "the noise as InitNO does.\n\n"
+        "**Your model:** the nouns of the prompt in *Prompt Words*, and *steps*, *cfg* and "
+        "*scheduler* as in the run.",
+    ),
 }
 
 
