@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from bench.editing.sources import CFG, Source, caption, object_words, word
+from bench.editing.sources import CFG, Source, caption, found, object_words, word
 from bench.editing.task import COLOURS, FULL, PLAIN, Figures, Session, compared
 from guidance_core.compose import guided as steered
 from guidance_core.energies.presence import Presence
@@ -43,7 +43,8 @@ def begun(count: int) -> Callable[[Session, tuple[int, ...]], list[Figures]]:
 
         def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
             chosen = {"draw": int(better.rounds[i])} if verdict is guided[i] else {}
-            return {"whole": is_whole(verdict, captions[i]), **chosen}
+            there = [found(verdict, object_words(captions[i], k)) for k in range(count)]
+            return {"complete": all(there), "whole": is_whole(verdict, captions[i]), **chosen}
 
         return compared(source, guided, figures)
 
