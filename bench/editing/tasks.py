@@ -6,6 +6,7 @@ from bench.editing.appearance import appearance, complete
 from bench.editing.better_noise import AHEAD, ROUNDS, STEPS, THRESHOLD, begun
 from bench.editing.placement import boxes, position, resized, two_objects
 from bench.editing.real_images import circle_to_square, round_trip
+from bench.editing.refined import refined
 from bench.editing.task import Figure, Task
 from bench.records import fingerprint
 from tools.diffusers_host import THREE_OBJECTS
@@ -91,6 +92,15 @@ TASKS = (
             complete(lora=bool(model)),
         )
         for name, model in (("three objects", LORA), ("three objects, without the LoRA", ""))
+    ),
+    Task(
+        "two objects, refined to thresholds",
+        "Presence of the colours, half of Presence of the nouns (layer middle.0.0); Latent "
+        "Update, relative, strength 0.5 from 0.15 to 0.55, stop 0.2, thresholds 0.2:0.3, 0.3:0.2, "
+        "0.4:0.2, 5 rounds",
+        WHOLE_PAIRS[:2],
+        refined,
+        steps=STEPS,
     ),
     *(
         Task(
