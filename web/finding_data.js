@@ -29,7 +29,7 @@ const BEFORE = {
   GUIDANCE_TOKENS: ["EGTokens"],
   GUIDANCE_REFERENCE: ["EGRecordReference"],
   GUIDANCE_PATH: ["EGInvert"],
-  GUIDANCE_DIRECTION: ["EGHSpaceDirection"],
+  GUIDANCE_DIRECTION: ["EGHSpaceDirection", "EGLoadHSpaceDirection"],
 };
 
 /** Loaders of guide networks, and the nodes that take theirs. @type {Record<string, string[]>} */

@@ -79,7 +79,7 @@ class DirectionTraining:
 
     Arguments:
         channels: of h.
-        rate: learning rate.
+        rate: learning rate; it falls to 0 on a line over the runs.
         device: where it is trained.
     """
 
@@ -88,7 +88,7 @@ class DirectionTraining:
             torch.manual_seed(0)
             network: Any = ShiftNetwork(channels)
         self.network: ShiftNetwork = network.to(device)
-        self.runs = 0
+        self.runs, self.rate = 0, rate
         self.losses: list[float] = []
         self._optimiser = torch.optim.Adam(self.network.parameters(), lr=rate)
 
@@ -99,6 +99,11 @@ class DirectionTraining:
     def shift(self, h: Tensor, sigma: float) -> Tensor:
         """Shift of h (B, C, h, w) at a noise level, of the same shape."""
         return self.network(h.float(), sigma).to(h)  # type: ignore[no-any-return]
+
+    def pace(self, whole: int) -> None:
+        """Set the learning rate of a run, of so many in all."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.rate * (1 - self.runs / whole)
 
     def step(self, loss: Tensor) -> None:
         """One step down the mean of losses (B,); one that is not finite is left out."""

@@ -16,7 +16,6 @@ from typing import Any
 import comfy.model_management
 import comfy.sampler_helpers
 import comfy.utils
-import folder_paths
 import torch
 from comfy.patcher_extension import WrappersMP
 
@@ -25,7 +24,7 @@ from ...guidance_core.networks.hspace import TrainedDirection
 from ...guidance_core.procedures.direction_training import DirectionalClip, DirectionTraining
 from ...guidance_core.procedures.teaching import Teaching
 from ...guidance_core.schedules import PercentWindow
-from . import guide
+from . import guide, networks
 from .hspace_directions import Runs, lines_of
 from .kept import check_name, kept_in
 from .middle import UNetMiddle
@@ -80,7 +79,7 @@ class Lesson:
     @property
     def file(self) -> Path:
         """The file that is made."""
-        return Path(folder_paths.get_folder_paths(FOLDER)[0]) / f"{self.name}.safetensors"
+        return networks.folder() / f"{self.name}.safetensors"
 
     @property
     def state(self) -> Path:
@@ -159,6 +158,7 @@ def _teach(lesson: Lesson, training: DirectionTraining, middle: UNetMiddle) -> N
     for number in range(training.runs, lesson.runs.count):
         source, target = (side[number % len(side)] for side in sides)
         beside = asked.beside(model, lesson.runs.encoded(target)) if told else model
+        training.pace(lesson.runs.count)
         lesson.runs.sample(beside, source, lesson.runs.seed + number)
         training.runs = number + 1
         training.save(lesson.state)

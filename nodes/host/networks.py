@@ -19,6 +19,7 @@ from ...guidance_core.networks import (
     clip,
     detector,
     face,
+    hspace,
     segmenter,
     vit,
     weights,
@@ -72,6 +73,7 @@ VIT = Kind(
 )
 FACE_ENCODER = Kind(face.load)
 AESTHETIC = Kind(aesthetic.load)
+DIRECTION = Kind(hspace.load, called="an h-space direction")
 
 
 def managed(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
@@ -89,10 +91,16 @@ def managed(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
     return patcher
 
 
-def guide_files(kind: Kind) -> list[str]:
-    """Return what the file picker of a kind offers: the embedded network, the files there are."""
+def folder() -> Path:
+    """The folder of guide networks, which the host is told of."""
     if FOLDER not in folder_paths.folder_names_and_paths:
         folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
+    return Path(folder_paths.get_folder_paths(FOLDER)[0])
+
+
+def guide_files(kind: Kind) -> list[str]:
+    """Return what the file picker of a kind offers: the embedded network, the files there are."""
+    folder()
     files = folder_paths.get_filename_list(FOLDER)
     files = [file for file in files if file.endswith(SUFFIXES)]
     if kind.embedded:

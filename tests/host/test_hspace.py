@@ -26,6 +26,7 @@ from energy_guidance.nodes.host.hspace_directions import Runs
 from energy_guidance.nodes.host.hspace_training import Lesson
 from energy_guidance.nodes.host.middle import UNetMiddle
 from energy_guidance.nodes.host.run import KEY
+from energy_guidance.nodes.loaders.hspace_direction import LoadHSpaceDirection
 from energy_guidance.tests.host import tiny
 
 STEPS = 3
@@ -319,8 +320,8 @@ def taught(tmp_path, runs=3, name="bluer", **changes):
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path / "output"))
-    here = lambda folder: [str(tmp_path / "guidance")]
-    monkeypatch.setattr(folder_paths, "get_folder_paths", here)
+    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path))
+    monkeypatch.delitem(folder_paths.folder_names_and_paths, networks.FOLDER, raising=False)
     return tmp_path
 
 
@@ -356,6 +357,7 @@ def test_training_goes_on_where_it_stopped_and_its_file_edits_alike(folders, mon
     assert len(calls) == 4
     assert torch.equal(resumed(h, 2.0), whole(h, 2.0))
     assert not other.state.exists()
+    resumed = LoadHSpaceDirection.execute("again.safetensors").args[0]
     edit = hspace.edited(model, resumed, 1.0, 1.0, 1.0)
     options = {"size": 16, "width": 64, "batch": 1}
     assert not torch.equal(painted(edit, **options), painted(model, **options))

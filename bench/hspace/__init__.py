@@ -1,0 +1,1 @@
+"""Edits of Shapes by a direction in h-space, judged from pixels."""
