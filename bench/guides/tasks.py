@@ -16,6 +16,7 @@ from bench.guides.restoration import (
     restoring,
     rules_fitting,
 )
+from bench.guides.sentences import ENOUGH, SAYING, said
 from bench.guides.task import STRENGTH, Ask, Task
 from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.image.degradations import Compose, GaussianBlur, Shrink
@@ -45,6 +46,16 @@ def _restoration(name: str, asks: str, ask: Ask, recipe: str = POLYAK) -> Task:
 
 
 TASKS = (
+    Task(
+        "sentence",
+        "one of three sentences, with an empty prompt",
+        f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {SAYING:g}, to the end",
+        "60 % show what is asked and are clean",
+        lambda before, after: bool(after["as asked"].mean() >= 0.6),
+        said,
+        Settings(steps=100, eta=1.0, decoder="fitted"),
+        ("open_clip", "fast_decoder"),
+    ),
     _restoration("sr4", "super-resolution x4", restoring(Shrink(4))),
     _restoration(
         "deblur",

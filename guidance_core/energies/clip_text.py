@@ -4,16 +4,19 @@ References:
     Learning Transferable Visual Models from Natural Language Supervision, Radford et al. 2021,
     arXiv:2103.00020; cutouts and spherical distance as in Crowson's CLIP guided diffusion, 2021.
     Deviates: the whole image is always among the views, and the views are the same for every
-    sample.
+    sample; above 0, `enough` says when a sample is done, as the confidence of a label does, since a
+    step of normalised size (the scale `relative`) never fades by itself.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..image.clip_views import Cutouts, ImageEncoder, check_distance, distance_between
@@ -46,6 +49,8 @@ class ClipText:
         augment: tilt, shift and tint every cutout a little, against adversarial textures.
         least: side of the smallest cutout, as a fraction of the image's shorter side, in (0, 1].
         seed: seed of cutouts and augmentations.
+        enough: cosine between image and text from which on the energy is 0, in [0, 1]; 0, the
+            published energy, is never reached. Keep 0 where a negative weight moves away.
 
     Raises:
         TypeError: a network without encode_text, such as a classifier.
@@ -59,6 +64,7 @@ class ClipText:
     augment: bool = True
     least: float = 0.5
     seed: int = 0
+    enough: float = 0.0
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -68,6 +74,8 @@ class ClipText:
         if not self.text.strip():
             raise ValueError("the text is empty: write what the image should show")
         check_distance(self.distance)
+        if not 0 <= self.enough <= 1:
+            raise ValueError(f"enough must be a cosine from 0 to 1, got {self.enough}")
         self._parts(0.0)
 
     @cached_property
@@ -84,7 +92,19 @@ class ClipText:
             *estimate.image_through(self._parts(float(estimate.sigma[0]))),
         ]
         distances = [distance_between(view, self.target, self.distance) for view in views]
-        return torch.stack(distances).mean(0)
+        return F.relu(torch.stack(distances).mean(0) - self._floor)
+
+    def reached(self, sigma: float) -> float | None:
+        """At 0, the cosine that was asked; without one it is never reached."""
+        return 0.0 if self.enough else None
+
+    @property
+    def _floor(self) -> float:
+        """The distance at which the image counts as showing the text."""
+        if not self.enough:
+            return 0.0
+        spherical = self.distance == "spherical"
+        return math.acos(self.enough) ** 2 / 2 if spherical else 1 - self.enough
 
     def _parts(self, sigma: float) -> Cutouts:
         return Cutouts(self.network, self.cutouts, self.augment, self.least, self.seed, sigma)

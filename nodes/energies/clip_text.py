@@ -48,6 +48,17 @@ class EnergyCLIPText(io.ComfyNode):
                     "network 'shapes', which knows whole scenes only.",
                 ),
                 *closing_inputs(),
+                io.Float.Input(
+                    "enough",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Cosine between image and sentence at which an image counts as done "
+                    "and is changed no more; 0 never stops. For the network 'shapes' 0.38; others "
+                    "reach other values. Not used with a negative weight.",
+                ),
             ],
             outputs=OUTPUTS,
         )
@@ -68,9 +79,16 @@ class EnergyCLIPText(io.ComfyNode):
         seed: int,
         weight: float,
         mask: torch.Tensor | None = None,
+        enough: float = 0.0,
     ) -> io.NodeOutput:
         """Build the energy."""
         energy = ClipText(
-            network, text, distance=distance, cutouts=cutouts, augment=augment, seed=seed
+            network,
+            text,
+            distance=distance,
+            cutouts=cutouts,
+            augment=augment,
+            seed=seed,
+            enough=enough if weight > 0 else 0.0,
         )
         return finished(energy, weight, mask)

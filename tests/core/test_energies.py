@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -332,6 +333,30 @@ def test_distances_between_embeddings_are_those_of_the_angle(angle):
     assert_close(cosine(at(latent(1))), torch.tensor([1 - math.cos(angle)], dtype=DOUBLE))
 
 
+@pytest.mark.parametrize("distance", ["spherical", "cosine"])
+def test_a_text_shown_with_enough_likeness_is_done(distance):
+    for angle, done in ((0.6, False), (0.5, True), (0.4, True)):
+        energy = ClipText(Fixed(angle), "a", distance, cutouts=0, enough=math.cos(0.5) - 1e-9)
+        published = ClipText(Fixed(angle), "a", distance, cutouts=0)(at(latent(1)))
+        floor = 0.5**2 / 2 if distance == "spherical" else 1 - math.cos(0.5)
+        value = energy(at(latent(1)))
+        assert abs(float(value - (published - floor).clamp_min(0))) < 1e-8
+        assert bool(value <= energy.reached(1.0)) == done
+
+
+def test_a_text_shown_with_enough_likeness_is_pushed_no_more():
+    published = ClipText(CLIP, "a red circle", cutouts=0)
+    cosines = 1 - ClipText(CLIP, "a red circle", "cosine", cutouts=0)(at(latent()))
+    middle = float(cosines.mean())  # between the two samples
+    energy, grad = at_estimate(replace(published, enough=middle), at(latent()))
+    _, other = at_estimate(published, at(latent()))
+    done = cosines >= middle
+    assert sorted(done.tolist()) == [False, True]
+    assert (grad[done] == 0).all()
+    assert (energy[done] == 0).all()
+    assert_close(grad[~done], other[~done])
+
+
 def test_spherical_distance_is_the_published_one():
     energy = ClipText(CLIP, "a red circle", cutouts=0)
     chord = (CLIP.encode_image(decode(latent())) - energy.target).norm(dim=1)
@@ -469,6 +494,7 @@ def test_a_tall_mask_gives_as_much_of_a_square_as_there_is():
         (lambda: ClipText(CLIP, "a", "euclidean"), ValueError, "got 'euclidean'"),
         (lambda: ClipText(CLIP, "a", cutouts=-1), ValueError, "cutouts >= 0"),
         (lambda: ClipText(CLIP, "a", least=0.0), ValueError, "0 < least <= 1"),
+        (lambda: ClipText(CLIP, "a", enough=1.1), ValueError, "from 0 to 1, got 1.1"),
         (lambda: WeightedSum(()), ValueError, "at least one energy"),
         (lambda: WeightedSum(((math.nan, MeanColor(RED)),)), ValueError, "got nan"),
         (lambda: Masked(MeanColor(RED), torch.zeros(4, 4)), ValueError, "the mask is empty"),

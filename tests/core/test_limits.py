@@ -11,6 +11,7 @@ from guidance_core.attention.words import Word
 from guidance_core.energies.box import Box
 from guidance_core.energies.classifier import ClassLabel
 from guidance_core.energies.clip_image import ClipImage
+from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.color import MeanColor
 from guidance_core.energies.detection import Detection
 from guidance_core.energies.masked import Masked
@@ -71,6 +72,7 @@ RANGES = {
     "share of a colour": (lambda v: MeanColor(RED, v), (EPS, 1), (0, ABOVE)),
     "palette": (lambda v: Palette(v * RED[None]), (0, 1), (-EPS, 1 + EPS)),
     "confidence": (lambda v: ClassLabel(TinyClassifier(), "red", v), (EPS, 1), (0, ABOVE)),
+    "enough": (lambda v: ClipText(TinyClip(), "a", enough=v), (0, 1), (-EPS, ABOVE, math.nan)),
     "least cutout": (lambda v: ClipImage(TinyClip(), PICTURE, least=v), (EPS, 1), (0, ABOVE)),
     "cutouts": (lambda v: ClipImage(TinyClip(), PICTURE, cutouts=v), (0, 1), (-1,)),
     "detection, left": (

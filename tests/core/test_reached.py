@@ -9,6 +9,7 @@ from guidance_core.attention.words import Word
 from guidance_core.compose import guided
 from guidance_core.energies.box import Box
 from guidance_core.energies.classifier import ClassLabel
+from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.frames import Frames
 from guidance_core.energies.masked import Masked
 from guidance_core.energies.measurement import Measurement
@@ -23,7 +24,7 @@ from guidance_core.rules.forward import Forward
 from guidance_core.schedules import Constant
 from guidance_core.trace import Trace
 from guidance_core.types import Estimate
-from tests.core.toys import Model, TinyClassifier, decode, latent, levels, run_with
+from tests.core.toys import Model, TinyClassifier, TinyClip, decode, latent, levels, run_with
 
 RED = (Word("red", (3,)),)
 NEAR = Position(RED, (0.5, 0.5))
@@ -42,6 +43,17 @@ def test_a_label_is_reached_where_its_probability_is_the_confidence():
     assert reached(energy, estimate) == (chances >= middle + 1e-6).tolist()
     assert any(reached(energy, estimate))
     assert reached_at(ClassLabel(classifier, "red"), 1.0) is None
+
+
+def test_a_text_is_reached_where_its_cosine_is_enough():
+    estimate = Estimate(latent(64), levels(1.0, 64), decode)
+    cosines = 1 - ClipText(TinyClip(), "a red circle", "cosine", cutouts=0)(estimate)
+    middle = float(cosines.median()) - 1e-6
+    assert (
+        reached(ClipText(TinyClip(), "a red circle", cutouts=0, enough=middle), estimate)
+        == (cosines >= middle).tolist()
+    )
+    assert reached_at(ClipText(TinyClip(), "a red circle"), 1.0) is None
 
 
 def test_a_measurement_is_reached_within_its_noise():
