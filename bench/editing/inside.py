@@ -28,6 +28,9 @@ from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import Item
 
+# Widgets of Flow Edit after its seed: steps, n_max, cfg, source_cfg, scheduler.
+FLOW_EDIT = (20, 14, 5.5, 1.5, "simple")
+
 
 def part(name: str) -> Any:
     """A module of the pack, as ComfyUI has it."""
@@ -61,24 +64,53 @@ def prompts(swap: str, seed: int) -> tuple[str, str]:
     raise AssertionError("unreachable")
 
 
-def painted(model: Any, positive: Any, seed: int) -> Tensor:
-    """Images (B, 3, H, W), in [0, 1], of one prompt and a batch of noise."""
+def decoded(samples: Tensor) -> Tensor:
+    """Images (B, 3, H, W), in [0, 1]."""
+    return loaded()[2].decode(samples).movedim(-1, 1).float()
+
+
+def sampled(model: Any, positive: Any, seed: int) -> Tensor:
+    """Latents of one prompt and a batch of noise."""
     samplers = part("nodes.host.samplers")
     plan = samplers.plan_of(model, positive, encoded(""), STEPS, CFG, "euler", "normal")
     latent = {"samples": torch.zeros(BATCH, 4, 16, 16)}
-    done = samplers.sample(plan, "euler", FIRST + seed, latent)["samples"]
-    return loaded()[2].decode(done).movedim(-1, 1).float()
+    done: Tensor = samplers.sample(plan, "euler", FIRST + seed, latent)["samples"]
+    return done
+
+
+@cache
+def flow() -> Any:
+    """Shapes as a flow model."""
+    with torch.inference_mode():
+        return part("nodes.host.shapes").load_model(sampling="flow")
+
+
+@cache
+def plain(swap: str, seed: int) -> tuple[Tensor, Tensor]:
+    """Images of the source, and their latents, without a record."""
+    samples = sampled(loaded()[0], encoded(prompts(swap, seed)[0]), seed)
+    return decoded(samples), samples
+
+
+def flow_edited(swap: str, seed: int) -> Tensor:
+    """Images of the edit by Flow Edit."""
+    before, after = map(encoded, prompts(swap, seed))
+    node = part("nodes.editing.flow_edit").FlowEdit
+    latent = {"samples": plain(swap, seed)[1]}
+    widgets = (FIRST + seed, *FLOW_EDIT)
+    done = node.execute(flow(), before, after, latent, *widgets, negative=encoded("")).args[0]
+    return decoded(done["samples"])
 
 
 @cache
 def source(swap: str, seed: int) -> tuple[Tensor, Any, Any]:
     """Images of the source, and its reference and path."""
-    model, _, vae = loaded()
+    model = loaded()[0]
     node = part("nodes.editing.record_reference").RecordReference
     widgets = (FIRST + seed, STEPS, CFG, "normal", 1.0, "euler", True, True, "default")
     latent = {"samples": torch.zeros(BATCH, 4, 16, 16)}
     found = node.execute(model, encoded(prompts(swap, seed)[0]), *widgets, encoded(""), latent).args
-    return vae.decode(found[1]["samples"]).movedim(-1, 1).float(), found[0], found[2]
+    return decoded(found[1]["samples"]), found[0], found[2]
 
 
 def edited(method: str, swap: str, seed: int) -> Tensor:
@@ -98,7 +130,7 @@ def edited(method: str, swap: str, seed: int) -> Tensor:
         model = host.plugged(model, encoded(before), path, 0.8, 0.5, "default")
     elif method != "the prompt alone":
         model = part("nodes.host.guide").apply(model, [kept(method, reference)])
-    return painted(model, positive, seed)
+    return decoded(sampled(model, positive, seed))
 
 
 def kept(method: str, reference: Any) -> Any:
@@ -116,7 +148,10 @@ def measured(job: Row) -> Mapping[str, Any]:
     swap = job["swap"]
     kind, _, new = SWAPS[swap]
     with torch.inference_mode():
-        images = [source(swap, job["seed"])[0], edited(job["method"], swap, job["seed"])]
+        if job["method"] == "Flow Edit":
+            images = [plain(swap, job["seed"])[0], flow_edited(swap, job["seed"])]
+        else:
+            images = [source(swap, job["seed"])[0], edited(job["method"], swap, job["seed"])]
     text = prompts(swap, job["seed"])[0]
     rows = []
     for before, after, *pair in zip(*map(oracle.judge, images), *images, strict=True):

@@ -38,6 +38,7 @@ METHODS = {
     "Plug-and-Play": Method("0.8 and 0.5", 5),
     "Keep Attention": Method("Forward, relative, strength 0.1 until 0.5", 5),
     "Keep Features": Method("Forward, relative, strength 0.5 until 0.5", 5),
+    "Flow Edit": Method("Shapes as a flow, n_max 14 of 20 steps, simple, cfg 5.5 and 1.5", 4),
 }
 SWAPS = {
     "circle to square": ("shape", "circle", "square"),
