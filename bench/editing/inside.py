@@ -28,8 +28,11 @@ from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import Item
 
-# Widgets of Flow Edit after its seed: steps, n_max, cfg, source_cfg, scheduler.
-FLOW_EDIT = (20, 14, 5.5, 1.5, "simple")
+# Widgets of Flow Edit after its seed: steps, n_max, cfg, source_cfg, scheduler. A shape needs more.
+FLOW_EDIT = {
+    "circle to square": (20, 16, 5.5, 1.5, "simple"),
+    "red to blue": (20, 14, 5.5, 1.5, "simple"),
+}
 
 
 def part(name: str) -> Any:
@@ -97,7 +100,7 @@ def flow_edited(swap: str, seed: int) -> Tensor:
     before, after = map(encoded, prompts(swap, seed))
     node = part("nodes.editing.flow_edit").FlowEdit
     latent = {"samples": plain(swap, seed)[1]}
-    widgets = (FIRST + seed, *FLOW_EDIT)
+    widgets = (FIRST + seed, *FLOW_EDIT[swap])
     done = node.execute(flow(), before, after, latent, *widgets, negative=encoded("")).args[0]
     return decoded(done["samples"])
 

@@ -38,7 +38,9 @@ METHODS = {
     "Plug-and-Play": Method("0.8 and 0.5", 5),
     "Keep Attention": Method("Forward, relative, strength 0.1 until 0.5", 5),
     "Keep Features": Method("Forward, relative, strength 0.5 until 0.5", 5),
-    "Flow Edit": Method("Shapes as a flow, n_max 14 of 20 steps, simple, cfg 5.5 and 1.5", 4),
+    "Flow Edit": Method(
+        "Shapes as a flow, 20 steps, simple, n_max 16 (shape) and 14 (colour), cfg 5.5 and 1.5", 4
+    ),
 }
 SWAPS = {
     "circle to square": ("shape", "circle", "square"),
