@@ -56,18 +56,27 @@ class Cascade:
         found = self.vae.decode(done).movedim(-1, 1).float().clamp(0, 1)
         return projected(found, image) if self.exact else found
 
+    def in_tiles(self) -> Cascade:
+        """The same, whose model is evaluated in tiles.
+
+        It has to outlive its stages: the host goes back from a clone that is gone to the one that
+        it was made of.
+        """
+        side = self.tile // self.vae.spacial_compression_encode()
+        overlap = min(round(side * self.overlap), side - 1)
+        return replace(
+            self, plan=replace(self.plan, model=in_tiles(self.plan.model, side, overlap))
+        )
+
     def _held(self, image: Tensor) -> Any:
-        """The model in tiles, whose whole image is measured."""
-        cells = self.vae.spacial_compression_encode()
-        side = self.tile // cells
-        model = in_tiles(self.plan.model, side, min(round(side * self.overlap), side - 1))
+        """The model, whose whole image is measured."""
         if not self.strength:
-            return model
+            return self.plan.model
         with torch.inference_mode(False):
             energy = Measurement(normal(image.clone()), HALF)
             window = PercentWindow(0.0, 1.0, value=self.strength)
             rule = Backward(energy, window, steps=POLYAK_STEPS, optimiser="polyak")
-        return guide.apply(model, [rule], vae=self.vae)
+        return guide.apply(self.plan.model, [rule], vae=self.vae)
 
 
 def check(image: Tensor, tile: int, cells: int) -> None:
@@ -125,9 +134,9 @@ def enlarged(cascade: Cascade, image: Tensor, stages: int, seed: int) -> tuple[T
         ValueError: see `check`.
     """
     check(image, cascade.tile, cascade.vae.spacial_compression_encode())
-    found, lines = image, []
+    found, lines, tiled = image, [], cascade.in_tiles()
     for number in range(stages):
-        found = cascade.stage(found, seed + number)
+        found = tiled.stage(found, seed + number)
         height, width = found.shape[-2:]
         kept = Shrink(height // image.shape[-2], "box")(found)
         lines.append(f"{width}x{height}: {float(psnr(kept, image).min()):.1f} dB")

@@ -346,6 +346,44 @@ EXAMPLES: dict[str, Example] = {
         "**Your model:** the nouns of the prompt in *Prompt Words*, and *steps*, *cfg* and "
         "*scheduler* as in the run.",
     ),
+    "uncrop": Example(
+        35,
+        "Continue beyond the edge",
+        "a big blue triangle",
+        "**Continue an image beyond its edge.** An object is cut by the right edge. *Pad Image for "
+        "Outpainting* makes room; *Energy: Measurement* compares what is there with the estimate, "
+        "and its gradient goes through the model: what is cut is continued. The noise mask "
+        "alone, as stock outpainting has it, often puts another object beside the cut one.\n\n"
+        "Strength 1 to the end, CFG 2, an ancestral sampler, every step twice.\n\n"
+        "**Try:** *left*, *top* or *bottom*; strength 0, which is the stock sampler.\n\n"
+        "For an image of your own: *Load Image* in place of the crop, and a prompt of the whole.",
+    ),
+    "morph": Example(
+        36,
+        "From one image to another",
+        "",
+        "**Turn one image into another, frame by frame.** *Invert* finds the noise of both; "
+        "*Morph* samples frames from the noises between, under both prompts, with the "
+        "attention of both images.\n\n"
+        "It samples more frames than it gives, most of them where the image changes fast, and "
+        "chooses those whose steps look evenly wide. The animation shows all, *Save Image* "
+        "two of the middle.\n\n"
+        "**Try:** more in *sampled*, for smoother motion; attention 0.\n\n"
+        "For images of your own: two *Load Image* nodes and *VAE Encode* before *Invert*, of one "
+        "size.",
+    ),
+    "cascade": Example(
+        37,
+        "Enlarge by stages, in tiles",
+        "a big purple triangle and a small yellow circle",
+        "**Enlarge an image by stages.** *Super-resolve (Stages)* doubles it twice, from 128 over "
+        "256 to 512 pixels. Shapes knows images of 128, so that larger stages are drawn "
+        "in overlapping tiles of it. At every step the whole estimate, shrunk, is brought back to "
+        "the stage before.\n\n"
+        "**Try:** strength 0, which lets each stage go; denoise 0.5.\n\n"
+        "**Your model:** set *tile* to the size that it was trained on, 512 for SD 1.5 and 1024 "
+        "for SDXL.",
+    ),
 }
 
 
