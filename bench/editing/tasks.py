@@ -25,6 +25,20 @@ WHOLE_TRIPLES = (
     Figure("... and nothing else", "whole", "share"),
     Figure("mean draw that was taken", "draw", "mean"),
 )
+
+
+def three_objects(*, tested: bool) -> tuple[Figure, ...]:
+    """What is asked of three objects; a test tells nothing where hardly any image is complete."""
+    test = lambda key: (Figure(TEST, key, "p", 0.01),) if tested else ()
+    return (
+        Figure("complete, rightly coloured", "complete", "share", 1.3, relative=True),
+        *test("complete"),
+        Figure("... and nothing else", "only", "share", 1.3, relative=True),
+        *test("only"),
+        Figure("objects that are there, rightly coloured", "objects", "share"),
+    )
+
+
 TASKS = (
     Task(
         "move one object",
@@ -84,11 +98,7 @@ TASKS = (
             f"{model}Presence of the nouns (layer middle.0.0), Presence of the colours "
             "(output.2.0), three tenths of three of Binding (both); Latent Update, relative, "
             "falling from strength 1 to 0 at 0.4; prompts without articles",
-            (
-                Figure("complete, rightly coloured", "complete", "share", 1.3, relative=True),
-                Figure("... and nothing else", "only", "share"),
-                Figure("objects that are there, rightly coloured", "objects", "share"),
-            ),
+            three_objects(tested=bool(model)),
             complete(lora=bool(model)),
         )
         for name, model in (("three objects", LORA), ("three objects, without the LoRA", ""))
