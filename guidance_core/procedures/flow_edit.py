@@ -10,10 +10,10 @@ model has such coordinates: its own x (native, below) by alpha + sigma is the x 
 
 References:
     FlowEdit, Kulikov et al. 2024, arXiv:2412.08629, algorithm 1: S is the image with fresh noise.
-    DirectEdit, Yang and Ye 2026, arXiv:2605.02417, section 3: S is the image's inverted path, and
-    both sides step along it, so that the source arrives where it began however coarse the
-    inversion was. Deviates: the source is evaluated at its own state, one evaluation a step more,
-    where the paper keeps velocities of the inversion; no features are injected.
+    DirectEdit, Yang and Ye 2026, arXiv:2605.02417: S is the image's inverted path, and both sides
+    step along it, so that the source arrives where it began however coarse the inversion was.
+    Deviates: the paper records residuals of the inversion and puts them into the way down; here the
+    source is evaluated at its own state, one evaluation a step more. No features are injected.
 """
 
 from __future__ import annotations

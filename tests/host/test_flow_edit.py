@@ -8,12 +8,15 @@ import comfy.sample
 import comfy.samplers
 import pytest
 import torch
+from energy_guidance.guidance_core.energies.attention_keep import AttentionKeep
 from energy_guidance.guidance_core.energies.color import MeanColor
 from energy_guidance.guidance_core.noise import seeded_noise
+from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.manifold import Manifold
 from energy_guidance.guidance_core.schedules import Constant
 from energy_guidance.nodes.editing.flow_edit import FlowEdit
 from energy_guidance.nodes.editing.invert import Invert
+from energy_guidance.nodes.editing.record_reference import RecordReference
 from energy_guidance.nodes.host import guide
 from energy_guidance.tests.host import tiny
 
@@ -133,6 +136,19 @@ def test_guidance_acts_on_the_wanted_prompt_alone():
     # With the source's own prompt too: the source itself is not guided.
     pushed = edited(guided(0.5), target=1, scales=(4.0, 4.0))
     assert not torch.equal(pushed, image()["samples"])
+
+
+@pytest.mark.once
+def test_keep_attention_guides_the_edit():
+    model = tiny.unet("flow")
+    widgets = (1, STEPS, 1.0, "normal", 1.0, "euler", True, False, "default")
+    with torch.inference_mode():
+        options = {"path": inverted(model, image())}
+        reference = RecordReference.execute(model, tiny.cond(1), *widgets, **options).args[0]
+    rule = Forward(AttentionKeep(reference), Constant(0.3))
+    guided, plain = edited(guide.apply(model, [rule])), edited(model)
+    assert torch.isfinite(guided).all()
+    assert not torch.equal(guided, plain)
 
 
 def test_what_cannot_be_edited_is_refused_before_the_model_is_asked():
