@@ -78,3 +78,16 @@ def test_a_loss_that_is_not_finite_is_left_out():
     training.step(training.shift(torch.ones(1, 6, 1, 1), 1.0).mean()[None] * float("nan"))
     assert all(map(torch.equal, before, training.network.parameters()))
     assert training.losses == []
+
+
+def test_the_learning_rate_falls_on_a_line_over_the_runs():
+    training, seen = DirectionTraining(6, 0.4), []
+    for number in range(4):
+        training.runs = number
+        training.pace(4)
+        before = training.network.second.bias.detach().clone()
+        training.step(training.shift(torch.ones(1, 6, 2, 2), 1.0).flatten(1).sum(1))
+        # Adam's step along a constant slope is as long as its rate.
+        step = training.network.second.bias.detach() - before
+        seen.append(float(step.abs().max()))
+    assert seen == pytest.approx([0.4, 0.3, 0.2, 0.1], rel=1e-3)
