@@ -350,13 +350,14 @@ EXAMPLES: dict[str, Example] = {
         35,
         "Continue beyond the edge",
         "a big blue triangle",
-        "**Continue an image beyond its edge.** An object is cut by the right edge. *Pad Image for "
-        "Outpainting* makes room; *Energy: Measurement* compares what is there with the estimate, "
+        "**Continue an image beyond its edge.** An object is cut by the right edge, beside which "
+        "there is room. *Energy: Measurement* compares what is there with the estimate, "
         "and its gradient goes through the model: what is cut is continued. The noise mask "
         "alone, as stock outpainting has it, often puts another object beside the cut one.\n\n"
         "Strength 1 to the end, CFG 2, an ancestral sampler, every step twice.\n\n"
-        "**Try:** *left*, *top* or *bottom*; strength 0, which is the stock sampler.\n\n"
-        "For an image of your own: *Load Image* in place of the crop, and a prompt of the whole.",
+        "**Try:** a wider stripe; strength 0, which is the stock sampler.\n\n"
+        "For an image of your own: *Load Image* and *Pad Image for Outpainting*, whose image and "
+        "mask stand for those here, and a prompt of the whole.",
     ),
     "morph": Example(
         36,
@@ -367,7 +368,7 @@ EXAMPLES: dict[str, Example] = {
         "attention of both images.\n\n"
         "It samples more frames than it gives, most of them where the image changes fast, and "
         "chooses those whose steps look evenly wide. The animation shows all, *Save Image* "
-        "two of the middle.\n\n"
+        "one of the middle.\n\n"
         "**Try:** more in *sampled*, for smoother motion; attention 0.\n\n"
         "For images of your own: two *Load Image* nodes and *VAE Encode* before *Invert*, of one "
         "size.",
