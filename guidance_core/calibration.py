@@ -30,10 +30,12 @@ TOGETHER = 4  # draws of a sample that is alone, evaluated as one batch
 
 def check_calibrated(energy: Energy) -> None:
     """Refuse an energy that cannot be averaged over the clean sample with a ValueError."""
-    if requirements_of([energy]).captures:
+    inside = requirements_of([energy]).not_of_estimate
+    if inside:
+        scale = "relative" if requirements_of([energy]).captures else "absolute"
         raise ValueError(
-            "scale 'calibrated' averages over clean images, but the energy reads attention or "
-            "features from inside the model: use scale 'relative'"
+            f"scale 'calibrated' averages over clean images, but the energy reads {inside}: use "
+            f"scale '{scale}'"
         )
     inside = any(hasattr(part, "weighted_residual") for part in walk(energy))
     if inside and linear_measurement(energy) is None:

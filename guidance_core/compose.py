@@ -61,7 +61,9 @@ def _steered(rule: Rule, denoise: Denoiser, run: Run) -> Denoiser:
 
     def steered(x: Tensor, sigma: Tensor) -> Estimate:
         notes = Notes(memory=memory)
-        noting = lambda x, sigma: replace(denoise(x, sigma), notes=notes, alpha=run.alpha(sigma))
+        noting = lambda x, sigma: replace(
+            denoise(x, sigma), notes=notes, alpha=run.alpha(sigma), x=x
+        )
         count = len(x) if as_video else 1
         record = lambda entry: run.record(repeated(_with_notes(entry, notes, rule), count))
         return acting(noting, x, sigma, replace(run, record=record))

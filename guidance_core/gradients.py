@@ -1,7 +1,7 @@
 """The two gradients that every rule is made of.
 
-`through_model` differentiates an energy with respect to the noisy latent, through the model;
-`at_estimate` with respect to the clean estimate, without the model.
+`through_model` differentiates an energy with respect to the noisy latent, through the model where
+the energy depends on it; `at_estimate` with respect to the clean estimate, without the model.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .noise import seeded_noise
 from .process import lengths, per_sample
+from .requirements import requirements_of
 from .types import Denoiser, Energy, Estimate
 
 # What an energy is shown above CFG 1: the default, and the choices; measured in docs/cfg.md.
@@ -33,7 +34,8 @@ def through_model(
 
     Where an outer rule tracks x already, its graph is shared, and the estimate keeps it. The
     energy's own graph is freed before the model's is entered, which is not done where no sample has
-    a slope; what enters is scaled so that half precision keeps large and small gradients.
+    a slope; what enters is scaled so that half precision keeps large and small gradients. An energy
+    of the noisy latent alone needs no graph of the model, and gets none.
 
     Arguments:
         energy: energy of the estimate.
@@ -49,6 +51,9 @@ def through_model(
     Raises:
         RuntimeError: no gradient reaches x, or something is not finite.
     """
+    if requirements_of([energy]).noisy_only:
+        estimate = denoise(x, sigma)
+        return estimate, *_at_noisy_latent(energy, estimate, rule)
     shared = x.requires_grad
     with torch.enable_grad():
         tracked = x if shared else x.detach().requires_grad_()
@@ -85,6 +90,18 @@ def at_estimate(
         raise RuntimeError(
             _place(rule, energy, estimate) + "the energy does not depend on the clean estimate "
             "itself: use a rule that goes through the model"
+        )
+    check_finite(slope, "gradient", rule, energy, estimate)
+    return value, slope
+
+
+def _at_noisy_latent(energy: Energy, estimate: Estimate, rule: str) -> tuple[Tensor, Tensor]:
+    """An energy (B,) of the noisy latent alone, and its gradient there, like x."""
+    value, slopes = _differentiated(energy, estimate, rule)
+    slope = slopes[-1][1]
+    if estimate.x is None or slope is None:
+        raise RuntimeError(
+            _place(rule, energy, estimate) + "the energy does not depend on the noisy latent"
         )
     check_finite(slope, "gradient", rule, energy, estimate)
     return value, slope
@@ -133,7 +150,7 @@ def smoothed(
 def _differentiated(
     energy: Energy, estimate: Estimate, rule: str
 ) -> tuple[Tensor, list[tuple[Tensor, Tensor | None]]]:
-    """The energy, and each part of the estimate (x0 first) with the energy's slope there."""
+    """The energy, and each part of the estimate, x0 first and x last, with its slope there."""
     parts: list[Tensor] = []
     leaves: list[Tensor] = []
 

@@ -13,7 +13,7 @@ from .requirements import walk
 from .run import Run
 from .schedules import WhenMoved
 from .shaping import peak_rms
-from .steering import strength_at
+from .steering import needs_graph, strength_at
 from .trace import Record
 from .types import Denoiser, Estimate, Rule
 
@@ -41,7 +41,7 @@ class Paced:
         if strength_at(self.rule, sigma) == 0:
             return denoise(x, sigma)
         shared = x.requires_grad
-        through = getattr(self.rule, "through_model", True)
+        through = needs_graph(self.rule)
         tracked = x.detach().requires_grad_() if through and not shared else x
         with torch.set_grad_enabled(through or torch.is_grad_enabled()):
             start = denoise(tracked, sigma)

@@ -27,6 +27,8 @@ class Requirements:
         reads_image: whether the latent must be decoded.
         captures_only: whether they read nothing else, so that the negative branch may be left out.
         batch_is_video: whether the samples of the batch are the frames of one video to one of them.
+        reads_noisy: whether one of them depends on the noisy latent itself.
+        noisy_only: whether all do, and on nothing else, so that no graph of the model is needed.
     """
 
     captures: frozenset[Capture]
@@ -34,6 +36,14 @@ class Requirements:
     reads_image: bool
     captures_only: bool
     batch_is_video: bool = False
+    reads_noisy: bool = False
+    noisy_only: bool = False
+
+    @property
+    def not_of_estimate(self) -> str:
+        """What they read that does not follow the clean estimate, in words; empty for nothing."""
+        noisy = "the noisy latent" if self.reads_noisy else ""
+        return "attention or features from inside the model" if self.captures else noisy
 
 
 def requirements_of(things: Iterable[Any]) -> Requirements:
@@ -48,6 +58,8 @@ def requirements_of(things: Iterable[Any]) -> Requirements:
         reads_image=any(getattr(part, "reads_image", False) for part in parts),
         captures_only=all(map(_reads_captures_only, given)),
         batch_is_video=any(getattr(part, "batch_is_video", False) for part in parts),
+        reads_noisy=any(getattr(part, "reads_noisy", False) for part in parts),
+        noisy_only=bool(given) and all(map(_reads_noisy_only, given)),
     )
 
 
@@ -133,6 +145,13 @@ def _inside(thing: Any) -> Iterable[Any]:
     if is_dataclass(thing):
         return [getattr(thing, field.name, None) for field in fields(thing)]
     return held_by(thing)
+
+
+def _reads_noisy_only(energy: Any) -> bool:
+    held = held_by(energy)
+    return (
+        all(map(_reads_noisy_only, held)) if held else bool(getattr(energy, "reads_noisy", False))
+    )
 
 
 def _reads_captures_only(energy: Any) -> bool:

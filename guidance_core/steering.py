@@ -40,12 +40,22 @@ def has_work(rule: Any, sigma: float) -> bool:
     return not hasattr(rule, "energy") or is_active(rule.energy, sigma)
 
 
+def needs_graph(rule: Any) -> bool:
+    """Whether a rule needs a graph of the model; one that says nothing does.
+
+    An energy of the noisy latent alone needs none, whatever the rule.
+    """
+    if not getattr(rule, "through_model", True):
+        return False
+    return not (hasattr(rule, "energy") and requirements_of([rule.energy]).noisy_only)
+
+
 def takes_both(rule: Any) -> bool:
     """Whether a rule takes the slope of both branches of CFG.
 
     Rules at the estimate take none of the model's, and captures are of the positive branch.
     """
-    if getattr(rule, "look_at", "") != "both" or not rule.through_model:
+    if getattr(rule, "look_at", "") != "both" or not needs_graph(rule):
         return False
     return not requirements_of([rule.energy]).captures_only
 
@@ -60,7 +70,7 @@ def depth_of(rules: Sequence[Any], sigma: float) -> float:
 
     The rule that goes deepest counts; one that says nothing goes through the whole model.
     """
-    through = [rule for rule in rules if getattr(rule, "through_model", True)]
+    through = [rule for rule in rules if needs_graph(rule)]
     depths = [getattr(rule, "depth", 1.0) for rule in through if has_work(rule, sigma)]
     return max(depths, default=1.0)
 

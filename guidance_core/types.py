@@ -43,6 +43,7 @@ class Estimate:
         alpha: signal scale of the evaluation, shape (B,), filled in by `guided`; None is 1.
         behind: what is added to the next latent behind the sampler's step, shape (B, C, *S);
             `guided` turns it into a change of x0 that the step carries there.
+        x: noisy latent of the evaluation, like x0, filled in by `guided`.
     """
 
     x0: Tensor
@@ -54,6 +55,7 @@ class Estimate:
     notes: Notes = field(default_factory=Notes)
     alpha: Tensor | None = None
     behind: Tensor | None = None
+    x: Tensor | None = None
     _seen: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -133,9 +135,9 @@ class Estimate:
     def moved(self, delta: Tensor) -> Estimate:
         """The estimate at x0 + delta, with delta (B, C, *S) taken as a constant.
 
-        Both branches move along, so that x0 - uncond remains the step of CFG. Captures stay: they
-        belong to the noisy latent of the evaluation, which does not move, so that a rule on top
-        still differentiates them through the model.
+        Both branches move along, so that x0 - uncond remains the step of CFG. The noisy latent
+        does not move, nor do captures, which belong to it, so that a rule on top still
+        differentiates them through the model.
         """
         step = delta.detach().to(self.x0.dtype)
         cond = _same(self.cond, lambda part: part + step)
@@ -143,7 +145,7 @@ class Estimate:
         return replace(self, x0=self.x0 + step, cond=cond, uncond=uncond)
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Estimate:
-        """A new estimate with `change` applied to all that it holds of the evaluation."""
+        """A new estimate with `change` applied to all it holds of the evaluation, x last."""
         return replace(
             self,
             x0=change(self.x0),
@@ -151,6 +153,7 @@ class Estimate:
             cond=_same(self.cond, change),
             uncond=_same(self.uncond, change),
             behind=_same(self.behind, change),
+            x=_same(self.x, change),
         )
 
     def detached(self) -> Estimate:
@@ -172,7 +175,8 @@ class Energy(Protocol):
     Besides being called, an energy may declare `captures: frozenset[Capture]` and
     `reads_image: bool`, and have `active(sigma: float) -> bool`, `within(mask) -> Energy` and
     `reached(sigma: float) -> float | None`, the value at or below which its request counts as met.
-    One of a linear measurement has `linear`, see `inverse.LinearMeasurement`.
+    One of a linear measurement has `linear`, see `inverse.LinearMeasurement`. One with
+    `reads_noisy = True` depends on x and sigma alone.
     Guide networks are found in its fields. A wrapper holds its energy in a field `energy`, or
     several in `parts` of (weight, energy), and declares nothing for them. One of captures that
     reads x0 besides has `captures_only = False`.

@@ -14,6 +14,7 @@ from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.presets import PRESETS
 from guidance_core.rules.unified import Unified
 from guidance_core.schedules import Constant, PercentWindow
+from guidance_core.steering import needs_graph
 from guidance_core.types import Energy, Rule
 from tools.diffusers_host import LEVELS
 
@@ -108,7 +109,7 @@ def cost(method: Method, rules: Sequence[Rule], steps: int) -> int:
     """Evaluations of the model for one image from noise at CFG 1, a backward pass one more."""
     levels = LEVELS.normal(steps)[:-1].tolist()
     own = [with_noise_levels(rule, LEVELS.at_percent, levels) for rule in rules]
-    through = [rule for rule in own if getattr(rule, "through_model", True)]
+    through = [rule for rule in own if needs_graph(rule)]
     end, total = LEVELS.at_percent(method.end_percent), 0
     for sigma in levels:
         once = 2 if any_active(through, sigma) else 1

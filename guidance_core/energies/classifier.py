@@ -6,14 +6,12 @@ References:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks.labels import index_of, name_of
+from ..networks.labels import index_of, name_of, shortfall
 from ..process import full_precision
 from ..types import Estimate
 
@@ -66,9 +64,7 @@ class ClassLabel:
         """Energy of shape (B,)."""
         logits = full_precision(estimate.image_through(self.network))
         index = index_of(self.label, self.network.labels, self.network)
-        own = logits[:, index]
-        loss = F.softplus(-own) if self.network.multi_label else logits.logsumexp(1) - own
-        return F.relu(loss + math.log(self.confidence))
+        return shortfall(logits, index, self.confidence, multi_label=self.network.multi_label)
 
     def reached(self, sigma: float) -> float | None:
         """At 0, the confidence that was asked; a confidence of 1 is never reached."""

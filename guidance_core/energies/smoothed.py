@@ -45,10 +45,11 @@ class Smoothed:
             raise ValueError(f"gamma must be >= 0, got {self.gamma}")
         if self.samples < 1:
             raise ValueError(f"samples must be >= 1, got {self.samples}")
-        if requirements_of([self.energy]).captures:
+        inside = requirements_of([self.energy]).not_of_estimate
+        if inside:
             raise ValueError(
-                "smoothing moves the clean estimate, but the energy reads attention or features "
-                "from inside the model: smooth only energies of the image or the latent"
+                f"smoothing moves the clean estimate, but the energy reads {inside}: smooth only "
+                "energies of the image or of the clean latent"
             )
 
     def __call__(self, estimate: Estimate) -> Tensor:

@@ -57,10 +57,11 @@ class Manifold:
 
     def __post_init__(self) -> None:
         check_rule(self, SCALES)
-        if requirements_of([self.energy]).captures:
+        inside = requirements_of([self.energy]).not_of_estimate
+        if inside:
             raise ValueError(
-                "Manifold works on the clean estimate, but the energy reads attention or features "
-                "from inside the model: use a rule that goes through the model"
+                f"Manifold works on the clean estimate, but the energy reads {inside}: use a rule "
+                "that goes through the model"
             )
 
     @property

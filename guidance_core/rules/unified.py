@@ -109,11 +109,11 @@ class Unified:
                 f"gamma {self.gamma:g} needs samples to smooth over: set samples to 1 or more, or "
                 "gamma to 0"
             )
-        if requirements_of([self.energy]).captures and (self.mu > 0 or self.gamma > 0):
+        inside = requirements_of([self.energy]).not_of_estimate
+        if inside and (self.mu > 0 or self.gamma > 0):
             raise ValueError(
-                "mu and gamma work on the clean estimate, but the energy reads attention or "
-                "features from inside the model: set both to 0, or choose a preset with rho alone "
-                "(DPS, FreeDoM)"
+                f"mu and gamma work on the clean estimate, but the energy reads {inside}: set both "
+                "to 0, or choose a preset with rho alone (DPS, FreeDoM)"
             )
 
     @property

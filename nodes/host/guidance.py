@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...guidance_core.requirements import requirements_of, walk
-from ...guidance_core.steering import takes_both
+from ...guidance_core.steering import needs_graph, takes_both
 from .latents import looks_at_image
 
 
@@ -47,7 +47,7 @@ class Guidance:
     @property
     def graphs(self) -> int:
         """How many branches of CFG carry a graph: none where no rule goes through the model."""
-        through = [rule for rule in self.rules if getattr(rule, "through_model", True)]
+        through = [rule for rule in self.rules if needs_graph(rule)]
         return 2 if any(map(takes_both, through)) else int(bool(through))
 
     def decoded(self, samples: int) -> int:

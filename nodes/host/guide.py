@@ -15,7 +15,13 @@ from .browser import monitor
 from .caches import inside_guidance
 from .decode import decoder as choose_decoder
 from .guidance import Guidance
-from .latents import check_frames, check_has_image, check_streams, looks_at_image
+from .latents import (
+    check_frames,
+    check_has_image,
+    check_noisy_latents,
+    check_streams,
+    looks_at_image,
+)
 from .networks import managed
 from .reading.layouts import layout_of
 from .reading.run_reader import check_references
@@ -77,11 +83,11 @@ def _check(guidance: Guidance, network: nn.Module) -> None:
             "connect a VAE, or choose decoder 'taesd' or 'rgb' in Apply Guidance"
         )
     for rule in guidance.rules:
-        reads = requirements_of([rule]).captures if hasattr(rule, "energy") else frozenset()
-        if reads and not getattr(rule, "through_model", True):
+        inside = requirements_of([rule]).not_of_estimate if hasattr(rule, "energy") else ""
+        if inside and not getattr(rule, "through_model", True):
             raise ValueError(
-                f"{type(rule).__name__} does not go through the model, but its energy reads "
-                "attention or features inside it: use Rule: Forward or Rule: Latent Update"
+                f"{type(rule).__name__} works at the clean estimate, but its energy reads "
+                f"{inside}: use Rule: Forward or Rule: Latent Update"
             )
     if guidance.projects and not hasattr(guidance.decoder, "encode"):
         raise ValueError(
@@ -124,6 +130,7 @@ def _outer_sample(guidance: Guidance) -> Callable:
         check_streams(streams, guidance.requirements)
         latent = streams.first(noise)
         monitor.start(guidance.traces)
+        check_noisy_latents(guidance.requirements.networks, latent)
         check_references(guidance.rules, latent, guider.conds.get("positive"))
         run = GuidedRun(guidance, guider, sigmas, seed, sampler, latent, streams)
         check_frames(run.rules, latent, sigmas)

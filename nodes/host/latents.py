@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ...guidance_core.image.frames import NO_VIDEO
+from ...guidance_core.process import lengths
 from ...guidance_core.requirements import requirements_of, walk
 from ...guidance_core.steering import has_work
 from .streams import Streams
@@ -23,6 +24,10 @@ BATCH = (
 PROJECTED = (
     "projecting by the autoencoder needs a latent of one image, got a video of {frames} frames: "
     "switch the projection off, or sample one frame"
+)
+NOISY = (
+    "{name} was trained on latents of {want} channels of one image, this model's have {got}: load "
+    "a classifier that was trained on latents of this model"
 )
 NESTED = (
     "attention and features of a video with its sound in one latent cannot be read: use energies "
@@ -73,6 +78,24 @@ def check_frames(rules: Iterable[Any], latent: Tensor, sigmas: Tensor) -> None:
             raise ValueError(PROJECTED.format(frames=frames))
         if frames < 2 and any(getattr(part, "reads_video", False) for part in walk(rule)):
             raise ValueError(NO_VIDEO.format(got="one frame"))
+
+
+def check_noisy_latents(networks: Iterable[Any], latent: Tensor) -> None:
+    """Refuse classifiers of noisy latents that were trained on latents of another kind.
+
+    Arguments:
+        networks: guide networks of the rules.
+        latent: shape (B, C, *S).
+
+    Raises:
+        ValueError: the latents have other channels, or are those of a video.
+    """
+    for network in networks:
+        if not hasattr(network, "noisy_labels"):
+            continue
+        if latent.ndim != 4 or latent.shape[1] != network.channels:
+            kinds = {"want": network.channels, "got": lengths(latent[0])}
+            raise ValueError(NOISY.format(name=network.name, **kinds))
 
 
 def check_streams(streams: Streams, requirements: Any) -> None:

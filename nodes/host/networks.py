@@ -20,6 +20,7 @@ from ...guidance_core.networks import (
     detector,
     face,
     hspace,
+    noisy_classifier,
     segmenter,
     vit,
     weights,
@@ -62,6 +63,7 @@ OPEN_CLIP = Kind(
     such_as="open_clip_model.safetensors of laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
 )
 CLASSIFIER = Kind(classifier.load, "classifier.safetensors", labels=classifier.labels_in)
+NOISY_CLASSIFIER = Kind(noisy_classifier.load, labels=noisy_classifier.labels_in)
 SEGMENTER = Kind(segmenter.load, "segmenter.safetensors", labels=segmenter.labels_in)
 DETECTOR = Kind(detector.load, "detector.safetensors", labels=detector.labels_in)
 VIT = Kind(
@@ -71,7 +73,7 @@ VIT = Kind(
     "a ViT",
     such_as="model.safetensors of timm/vit_small_patch16_224.dino",
 )
-FACE_ENCODER = Kind(face.load)
+FACE_ENCODER = Kind(face.load, "face_encoder.safetensors")
 AESTHETIC = Kind(aesthetic.load)
 DIRECTION = Kind(hspace.load, called="an h-space direction")
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...guidance_core.compose import any_active, guided, with_noise_levels
 from ...guidance_core.run import Run
-from ...guidance_core.steering import depth_of, needs_both
+from ...guidance_core.steering import depth_of, needs_both, needs_graph
 from ...guidance_core.types import Estimate
 from . import steps
 from .autograd import memory
@@ -174,7 +174,7 @@ class GuidedRun:
 
     def _check_slope(self, estimate: Estimate) -> None:
         """Refuse an estimate without a gradient where the rules take one through the model."""
-        through = [rule for rule in self.rules if getattr(rule, "through_model", True)]
+        through = [rule for rule in self.rules if needs_graph(rule)]
         positive = all(getattr(rule, "look_at", "") == "positive" for rule in through)
         kept = self.evaluation.branches_have_slope
         check_slope(

@@ -54,10 +54,10 @@ class Trying:
 
     def __post_init__(self) -> None:
         needed = requirements_of([self.metric])
-        if needed.captures:
+        if needed.not_of_estimate:
             raise ValueError(
-                "a metric rates finished images, but this energy reads attention or features "
-                "inside the model: connect an energy of the image as metric"
+                f"a metric rates finished images, but this energy reads {needed.not_of_estimate}: "
+                "connect an energy of the image as metric"
             )
         if needed.reads_image and self._reader() is None:
             raise ValueError(

@@ -14,6 +14,7 @@ from ..host.decode import decoder_files
 
 ENERGY, RULE = "GUIDANCE_ENERGY", "GUIDANCE_RULE"
 SHAPES = "EGLoadShapes"
+NOISY = "EGEnergyNoisyClassifier"
 APPROXIMATE = ("taesd", "rgb", "fitted")
 INSIDE = {"GUIDANCE_TOKENS", "GUIDANCE_REFERENCE"}
 AT_ESTIMATE = ("works at the clean estimate", "use Rule: Forward or Rule: Latent Update")
@@ -70,10 +71,8 @@ def image_fault(
     inside = next((part for part in reaching if _reads_inside(part)), None)
     if node is None or inside is None:
         return None
-    return (
-        f"{node.title} {why}, but {inside.title} reads attention or features inside the model: "
-        f"{advice}"
-    )
+    reads = "the noisy latent" if inside.kind == NOISY else "attention or features inside the model"
+    return f"{node.title} {why}, but {inside.title} reads {reads}: {advice}"
 
 
 def network_fault(name: str, *loaders: str) -> str | None:
@@ -151,8 +150,9 @@ def _guidance(node: Node) -> list[Node]:
 
 
 def _reads_inside(node: Node) -> bool:
-    """Whether it is an energy of attention or features: of words, or of a recording."""
-    return _is_ours(node) and not INSIDE.isdisjoint(node.sockets.values())
+    """Whether it is an energy of words or of a recording, or of the noisy latent."""
+    reads = node.kind == NOISY or not INSIDE.isdisjoint(node.sockets.values())
+    return _is_ours(node) and reads
 
 
 def _reads_image(node: Node) -> bool:

@@ -81,7 +81,7 @@ def candidates_for(
     """
     found = search_spaces.coordinates(
         kind,
-        at_estimate=not requirements_of([energy]).captures,
+        at_estimate=not requirements_of([energy]).not_of_estimate,
         recurrences=recurrences,
         timed=schedule is not None,
     )

@@ -155,7 +155,7 @@ def test_boxes_of_a_segmenter_are_areas_for_their_labels() -> None:
             "reference_mask is empty",
         ),
         (
-            lambda: networks.load(networks.FACE_ENCODER, "shapes"),
+            lambda: networks.load(networks.AESTHETIC, "shapes"),
             "expected a weights file under models/guidance",
         ),
     ],
@@ -169,4 +169,5 @@ def test_a_file_that_is_not_there_is_refused_when_the_workflow_is_queued() -> No
     assert LoadClassifier.validate_inputs(file="shapes") is True
     assert LoadClassifier.validate_inputs(file=None) is True
     assert "file must be a weights file" in LoadClassifier.validate_inputs(file="nothing.pt")
-    assert "file must be a weights file" in LoadFaceEncoder.validate_inputs(file="shapes")
+    assert LoadFaceEncoder.validate_inputs(file="shapes") is True
+    assert "file must be a weights file" in LoadFaceEncoder.validate_inputs(file="face.pt")

@@ -13,7 +13,15 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from guidance_core.networks import classifier, clip, detector, fast_decoder, segmenter, vit
+from guidance_core.networks import (
+    classifier,
+    clip,
+    detector,
+    face,
+    fast_decoder,
+    segmenter,
+    vit,
+)
 from tools.shapes import text
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "shapes"
@@ -29,6 +37,7 @@ PARTS = {
 GUIDES = {
     "classifier": classifier,
     "detector": detector,
+    "face_encoder": face,
     "open_clip": clip,
     "segmenter": segmenter,
     "vit": vit,

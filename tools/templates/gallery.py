@@ -385,6 +385,18 @@ EXAMPLES: dict[str, Example] = {
         "**Your model:** set *tile* to the size that it was trained on, 512 for SD 1.5 and 1024 "
         "for SDXL.",
     ),
+    "face-identity": Example(
+        39,
+        "The identity of a reference",
+        "purple triangle",
+        "**Whoever the reference shows, at any place and of any size.** *Energy: Face Identity* "
+        "compares the image with the reference by a face encoder. The prompt is empty.\n\n"
+        "Shapes paints no faces, so a stand-in encoder plays the part: to it the shape and the "
+        "colour of one object are who it is. Every wire is the one for faces.\n\n"
+        "**Your model:** load a checkpoint, write a prompt for a portrait, choose a network "
+        "trained for face recognition in *Load Guide: Face*, give *Load Image* as reference, "
+        "cropped to the face, and paint the square of the face as mask.",
+    ),
 }
 
 
