@@ -6,9 +6,20 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from bench import markdown
+from bench.cfg import spread
 from bench.cfg.tasks import TASKS
 from bench.records import Row
+from tools.shapes.latents import EMPTY, NO_COLOUR, NO_SIZE
 
+SCALE = (
+    "## Obedience against variety",
+    "",
+    "A colour and a shape by the prompt alone, without any energy. Spreads are standard deviations",
+    "of the place and of the size of the objects, which no prompt names, as fractions of those of",
+    "drawn scenes.",
+    "",
+    "![Images that obey and are clean over the spread of place and size, for each w](cfg.png)",
+)
 HEAD = ("CFG", "rule, strength", "looks at", "satisfied", "clean", "clean, prompt kept", "images")
 PAGE = """\
 # What an energy looks at above CFG 1
@@ -41,6 +52,26 @@ Interval* (Kynkäänniemi et al. 2024), and the negative branch is not evaluated
 of the steps saves a quarter of the evaluations. With the whole window it is bit-identical to the
 host's CFGGuider. *Apply Guidance* acts under it as under any guider; a rule of scale `cfg` needs
 the window to cover its own.
+
+## Where the negative branch comes from
+
+One network knows both densities, because its captions were dropped at random while it was trained
+(Ho and Salimans 2022, algorithm 1). For Shapes this is
+
+    python -m tools.shapes.train_diffusion
+
+and each of its steps is the algorithm's: draw a scene x0 and its caption c; with probability
+p_uncond leave c empty; draw a noise level and noise; descend the error of the predicted noise.
+p_uncond is {empty:g} (`EMPTY` in `tools/shapes/latents.py`); the paper tried 0.1, 0.2 and 0.5, of
+which 0.5 did worst. Further {no_size:g} of the captions leave out the sizes and {no_colour:g} the
+colours, so that a prompt may do so too. Besides the algorithm the loss is weighted by noise level,
+and half of the inputs have strayed, as the files say. Sampling is its algorithm 2:
+(1 + w) cond - w uncond at every step.
+
+A model that never saw an empty caption has no branch to subtract. A LoRA trained on captions alone
+bends the empty caption with the rest; for data of your own let its trainer drop some captions (most
+have a setting for it, often called caption dropout). Training is the trainer's work, this pack has
+no node for it.
 """
 
 
@@ -51,7 +82,11 @@ def page(rows: Sequence[Row]) -> str:
         own = [row for row in rows if row["task"] == name]
         if own:
             tables += [f"## {name}", "", f"Asked is {task.asks}.", "", *_table(own), ""]
-    return PAGE.format(tables="\n".join(tables).rstrip())
+    scales = [row for row in rows if row["task"] == spread.NAME]
+    if scales:
+        tables += [*SCALE, "", *spread.table(spread.points(scales)), ""]
+    dropped = {"empty": EMPTY, "no_size": NO_SIZE, "no_colour": NO_COLOUR}
+    return PAGE.format(tables="\n".join(tables).rstrip(), **dropped)
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

@@ -56,7 +56,7 @@ class NoisyClassLabel:
         if not hasattr(self.network, "noisy_labels"):
             raise TypeError(
                 "a label of the noisy latent needs a classifier that was trained on noisy "
-                f"latents, got {name_of(self.network)}: use Load Guide: Noisy Classifier"
+                f"latents, got {name_of(self.network)}: use Load Guide: Noisy"
             )
         index_of(self.label, self.network.noisy_labels, self.network)
         if not 0 < self.confidence <= 1:

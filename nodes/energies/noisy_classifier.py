@@ -20,7 +20,7 @@ class EnergyNoisyClassifier(io.ComfyNode):
         """Widgets and sockets."""
         return schema(
             "EGEnergyNoisyClassifier",
-            display_name="Energy: Noisy Classifier",
+            display_name="Energy: Noisy Label",
             category="guidance/what",
             description="Makes the image show a class, by a classifier that was trained on "
             "noisy latents: the original classifier guidance. Decodes nothing, and no "
@@ -28,7 +28,7 @@ class EnergyNoisyClassifier(io.ComfyNode):
             "guidance. Needs Rule: Forward.",
             search_aliases=("classifier guidance", "noise-aware", "class label", "adm"),
             inputs=[
-                Network.Input("network", tooltip="From Load Guide: Noisy Classifier."),
+                Network.Input("network", tooltip="From Load Guide: Noisy."),
                 io.String.Input(
                     "label",
                     default="red",

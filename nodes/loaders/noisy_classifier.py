@@ -7,7 +7,7 @@ from .guide_network import Row, loader_node
 
 ROW = Row(
     node_id="EGLoadNoisyClassifier",
-    title="Noisy Classifier",
+    title="Noisy",
     kind=NOISY_CLASSIFIER,
     description=(
         "Loads a classifier that was trained on noisy latents of your model, so that guidance can "
@@ -15,6 +15,6 @@ ROW = Row(
     ),
     search_aliases=("classifier guidance", "noise-aware classifier", "adm"),
     architecture="timm name of the network, such as resnet18 or convnext_atto.",
-    serves="Energy: Noisy Classifier",
+    serves="Energy: Noisy Label",
 )
 LoadNoisyClassifier = loader_node(ROW, __name__)

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import torch
 
-from bench.cfg import page
+from bench.cfg import page, spread
 from bench.cfg.__main__ import jobs, looks
 from bench.cfg.tasks import TASKS, ByRow
 from guidance_core.shapes import scenes
 from guidance_core.shapes.oracle import Verdict
+from tools.shapes.unseen import scenes_from
 
 RED_CIRCLE = scenes.Item("circle", "red", "big", 38.0, 90.0, 20.0)
 
@@ -22,6 +23,27 @@ def test_a_page_counts_images_and_their_standard_error():
     assert "| 4.0 | Forward 0.8 | cfg | 75 ± 22 | 100 ± 0 | 0 ± 0 | 4 |" in text
     assert text.index("| positive |") < text.index("| cfg |")
     assert "measurement" not in text.split("## label")[1]
+
+
+def test_obedience_and_variety_over_the_scale():
+    here = [[64.0, 64.0, 13.0]] * 4
+    row = {"task": spread.NAME, "weights": "x", "kept": [True, True, True, False]}
+    still = {**row, "cfg": 8.0, "objects": [[one] for one in here]}
+    drawn = [
+        [[item.x, item.y, item.radius] for item in scene.items]
+        for scene in scenes_from(1_000_000, 400, 1)
+    ]
+    varied = {**row, "cfg": 0.5, "kept": [False] * 4, "objects": drawn}
+    low, high = spread.points([still, varied])
+    assert (high["kept"], high["place"], high["size"], high["images"]) == (0.75, 0.0, 0.0, 4)
+    assert abs(low["place"] - 1) < 0.1
+    assert abs(low["size"] - 1) < 0.1
+    text = page.page([still, varied])
+    assert "| 8 | 7 | 75 ± 22 | 0.00 | 0.00 | 4 |" in text
+    assert "| 0.5 | -0.5 | 0 ± 0 |" in text
+    half = [[[32.0 + k % 2 * 64, 64.0, 13.0]] for k in range(100)]
+    one, other = spread.spreads(half)[0], spread.spreads([[[x, x, r]] for [[x, _, r]] in half])[0]
+    assert abs(other / one - 2**0.5) < 1e-6
 
 
 def test_only_what_can_differ_is_compared():
