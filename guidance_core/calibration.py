@@ -30,12 +30,11 @@ TOGETHER = 4  # draws of a sample that is alone, evaluated as one batch
 
 def check_calibrated(energy: Energy) -> None:
     """Refuse an energy that cannot be averaged over the clean sample with a ValueError."""
-    inside = requirements_of([energy]).not_of_estimate
-    if inside:
-        scale = "relative" if requirements_of([energy]).captures else "absolute"
+    needed = requirements_of([energy])
+    if needed.not_of_estimate:
         raise ValueError(
-            f"scale 'calibrated' averages over clean images, but the energy reads {inside}: use "
-            f"scale '{scale}'"
+            "scale 'calibrated' averages over clean images, but the energy reads "
+            f"{needed.not_of_estimate}: use scale '{'relative' if needed.captures else 'absolute'}'"
         )
     inside = any(hasattr(part, "weighted_residual") for part in walk(energy))
     if inside and linear_measurement(energy) is None:

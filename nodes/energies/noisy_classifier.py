@@ -33,8 +33,7 @@ class EnergyNoisyClassifier(io.ComfyNode):
                     "label",
                     default="red",
                     tooltip="Name of the wanted class; an unknown one gives an error that "
-                    "lists the known ones. Shapes' classifier knows circle, square, "
-                    "triangle, red, green, blue, yellow, purple, white, small and big.",
+                    "lists the known ones.",
                 ),
                 weight_input(),
                 io.Float.Input(

@@ -28,7 +28,9 @@ from guidance_core.energies.style import Style
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import at_estimate
 from guidance_core.networks import aesthetic, classifier, clip, detector, face, segmenter, vit
+from guidance_core.shapes import scenes
 from guidance_core.types import Energy, Estimate
+from tools.shapes import face_encoder, unseen
 
 CARD = "energy_guidance"
 
@@ -263,3 +265,24 @@ def test_what_is_no_predictor_is_refused(tmp_path: Path) -> None:
         aesthetic.load(
             saved(tmp_path / "odd.safetensors", nn.Sequential(nn.Linear(4, 8), nn.Linear(2, 3)))
         )
+
+
+def test_the_stand_in_face_encoder_tells_who_an_object_is_and_not_where_or_how_large() -> None:
+    network = face.load(face_encoder.WEIGHTS / "face_encoder.safetensors")
+    drawn = [unseen.scenes_from(88_000_000, 48, 1), unseen.scenes_from(88_500_000, 48, 1)]
+    near = [network.encode_face(scenes.render(some)) for some in drawn]
+    who = lambda scene: (scene.items[0].shape, scene.items[0].colour)
+    same = torch.tensor([[who(one) == who(other) for other in drawn[1]] for one in drawn[0]])
+    cosines = near[0] @ near[1].T
+    assert cosines[same].min() > 0.95
+    assert cosines[~same].max() < 0.85
+
+
+def test_the_stand_in_is_the_classifier_without_its_sizes() -> None:
+    known = classifier.load(face_encoder.WEIGHTS / "classifier.safetensors")
+    image = pictures(2, 64, 64)
+    rows = [known.labels.index(name) for name in face_encoder.NAMES]
+    logits = nn.functional.normalize(known(image)[:, rows], dim=1)
+    stored = face.load(face_encoder.WEIGHTS / "face_encoder.safetensors").encode_face(image)
+    torch.testing.assert_close(stored, logits, rtol=1e-3, atol=1e-3)
+    assert set(known.labels) - set(face_encoder.NAMES) == set(scenes.SIZES)

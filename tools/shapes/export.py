@@ -27,7 +27,6 @@ from tools.shapes import (
     train_clip,
     train_detector,
     train_diffusion,
-    train_face_encoder,
     train_segmenter,
     train_vae,
     train_vit,
@@ -117,11 +116,6 @@ LABELS = {"labels": list(scenes.LABELS), "multi_label": True, "input_size": trai
 GUIDES = (
     Guide(
         "classifier", train_classifier.build, {"architecture": "test_resnet", **LABELS, **PIXELS}
-    ),
-    Guide(
-        "face_encoder",
-        train_face_encoder.network,
-        {"architecture": "test_resnet", "input_size": train_classifier.SIDE, **PIXELS},
     ),
     Guide(
         "open_clip",

@@ -389,10 +389,12 @@ EXAMPLES: dict[str, Example] = {
         39,
         "The identity of a reference",
         "purple triangle",
-        "**Whoever the reference shows, at any place and of any size.** *Energy: Face Identity* "
-        "compares the image with the reference by a face encoder. The prompt is empty.\n\n"
+        "**Whoever the reference shows, at any place and of any size.** The prompt asks for a "
+        "triangle, as one would ask for a portrait; *Energy: Face Identity* compares it with the "
+        "reference by a face encoder.\n\n"
         "Shapes paints no faces, so a stand-in encoder plays the part: to it the shape and the "
-        "colour of one object are who it is. Every wire is the one for faces.\n\n"
+        "colour of one object are who it is. Every wire is the one for faces. *stop* 0.05 ends the "
+        "steps of an image that is like the reference; without it they go too far.\n\n"
         "**Your model:** load a checkpoint, write a prompt for a portrait, choose a network "
         "trained for face recognition in *Load Guide: Face*, give *Load Image* as reference, "
         "cropped to the face, and paint the square of the face as mask.",
