@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from bench.editing.sources import CFG, Source, caption, found, object_words, word
+from bench.editing.sources import CFG, Each, Source, caption, found, object_words, word
 from bench.editing.task import COLOURS, FULL, PLAIN, Figures, Session, compared
 from guidance_core.compose import guided as steered
+from guidance_core.energies.clip_text import ClipText
 from guidance_core.energies.presence import Presence
 from guidance_core.noise import mixed_seed
 from guidance_core.procedures.initial_noise import Found, NoiseSearch
@@ -17,14 +18,18 @@ from guidance_core.procedures.noise_seeking import NoiseSeeking
 from guidance_core.run import Run
 from guidance_core.shapes import oracle
 from guidance_core.shapes.oracle import Verdict
-from tools.diffusers_host import Settings, denoiser, sample
+from guidance_core.types import Energy
+from tools.diffusers_host import Settings, Shapes, denoiser, guide_network, sample
 
 # As many draws, and the energy at which one is taken: a colour owns four fifths of the text.
 STEPS, AHEAD, ROUNDS, THRESHOLD = 10, 4, 8, 0.2
-SEARCH = NoiseSearch(iterations=0, rounds=ROUNDS, threshold=THRESHOLD)
+# The same of the angle between an estimate and its caption, in the Shapes' CLIP.
+AHEAD_OF_CLIP, ANGLE = 6, 0.85
 
 
-def begun(count: int) -> Callable[[Session, tuple[int, ...]], list[Figures]]:
+def begun(
+    count: int, *, by_sentence: bool = False
+) -> Callable[[Session, tuple[int, ...]], list[Figures]]:
     """Images from the noise of their seeds, and from the noise that was sought for each.
 
     Three objects take the LoRA for them, and captions without articles, so that all words stand
@@ -36,7 +41,11 @@ def begun(count: int) -> Callable[[Session, tuple[int, ...]], list[Figures]]:
         prompts = captions if count == 2 else tuple(text.replace("a ", "") for text in captions)
         shapes = session.shapes if count == 2 else session.crowded
         source = Source(shapes, seeds, prompts, STEPS)
-        better = sought(source, energy_of(captions[0], prompts[0], count))
+        if by_sentence:
+            better = sought(source, sentences(shapes, captions), ANGLE, AHEAD_OF_CLIP)
+        else:
+            energy = energy_of(captions[0], prompts[0], count)
+            better = sought(source, energy, THRESHOLD, AHEAD)
         settings = Settings(steps=STEPS, cfg=CFG)
         latents = sample(shapes, [], settings, positive=prompts, noise=better.noise * unit(source))
         guided = oracle.judge(shapes.images(latents))
@@ -65,13 +74,20 @@ def energy_of(text: str, prompt: str, count: int) -> Presence:
     return Presence(tuple(word(prompt, name) for name in named), COLOURS)
 
 
+def sentences(shapes: Shapes, captions: tuple[str, ...]) -> Each:
+    """CLIP Text of each image's own caption."""
+    network = guide_network("open_clip", shapes.device)
+    return Each(tuple(ClipText(network, text, cutouts=0) for text in captions))
+
+
 def unit(source: Source) -> float:
     """By how much noise is multiplied at the first noise level."""
     return float((1 + source.sigmas[0] ** 2) ** 0.5)
 
 
-def sought(source: Source, energy: Presence) -> Found:
+def sought(source: Source, energy: Energy, threshold: float, ahead: int) -> Found:
     """The noise of each seed where the run begins well, or the best of other draws."""
+    search = NoiseSearch(iterations=0, rounds=ROUNDS, threshold=threshold)
     results, sigmas = list[Found](), source.sigmas
 
     def draw(number: int) -> Tensor:
@@ -79,7 +95,7 @@ def sought(source: Source, energy: Presence) -> Found:
         return source.noise_of(seeds) / unit(source)
 
     sink = lambda one: results.append(one)
-    rule = NoiseSeeking(energy, SEARCH, draw, unit(source), sink, ahead=AHEAD)
+    rule = NoiseSeeking(energy, search, draw, unit(source), sink, ahead=ahead)
     prompts = source.shapes.encode(list(source.captions)), source.shapes.encode([""])
     seek = steered(
         [rule], denoiser(source.shapes, *prompts, CFG, [rule]), Run(torch.ones_like, sigmas)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from bench.editing.appearance import appearance, complete
-from bench.editing.better_noise import AHEAD, ROUNDS, STEPS, THRESHOLD, begun
+from bench.editing.better_noise import (
+    AHEAD,
+    AHEAD_OF_CLIP,
+    ANGLE,
+    ROUNDS,
+    STEPS,
+    THRESHOLD,
+    begun,
+)
 from bench.editing.placement import boxes, position, resized, two_objects
 from bench.editing.real_images import circle_to_square, round_trip
 from bench.editing.refined import refined
@@ -110,6 +118,14 @@ TASKS = (
         "0.4:0.2, 5 rounds",
         WHOLE_PAIRS[:2],
         refined,
+        steps=STEPS,
+    ),
+    Task(
+        "two objects, from better noise by a sentence",
+        f"Optimise Initial Noise by CLIP Text of the caption (spherical, no cutouts), iterations "
+        f"0, {ROUNDS} rounds, threshold {ANGLE:g}, ahead {AHEAD_OF_CLIP}; no guidance",
+        WHOLE_PAIRS,
+        begun(2, by_sentence=True),
         steps=STEPS,
     ),
     *(

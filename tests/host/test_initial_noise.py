@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import comfy.sample
 import pytest
 import torch
@@ -13,7 +15,7 @@ from energy_guidance.guidance_core.procedures.initial_noise import MOVES
 from energy_guidance.guidance_core.rules.latent_update import LatentUpdate
 from energy_guidance.guidance_core.schedules import Constant, PercentThresholds
 from energy_guidance.guidance_core.trace import Trace
-from energy_guidance.nodes.host import guide
+from energy_guidance.nodes.host import guide, shapes
 from energy_guidance.nodes.sampling.initial_noise import InitialNoise
 from energy_guidance.tests.host import tiny
 
@@ -172,3 +174,16 @@ def test_a_threshold_that_is_reached_costs_the_host_one_look_more_and_changes_no
             assert torch.allclose(x0, tiny.sample(model, 1), rtol=1e-4, atol=1e-5)
     assert plain.isfinite().all()
     assert costs == [4, 1 + 2, 4 + 2]
+
+
+def test_an_energy_of_the_image_chooses_ahead_by_what_the_vae_decodes():
+    with torch.inference_mode():
+        model, clip, vae = shapes.load()
+        empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
+    red = MeanColor(torch.tensor([1.0, 0.0, 0.0]))
+    ahead = {"ahead": 2, "steps": 4, "iterations": 0, "rounds": 6, "negative": empty, "vae": vae}
+    latent = {"samples": torch.zeros(2, 4, 16, 16)}
+    _, _, report = optimised(model, positive=empty, energy=red, latent=latent, **ahead)
+    before, after = zip(*re.findall(r"energy (\S+) to (\S+),", report), strict=True)
+    assert all(float(b) <= float(a) for a, b in zip(before, after, strict=True))
+    assert before != after
