@@ -11,8 +11,9 @@ import math
 import torch
 from torch import Tensor
 
+from .gradient_faults import check_energy, check_finite, place
 from .noise import seeded_noise
-from .process import lengths, per_sample
+from .process import per_sample
 from .requirements import requirements_of
 from .types import Denoiser, Energy, Estimate
 
@@ -34,8 +35,7 @@ def through_model(
 
     Where an outer rule tracks x already, its graph is shared, and the estimate keeps it. The
     energy's own graph is freed before the model's is entered, which is not done where no sample has
-    a slope; what enters is scaled so that half precision keeps large and small gradients. An energy
-    of the noisy latent alone needs no graph of the model, and gets none.
+    a slope; what enters is scaled, for half precision. An energy of x alone needs no such graph.
 
     Arguments:
         energy: energy of the estimate.
@@ -45,25 +45,22 @@ def through_model(
         look_at: which estimate the energy is shown, see `Estimate.seen`.
         rule: name for error messages.
 
-    Returns:
-        The estimate, its energy (B,), and the energy's gradient with respect to x, like x.
+    Returns: the estimate, its energy (B,), and the energy's gradient with respect to x, like x.
 
     Raises:
         RuntimeError: no gradient reaches x, or something is not finite.
     """
     if requirements_of([energy]).noisy_only:
-        estimate = denoise(x, sigma)
-        return estimate, *_at_noisy_latent(energy, estimate, rule)
-    shared = x.requires_grad
+        return _at_noisy_latent(energy, denoise(x, sigma), rule)
+    shared, tracked = x.requires_grad, x if x.requires_grad else x.detach().requires_grad_()
     with torch.enable_grad():
-        tracked = x if shared else x.detach().requires_grad_()
         estimate = denoise(tracked, sigma)
     value, slopes = _differentiated(energy, estimate.seen(look_at), rule)
-    pairs = _with_slopes(slopes, _place(rule, energy, estimate))
-    if not any(slope.any() for _, slope in pairs):  # every sample has met its energy
-        return estimate if shared else estimate.detached(), value, torch.zeros_like(x)
-    grad = pulled_back(pairs, tracked, keep_graph=shared)
-    check_finite(grad, "gradient", rule, energy, estimate)
+    pairs = _with_slopes(slopes, place(rule, energy, estimate))
+    grad = torch.zeros_like(x)
+    if any(slope.any() for _, slope in pairs):  # else every sample has met its energy
+        grad = pulled_back(pairs, tracked, keep_graph=shared)
+        check_finite(grad, "gradient", rule, energy, estimate)
     return estimate if shared else estimate.detached(), value, grad
 
 
@@ -84,25 +81,28 @@ def at_estimate(
     Raises:
         RuntimeError: the energy does not depend on x0, or something is not finite.
     """
-    value, slopes = _differentiated(energy, estimate.seen(look_at), rule)
-    slope = slopes[0][1]
-    if slope is None:
-        raise RuntimeError(
-            _place(rule, energy, estimate) + "the energy does not depend on the clean estimate "
-            "itself: use a rule that goes through the model"
-        )
-    check_finite(slope, "gradient", rule, energy, estimate)
-    return value, slope
+    missing = (
+        "the energy does not depend on the clean estimate itself: use a rule that goes through "
+    )
+    return _at_part(energy, estimate.seen(look_at), rule, 0, missing + "the model")
 
 
-def _at_noisy_latent(energy: Energy, estimate: Estimate, rule: str) -> tuple[Tensor, Tensor]:
-    """An energy (B,) of the noisy latent alone, and its gradient there, like x."""
+def _at_noisy_latent(
+    energy: Energy, estimate: Estimate, rule: str
+) -> tuple[Estimate, Tensor, Tensor]:
+    """The estimate, an energy (B,) of the noisy latent alone, and its gradient there, like x."""
+    missing = "the energy does not depend on the noisy latent"
+    return estimate, *_at_part(energy, estimate, rule, -1, missing)
+
+
+def _at_part(
+    energy: Energy, estimate: Estimate, rule: str, part: int, missing: str
+) -> tuple[Tensor, Tensor]:
+    """The energy (B,) and its gradient at a part of the estimate, by its place among them."""
     value, slopes = _differentiated(energy, estimate, rule)
-    slope = slopes[-1][1]
-    if estimate.x is None or slope is None:
-        raise RuntimeError(
-            _place(rule, energy, estimate) + "the energy does not depend on the noisy latent"
-        )
+    slope = slopes[part][1]
+    if slope is None:
+        raise RuntimeError(place(rule, energy, estimate) + missing)
     check_finite(slope, "gradient", rule, energy, estimate)
     return value, slope
 
@@ -161,7 +161,7 @@ def _differentiated(
 
     with torch.enable_grad():
         value = energy(estimate.mapped(leaf))
-        _check_energy(value, rule, energy, estimate)
+        check_energy(value, rule, energy, estimate)
         if not value.requires_grad:
             return value, [(part, None) for part in parts]
         slopes = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
@@ -169,12 +169,12 @@ def _differentiated(
 
 
 def _with_slopes(
-    slopes: list[tuple[Tensor, Tensor | None]], place: str
+    slopes: list[tuple[Tensor, Tensor | None]], where: str
 ) -> list[tuple[Tensor, Tensor]]:
     """The model's outputs that the energy depends on, with its slopes there."""
     pairs = [(part, slope) for part, slope in slopes if part.requires_grad and slope is not None]
     if not pairs:
-        raise RuntimeError(place + "no gradient reaches the model's input")
+        raise RuntimeError(where + "no gradient reaches the model's input")
     return pairs
 
 
@@ -200,31 +200,3 @@ def _power_of_two(values: Tensor) -> Tensor:
     return torch.where(
         mantissa == 0, torch.ones_like(values), torch.ldexp(torch.ones_like(values), exponent)
     )
-
-
-def _place(rule: str, energy: Energy, estimate: Estimate) -> str:
-    name = getattr(energy, "__name__", type(energy).__name__)
-    return f"{rule} with energy {name} at sigma {float(estimate.sigma[0]):.4g}: "
-
-
-def _check_energy(value: Tensor, rule: str, energy: Energy, estimate: Estimate) -> None:
-    batch = estimate.x0.shape[:1]
-    if value.shape != batch:
-        raise RuntimeError(
-            _place(rule, energy, estimate)
-            + f"an energy returns one value per sample, {batch[0]} here, got {lengths(value)}: "
-            "reduce all axes but the first"
-        )
-    check_finite(value, "energy", rule, energy, estimate)
-
-
-def check_finite(values: Tensor, what: str, rule: str, energy: Energy, estimate: Estimate) -> None:
-    """Refuse values (B, ...) that are not finite with a RuntimeError that names the rule."""
-    finite = torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else values.isfinite()
-    if not finite.all():
-        rows = ", ".join(map(str, (~finite).nonzero().flatten().tolist()))
-        raise RuntimeError(
-            _place(rule, energy, estimate) + f"the {what} is not finite for sample {rows}: "
-            "lower the strength, start the guidance later, or run the guide network and the VAE "
-            "in full precision"
-        )

@@ -23,7 +23,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .gradients import check_finite, pulled_back
+from .gradient_faults import check_finite
+from .gradients import pulled_back
 from .process import full_precision, per_sample, posterior_std
 from .run import Run
 from .shaping import LEAST_ALPHA, clip_rms, rms, unit_rms

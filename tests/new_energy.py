@@ -14,7 +14,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGE = CHECKOUT / "docs" / "adding-an-energy.md"
-CORE, NODE = "guidance_core/energies/contrast.py", "nodes/energies/contrast.py"
+CORE, NODE = "guidance_core/energies/spread.py", "nodes/energies/spread.py"
 TESTS, README = "tests/core/test_energies.py", "README.md"
 FOUR = {CORE, NODE, TESTS, README}
 LEFT_OUT = (".*", "out", "__pycache__", "node_modules")
@@ -30,7 +30,7 @@ def reason_to_skip() -> str | None:
 def with_stubs(folder: Path) -> Path:
     """A copy of the checkout in a folder, with the stubs of the energy."""
     copy = copied(folder)
-    done = run(copy, "-m", "tools.new_energy", "contrast")
+    done = run(copy, "-m", "tools.new_energy", "spread")
     assert done.returncode == 0, done.stderr
     return copy
 
@@ -81,7 +81,7 @@ def filled_in(copy: Path) -> None:
     )
     (copy / CORE).write_text(core, encoding="utf-8")
     (copy / NODE).write_text(node, encoding="utf-8")
-    stub = re.compile(r"^def test_contrast_.*\Z", re.MULTILINE | re.DOTALL)
+    stub = re.compile(r"^def test_spread_.*\Z", re.MULTILINE | re.DOTALL)
     replace(copy / TESTS, stub, test)
     replace(copy / README, re.compile(r"^\| TODO.*\n", re.MULTILINE), row)
 

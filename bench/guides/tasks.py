@@ -46,16 +46,6 @@ def _restoration(name: str, asks: str, ask: Ask, recipe: str = POLYAK) -> Task:
 
 
 TASKS = (
-    Task(
-        "sentence",
-        "one of three sentences, with an empty prompt",
-        f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {SAYING:g}, to the end",
-        "60 % show what is asked and are clean",
-        lambda before, after: bool(after["as asked"].mean() >= 0.6),
-        said,
-        Settings(steps=100, eta=1.0, decoder="fitted"),
-        ("open_clip", "fast_decoder"),
-    ),
     _restoration("sr4", "super-resolution x4", restoring(Shrink(4))),
     _restoration(
         "deblur",
@@ -129,5 +119,15 @@ TASKS = (
         translated,
         Settings(steps=20),
         ("segmenter",),
+    ),
+    Task(
+        "sentence",
+        "one of three sentences, with an empty prompt",
+        f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {SAYING:g}, to the end",
+        "60 % show what is asked and are clean",
+        lambda before, after: bool(after["as asked"].mean() >= 0.6),
+        said,
+        Settings(steps=100, eta=1.0, decoder="fitted"),
+        ("open_clip", "fast_decoder"),
     ),
 )

@@ -14,8 +14,9 @@ from ..host.hspace_directions import Runs
 from ..host.hspace_training import Lesson
 from ..host.kept import workflow_key
 from ..host.middle import UNetMiddle
-from ..inputs.sampling import VAE_TIP, sampler_inputs
-from ..inputs.sockets import Direction, Network, schema
+from ..inputs.hspace import training_inputs
+from ..inputs.sampling import sampler_inputs
+from ..inputs.sockets import Direction, schema
 
 PROMPTS, COMPONENTS = "prompts", "components"
 BY_PROMPTS, BY_CLIP = "trained by prompts", "trained by CLIP"
@@ -100,65 +101,12 @@ class HSpaceDirection(io.ComfyNode):
                 io.Conditioning.Input(
                     "negative", optional=True, tooltip="Needed only where cfg is not 1."
                 ),
-                *cls._training_inputs(),
+                *training_inputs(),
             ],
             # The workflow says which direction this is, so that another does not take its work.
             hidden=[io.Hidden.prompt, io.Hidden.unique_id],
             outputs=[Direction.Output(display_name="direction", tooltip="For h-space Edit.")],
         )
-
-    @classmethod
-    def _training_inputs(cls) -> list[io.Input]:
-        fraction = {"min": 0.0, "max": 1.0, "step": 0.01, "optional": True}
-        return [
-            Network.Input(
-                "network",
-                optional=True,
-                tooltip="A CLIP model, from Load Guide: open_clip. Only for by CLIP.",
-            ),
-            io.Vae.Input("vae", optional=True, tooltip=f"{VAE_TIP} Only for by CLIP."),
-            io.Float.Input(
-                "rate",
-                default=0.01,
-                min=0.0001,
-                max=1.0,
-                step=0.001,
-                round=0.0001,
-                optional=True,
-                tooltip="Learning rate of trained: higher learns in fewer runs, too high spoils "
-                "the images.",
-            ),
-            io.Float.Input(
-                "keep",
-                default=1.0,
-                min=0.0,
-                max=100.0,
-                step=0.1,
-                optional=True,
-                tooltip="How much of the image should stay: higher changes less. Only for by CLIP.",
-            ),
-            io.Float.Input(
-                "train_start",
-                default=0.0,
-                **fraction,
-                tooltip="From where in a run trained learns, from 0 (pure noise) to 1; use the "
-                "same edit_start in h-space Edit. Later keeps the layout.",
-            ),
-            io.Float.Input(
-                "train_end",
-                default=1.0,
-                **fraction,
-                tooltip="Until where in a run trained learns; use the same edit_end in h-space "
-                "Edit.",
-            ),
-            io.String.Input(
-                "name",
-                default="direction",
-                optional=True,
-                tooltip="Name of the file of a trained direction in models/guidance. An older "
-                "direction of this name is replaced when the new one is ready.",
-            ),
-        ]
 
     @classmethod
     def execute(
@@ -187,29 +135,26 @@ class HSpaceDirection(io.ComfyNode):
         name: str = "direction",
     ) -> io.NodeOutput:
         """Sample, and look at h, or train."""
-        UNetMiddle(model.get_model_object("diffusion_model"))
-        sampling = (steps, cfg, sampler_name, scheduler)
+        UNetMiddle(model.get_model_object("diffusion_model"))  # refuses other models first
+        sampling = steps, cfg, sampler_name, scheduler
         looked = Runs(model, clip, negative, latent_image, seed, runs, sampling)
         if way == PROMPTS:
-            each_place = places == EACH
-            found = hspace_directions.by_prompts(looked, source, target, each_place=each_place)
-            note(f"{len(found.sigmas)} noise levels, {found.site}")
-            return io.NodeOutput(found)
-        if way in (BY_PROMPTS, BY_CLIP):
-            settings = (source, target, rate, keep, (train_start, train_end))
+            found, report = _by_prompts(looked, source, target, places)
+        elif way == COMPONENTS:
+            found, report = _by_components(looked, source, component)
+        else:
+            settings = source, target, rate, keep, (train_start, train_end)
             key = cls._key(way, *sampling, seed, runs, *settings)
-            clip_model = cls._clip_model(network) if way == BY_CLIP else None
-            taught, report = hspace_training.trained(
-                Lesson(looked, clip_model, vae, *settings, name, key)
-            )
-            note(report)
-            return io.NodeOutput(taught)
-        found, part = hspace_directions.by_components(looked, source, component)
-        note(f"component {component}: {100 * part:.0f} % of the variance of h")
+            lesson = Lesson(looked, cls._seen_by(way, network), vae, *settings, name, key)
+            found, report = hspace_training.trained(lesson)
+        note(report)
         return io.NodeOutput(found)
 
     @classmethod
-    def _clip_model(cls, network: Any) -> Any:
+    def _seen_by(cls, way: str, network: Any) -> Any:
+        """The CLIP model that training looks through, None where it needs none."""
+        if way != BY_CLIP:
+            return None
         if network is None:
             raise ValueError(
                 "the way 'trained by CLIP' needs a CLIP model, got none: connect Load Guide: "
@@ -223,3 +168,13 @@ class HSpaceDirection(io.ComfyNode):
         hidden = getattr(cls, "hidden", None)
         above = workflow_key(getattr(hidden, "prompt", None), getattr(hidden, "unique_id", None))
         return hashlib.sha256(json.dumps([above, *widgets]).encode()).hexdigest()[:8]
+
+
+def _by_prompts(looked: Runs, source: str, target: str, places: str) -> tuple[Any, str]:
+    found = hspace_directions.by_prompts(looked, source, target, each_place=places == EACH)
+    return found, f"{len(found.sigmas)} noise levels, {found.site}"
+
+
+def _by_components(looked: Runs, source: str, component: int) -> tuple[Any, str]:
+    found, part = hspace_directions.by_components(looked, source, component)
+    return found, f"component {component}: {100 * part:.0f} % of the variance of h"

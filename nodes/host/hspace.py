@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ...guidance_core.networks.hspace import Direction, TrainedDirection
 from ...guidance_core.rules.asymmetric import Asymmetric, Shift
 from ...guidance_core.schedules import PercentWindow
+from ...guidance_core.types import Rule
 from . import guide
 from .guidance import Guidance
 from .middle import UNetMiddle
@@ -52,12 +54,19 @@ def edited(
         return model
     clone = model.clone()
     there = clone.get_attachment(KEY) or Guidance(())
-    # Innermost: the rules around it see the edited estimate, and the model runs twice, not them.
-    others = tuple(rule for rule in there.rules if not isinstance(rule, Asymmetric))
-    before = [rule for rule in there.rules if isinstance(rule, Asymmetric)]
-    rules = (_joined(edit, *before), *others)
-    guide.attach(clone, replace(there, rules=rules))
+    guide.attach(clone, replace(there, rules=_with_edit(there.rules, edit)))
     return clone
+
+
+def _with_edit(rules: Sequence[Rule], edit: Asymmetric) -> tuple[Rule, ...]:
+    """The rules with one edit more.
+
+    Edits are innermost: the rules around them see the edited estimate, and the model runs twice,
+    not they.
+    """
+    before = [rule for rule in rules if isinstance(rule, Asymmetric)]
+    others = tuple(rule for rule in rules if not isinstance(rule, Asymmetric))
+    return _joined(edit, *before), *others
 
 
 def _joined(edit: Asymmetric, before: Asymmetric | None = None) -> Asymmetric:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...guidance_core.networks.hspace import Direction, mean_difference, principal_component
+from ...guidance_core.networks.hspace import Direction
+from ...guidance_core.procedures.hspace_directions import mean_difference, principal_component
 from . import samplers
 from .middle import UNetMiddle
 

@@ -14,9 +14,8 @@ from guidance_core.networks.hspace import (
     ShiftNetwork,
     Site,
     TrainedDirection,
-    mean_difference,
-    principal_component,
 )
+from guidance_core.procedures.hspace_directions import mean_difference, principal_component
 
 SITE = Site("UNetModel", "middle.0", 6, 4)
 

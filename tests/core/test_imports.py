@@ -10,7 +10,17 @@ ROOT = Path(__file__).parents[2]
 HOST = ("comfy", "folder_paths", "latent_preview", "node_helpers", "execution", "server")
 # Lowest floor first; a room imports from its own floor or from one below it.
 CORE_FLOORS = (
-    {"types", "run", "process", "noise", "captures", "requirements", "gradients", "shaping"}
+    {
+        "types",
+        "run",
+        "process",
+        "noise",
+        "captures",
+        "requirements",
+        "gradients",
+        "gradient_faults",
+        "shaping",
+    }
     | {
         "schedules",
         "compose",

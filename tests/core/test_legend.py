@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,4 +47,4 @@ def test_nodes_that_note_something_have_a_place_for_it() -> None:
         if "browser.note import note" in text:
             noting.add(text.split('schema(\n            "')[1].split('"')[0])
     names = (ROOT / "web" / "note.js").read_text(encoding="utf-8").split("NODES = [")[1]
-    assert {name.strip(' "') for name in names.split("]")[0].split(",")} == noting
+    assert set(re.findall(r'"(\w+)"', names.split("]")[0])) == noting

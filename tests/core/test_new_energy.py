@@ -18,12 +18,12 @@ ALL = [
     *("tests/core/test_links.py", "tests/core/test_archive.py", "tests/core/test_contract.py"),
 ]
 # Of the other energies nothing has changed, and the example of docs/python.md imports diffusers.
-CHOSEN = "contrast or not (test_energies or without_comfyui)"
+CHOSEN = "spread or not (test_energies or without_comfyui)"
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout with the stubs of the energy `contrast`, not filled in."""
+    """A copy of the checkout with the stubs of the energy `spread`, not filled in."""
     reason = added.reason_to_skip()
     if reason:
         pytest.skip(reason)
@@ -37,7 +37,7 @@ def test_stubs_fail_and_what_the_page_makes_of_them_passes(copy: Path) -> None:
     that none of them can tell that there is one more.
     """
     assert added.touched(copy) == added.FOUR
-    stub = added.run(copy, "-m", "pytest", "-q", "tests/core/test_energies.py", "-k", "contrast")
+    stub = added.run(copy, "-m", "pytest", "-q", "tests/core/test_energies.py", "-k", "spread")
     assert "TODO" in stub.stdout
     assert stub.returncode == 1
     kept = {file: lines(copy / file) for file in (added.CORE, added.NODE)}
@@ -83,7 +83,7 @@ def test_a_name_of_several_words_is_told_as_each_place_writes_it() -> None:
     ("name", "why"),
     [
         ("", "NAME must be"),
-        ("Contrast", "NAME must be"),
+        ("Spread", "NAME must be"),
         ("edge-density", "NAME must be"),
         ("edge density", "NAME must be"),
         ("../contrast", "NAME must be"),

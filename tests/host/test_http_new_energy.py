@@ -13,16 +13,16 @@ from energy_guidance.tests.host.conftest import HOST
 
 pytestmark = pytest.mark.once
 
-NAME = "EGEnergyContrast"
+NAME = "EGEnergySpread"
 GENERATE = """
 import json, sys
 from tools import help_pages, locales
 nodes = json.load(open(sys.argv[1]))
 locales.write(nodes)
 assert locales.of("en") == locales.definitions(nodes)
-page = (help_pages.FOLDER / "EGEnergyContrast.md").read_text()
-assert page == help_pages.with_tables(page, nodes["EGEnergyContrast"])
-assert locales.missing(locales.of("ko"), locales.definitions(nodes)) == ["EGEnergyContrast"]
+page = (help_pages.FOLDER / "EGEnergySpread.md").read_text()
+assert page == help_pages.with_tables(page, nodes["EGEnergySpread"])
+assert locales.missing(locales.of("ko"), locales.definitions(nodes)) == ["EGEnergySpread"]
 """
 
 
@@ -59,8 +59,8 @@ def test_what_is_generated_of_it_is_what_the_tests_ask_for(copy: Path, tmp_path:
     generated = {"locales/en/nodeDefs.json", f"web/docs/{NAME}.md"}
     assert added.touched(copy) == added.FOUR | generated
     page = (copy / "web" / "docs" / f"{NAME}.md").read_text(encoding="utf-8")
-    assert page.startswith("# Energy: Contrast\n\nSets the contrast of the image,")
-    assert "| target | 0.5 (0 to 1) | Wanted contrast:" in page
+    assert page.startswith("# Energy: Spread\n\nSets the spread of brightness,")
+    assert "| target | 0.5 (0 to 1) | Wanted spread:" in page
     assert "Peli 1990" in page
     done = added.run(copy, "-m", "pytest", "-q", "tests/core/test_help.py", "--noconftest")
     assert done.returncode == 0, done.stdout[-3000:]
