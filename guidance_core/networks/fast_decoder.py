@@ -130,7 +130,8 @@ def save(network: FastDecoder, path: str | Path, card: Card | None = None) -> No
         card: what the file tells of it, where that is not the network's own card.
     """
     path = Path(path)
-    told = {"format": "pt", "energy_guidance": json.dumps(asdict(card or network.card))}
+    # One entry alone: several come in another order each time, and equal fits give equal files.
+    told = {"energy_guidance": json.dumps(asdict(card or network.card))}
     state = {name: weight.half().contiguous() for name, weight in network.state_dict().items()}
     temporary = path.with_suffix(".part")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -166,6 +166,7 @@ ACCEPTS = {
     "EGEnergyCLIPImage": "encode_image",
     "EGEnergyAesthetic": "encode_image",
     "EGEnergyClassifier": "labels",
+    "EGEnergyNoisyClassifier": "noisy_labels",
     "EGEnergyDetection": "box_labels",
     "EGEnergySegmentation": "pixel_labels",
     "EGEnergyFaceIdentity": "encode_face",
