@@ -350,7 +350,7 @@ def test_words_that_the_prompt_does_not_have_are_refused_before_sampling(model):
 
 def test_a_rule_that_does_not_go_through_the_model_is_refused(model):
     rule = Backward(Leftness(frozenset({WORDS})), PercentWindow(0.9, 1.0))
-    with pytest.raises(ValueError, match="Backward works at .* its energy reads attention"):
+    with pytest.raises(ValueError, match=r"Backward works at .* its energy reads attention"):
         guide.apply(model, [rule])
 
 
