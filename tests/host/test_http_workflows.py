@@ -17,7 +17,7 @@ EDITS = (
 GUIDES = (
     *("segmentation-guided", "box-guided", "style-from-image", "several-guides", "translation"),
     *("super-resolution-x4", "deblurring", "inpainting", "colourisation"),
-    *("start-here", "guide-with-image", "tour-what", "tour-when"),
+    *("start-here", "guide-with-image", "keep-from-image", "tour-what", "tour-when"),
 )
 STEPS = 3
 QUICK = {"steps": STEPS, "batch_size": 1, "cutouts": 1}

@@ -103,6 +103,17 @@ EXAMPLES: dict[str, Example] = {
         "its own colour (Attend-and-Excite).\n\n"
         "**Try:** amount 0, to see what is missing without it.",
     ),
+    "keep-from-image": Example(
+        8,
+        "Keep the layout of an image",
+        "a big blue square and a small yellow circle",
+        "**One node keeps the layout of an image under another prompt.** *Keep from Image* looks "
+        "at what the model itself makes of the image; objects of the prompt come where the image "
+        "has its own.\n\n"
+        "The image is made here, so that it runs at once: put *Load Image* in its place.\n\n"
+        "**Try:** keep *look*, with a prompt that leaves the colours open; amount 0, to see where "
+        "objects come without it.",
+    ),
     "text-guided": Example(
         10,
         "A sentence alone, no prompt",
