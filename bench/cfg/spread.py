@@ -115,8 +115,11 @@ def draw(found: Sequence[dict[str, float]], path: Path) -> None:
         across, up = [one[name] for one in found], [one["kept"] for one in found]
         axes.plot(across, up, marker=marker, label=f"spread of {name}")
         for x, y, one in zip(across, up, found, strict=True):
-            axes.annotate(f"w {one['gamma'] - 1:g}", (x, y), (4, 4), textcoords="offset points")
+            text = f"w {one['gamma'] - 1:g}"
+            # Upright: scales that all obey stand close to each other.
+            axes.annotate(text, (x, y), (-3, 7), textcoords="offset points", rotation=90)
     axes.set(xlabel="spread, as a fraction of drawn scenes", ylabel="obeyed and clean")
-    axes.legend()
+    axes.set_ylim(-0.05, 1.2)
+    axes.legend(loc="center left")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
