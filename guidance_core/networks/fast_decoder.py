@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from . import weights
@@ -129,14 +128,8 @@ def save(network: FastDecoder, path: str | Path, card: Card | None = None) -> No
         path: of the file, .safetensors.
         card: what the file tells of it, where that is not the network's own card.
     """
-    path = Path(path)
-    # One entry alone: several come in another order each time, and equal fits give equal files.
-    told = {"energy_guidance": json.dumps(asdict(card or network.card))}
-    state = {name: weight.half().contiguous() for name, weight in network.state_dict().items()}
-    temporary = path.with_suffix(".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, temporary, metadata=told)
-    temporary.replace(path)
+    state = {name: weight.half() for name, weight in network.state_dict().items()}
+    weights.write(state, Path(path), "energy_guidance", asdict(card or network.card))
 
 
 def card_of(path: str | Path) -> Card | None:

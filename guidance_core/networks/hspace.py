@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..process import lengths
@@ -148,17 +147,12 @@ class TrainedDirection:
 
 def save(direction: Direction | TrainedDirection, path: str | Path) -> None:
     """Write a direction, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     card = {"site": asdict(direction.site), "made_by": getattr(direction, "made_by", "")}
     if isinstance(direction, TrainedDirection):
         state = dict(direction.network.state_dict())
     else:
         state = {SIGMAS: torch.tensor(direction.sigmas), SHIFTS: direction.shifts}
-    whole = {name: value.contiguous().cpu() for name, value in state.items()}
-    temporary = path.with_suffix(".part")
-    save_file(whole, temporary, metadata={"format": "pt", TOLD: json.dumps(card)})
-    temporary.replace(path)
+    weights.write(state, Path(path), TOLD, card)
 
 
 def load(path: str | Path) -> Direction | TrainedDirection:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..process import lengths
@@ -34,6 +35,22 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             "or PyTorch file that holds tensors only. Download it again or convert it"
         ) from error
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, metadata
+
+
+def write(state: Mapping[str, Tensor], path: Path, entry: str, told: Any) -> None:
+    """Write tensors as .safetensors, whole or not at all; equal ones give equal bytes.
+
+    Arguments:
+        state: tensors by name.
+        path: of the file; its folder is made.
+        entry: the one entry of its metadata. Several come in another order each time.
+        told: what stands there, as JSON.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    whole = {name: value.contiguous().cpu() for name, value in state.items()}
+    save_file(whole, temporary, metadata={entry: json.dumps(told)})
+    temporary.replace(path)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

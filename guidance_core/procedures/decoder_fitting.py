@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..networks.fast_decoder import Card, FastDecoder, untrained
 from ..noise import mixed_seed
+from . import checkpoints
 
 WARM_UP = 50
 RATE = 2e-3
@@ -98,21 +99,13 @@ class Fitting:
 
     def save(self, path: Path) -> None:
         """Write all that is needed to go on, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".writing")
-        state = {"network": self.network.state_dict(), "optimiser": self._optimiser.state_dict()}
-        torch.save({"step": self.step, **state}, temporary)
-        temporary.replace(path)
+        checkpoints.save(path, step=self.step, network=self.network, optimiser=self._optimiser)
 
     def resume(self, path: Path) -> bool:
         """Go on from what was written, if it was: the same steps follow. Whether it was."""
-        if not path.is_file():
-            return False
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
-        return True
+        state = checkpoints.resume(path, network=self.network, optimiser=self._optimiser)
+        self.step = state.get("step", self.step)
+        return bool(state)
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..networks.hspace import ShiftNetwork
 from ..process import full_precision
 from ..types import Estimate
+from . import checkpoints
 
 LEAST = 1e-3
 
@@ -117,18 +118,11 @@ class DirectionTraining:
 
     def save(self, path: Path) -> None:
         """Write all that is needed to go on, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".writing")
-        state = {"network": self.network.state_dict(), "optimiser": self._optimiser.state_dict()}
-        torch.save({"runs": self.runs, "losses": self.losses, **state}, temporary)
-        temporary.replace(path)
+        parts = {"network": self.network, "optimiser": self._optimiser}
+        checkpoints.save(path, runs=self.runs, losses=self.losses, **parts)
 
     def resume(self, path: Path) -> bool:
         """Go on from what was written, if it was. Whether it was."""
-        if not path.is_file():
-            return False
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.runs, self.losses = state["runs"], state["losses"]
-        return True
+        state = checkpoints.resume(path, network=self.network, optimiser=self._optimiser)
+        self.runs, self.losses = state.get("runs", self.runs), state.get("losses", self.losses)
+        return bool(state)

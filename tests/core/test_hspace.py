@@ -110,3 +110,11 @@ def test_an_untrained_network_shifts_nothing_and_a_file_gives_it_back(tmp_path):
     turned = h.flip(2)
     torch.testing.assert_close(again(turned, 2.0), again(h, 2.0).flip(2))
     torch.testing.assert_close(again(h[1:], 2.0), again(h, 2.0)[1:])
+
+
+def test_equal_directions_give_equal_files(tmp_path):
+    site = Site("UNet", "middle.0", 2, 3)
+    direction = Direction(site, (2.0, 1.0), torch.ones(2, 2, 1, 1))
+    for name in "abcdefgh":
+        hspace.save(direction, tmp_path / f"{name}.safetensors")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1

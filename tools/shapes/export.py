@@ -20,9 +20,9 @@ from diffusers import AutoencoderKL, DDPMScheduler
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from guidance_core.procedures import checkpoints
 from guidance_core.shapes import scenes
 from tools.shapes import (
-    checkpoints,
     train_classifier,
     train_clip,
     train_detector,

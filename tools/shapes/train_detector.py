@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from guidance_core.networks import detector
+from guidance_core.procedures import checkpoints
 from guidance_core.shapes import scenes
-from tools.shapes import checkpoints, training
+from tools.shapes import training
 from tools.shapes.blends import blends
 from tools.shapes.train_classifier import degraded
 from tools.shapes.train_segmenter import LABELS, WIDTH

@@ -16,8 +16,9 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from guidance_core.procedures import checkpoints
 from guidance_core.shapes import scenes
-from tools.shapes import checkpoints, train_vae, training
+from tools.shapes import train_vae, training
 from tools.shapes.latents import (
     FRESH,
     WINDOW,

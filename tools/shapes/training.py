@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tools.shapes import checkpoints
+from guidance_core.procedures import checkpoints
 
 # The loss of a step, and figures for the progress bar.
 Loss = tuple[Tensor, Mapping[str, float | Tensor]]
@@ -63,7 +63,7 @@ def train(
         parts: modules by their names in the checkpoint.
     """
     path = path or args.out
-    start = checkpoints.resume(path, **parts, optimiser=optimiser)
+    start: int = checkpoints.resume(path, **parts, optimiser=optimiser).get("step", 0)
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     with tqdm(
         total=args.steps, initial=start, desc=path.stem, mininterval=10, smoothing=0.05
@@ -81,7 +81,7 @@ def train(
             bar.set_postfix({k: f"{float(v):.3f}" for k, v in shown.items()}, refresh=False)
             bar.update()
             if (step + 1) % every == 0 or step + 1 == args.steps:
-                checkpoints.save(path, step + 1, **parts, optimiser=optimiser)
+                checkpoints.save(path, step=step + 1, **parts, optimiser=optimiser)
 
 
 def psnr(mse: Tensor) -> Tensor:
