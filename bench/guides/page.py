@@ -78,4 +78,6 @@ def _sampler(task: Task) -> str:
         parts.append(f"{own.recurrences} recurrences until {own.end_percent:.0%}")
     if own.eta:
         parts.append(f"eta {own.eta:g}")
+    if own.decoder != "vae":
+        parts.append(f"decoder {own.decoder}")
     return ", ".join(parts)

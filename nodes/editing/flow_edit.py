@@ -8,17 +8,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..host import flow_edit, samplers
+from ..inputs.sampling import negative_input, seed_input
 from ..inputs.sockets import Path, advanced, schema
-
-
-def _fault(steps: int | None, n_max: int | None, n_min: int | None) -> str | None:
-    """Why these numbers of steps cannot be; None where one comes over a link."""
-    if steps is None or n_max is None or n_min is None or n_min < n_max <= steps:
-        return None
-    return (
-        f"expected n_min < n_max <= steps, got n_min {n_min}, n_max {n_max} and {steps} steps: "
-        "n_max counts the steps that edit, from the last one back"
-    )
 
 
 class FlowEdit(io.ComfyNode):
@@ -62,14 +53,7 @@ class FlowEdit(io.ComfyNode):
     @classmethod
     def _numbers(cls) -> list[io.Input]:
         return [
-            io.Int.Input(
-                "seed",
-                default=0,
-                min=0,
-                max=0xFFFFFFFFFFFFFFFF,
-                control_after_generate=True,
-                tooltip="Seed of the noise; the same seed gives the same image.",
-            ),
+            seed_input("Seed of the noise; the same seed gives the same image."),
             io.Int.Input(
                 "steps",
                 default=50,
@@ -126,9 +110,7 @@ class FlowEdit(io.ComfyNode):
     @classmethod
     def _optional(cls) -> list[io.Input]:
         return [
-            io.Conditioning.Input(
-                "negative", optional=True, tooltip="Of both prompts; needed where a cfg is not 1."
-            ),
+            negative_input("Of both prompts; needed where a cfg is not 1."),
             io.Mask.Input(
                 "mask",
                 optional=True,
@@ -160,7 +142,9 @@ class FlowEdit(io.ComfyNode):
         cls, steps: int | None = None, n_max: int | None = None, n_min: int | None = None
     ) -> bool | str:
         """Refuse impossible numbers of steps when the workflow is queued."""
-        return _fault(steps, n_max, n_min) or True
+        if steps is None or n_max is None or n_min is None:  # what comes over a link
+            return True
+        return flow_edit.steps_fault(n_min, n_max, steps) or True
 
     @classmethod
     def execute(
@@ -182,8 +166,7 @@ class FlowEdit(io.ComfyNode):
         path: Any = None,
     ) -> io.NodeOutput:
         """Edit the image."""
-        scales = [scale for scale in (cfg, source_cfg) if scale != 1]
-        needed = scales[0] if scales else cfg
+        needed = source_cfg if cfg == 1 else cfg  # either asks for the negative prompt
         plan = samplers.plan_of(model, positive, negative, steps, needed, "euler", scheduler)
         edit = flow_edit.Edit(seed, n_max, n_min, n_avg, source_cfg)
         plan = replace(plan, cfg=cfg)

@@ -15,7 +15,7 @@ from ..host.hspace_training import Lesson
 from ..host.kept import workflow_key
 from ..host.middle import UNetMiddle
 from ..inputs.hspace import training_inputs
-from ..inputs.sampling import sampler_inputs
+from ..inputs.sampling import first_seed_input, negative_input, sampler_inputs
 from ..inputs.sockets import Direction, schema
 
 PROMPTS, COMPONENTS = "prompts", "components"
@@ -67,13 +67,7 @@ class HSpaceDirection(io.ComfyNode):
                     tooltip="An empty latent of the size that you use; its batch is sampled at "
                     "once in each run.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFF,
-                    tooltip="The first seed; each run takes the next one.",
-                ),
+                first_seed_input(),
                 io.Int.Input(
                     "runs",
                     default=8,
@@ -98,9 +92,7 @@ class HSpaceDirection(io.ComfyNode):
                     "that may be anywhere, and for images of any size. each its own: a map, for "
                     "images that are all aligned, such as portraits. Only for prompts.",
                 ),
-                io.Conditioning.Input(
-                    "negative", optional=True, tooltip="Needed only where cfg is not 1."
-                ),
+                negative_input(),
                 *training_inputs(),
             ],
             # The workflow says which direction this is, so that another does not take its work.

@@ -10,6 +10,7 @@ from ...guidance_core.procedures.inversion import WhiteNoise, psnr
 from ..host import invert, samplers
 from ..host.browser.note import note
 from ..inputs.noise_levels import schedule_inputs
+from ..inputs.sampling import negative_input
 from ..inputs.sockets import Path, schema
 
 
@@ -67,9 +68,7 @@ class Invert(io.ComfyNode):
                     tooltip="Sample the image again and report how exactly it is reproduced. "
                     "Costs one evaluation per step.",
                 ),
-                io.Conditioning.Input(
-                    "negative", optional=True, tooltip="Needed only where cfg is not 1."
-                ),
+                negative_input(),
                 io.Vae.Input(
                     "vae", optional=True, tooltip="Measures on the image in place of the latent."
                 ),

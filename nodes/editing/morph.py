@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..host.morph import Morph as Between
 from ..host.morph import morphed
 from ..host.samplers import Plan
+from ..inputs.sampling import negative_input
 from ..inputs.sockets import Network, Path, advanced, schema
 
 
@@ -120,9 +121,7 @@ class Morph(io.ComfyNode):
     @classmethod
     def _optional(cls) -> list[io.Input]:
         return [
-            io.Conditioning.Input(
-                "negative", optional=True, tooltip="Needed only where cfg is not 1."
-            ),
+            negative_input(),
             Network.Input(
                 "network",
                 optional=True,

@@ -10,6 +10,7 @@ from ..host import record, samplers
 from ..host.browser.note import note
 from ..inputs.attention import heads_input, layers_of
 from ..inputs.noise_levels import schedule_inputs
+from ..inputs.sampling import negative_input, seed_input
 from ..inputs.sockets import Path, Reference, Tokens, schema
 
 MEGABYTE = 2**20
@@ -32,14 +33,9 @@ class RecordReference(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="The diffusion model, without edits."),
                 io.Conditioning.Input("positive", tooltip="The prompt of the source image."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Seed of the noise of the source image; use the same in the "
-                    "edit. Not used with a path.",
+                seed_input(
+                    "Seed of the noise of the source image; use the same in the "
+                    "edit. Not used with a path."
                 ),
                 *schedule_inputs(20),
                 io.Combo.Input(
@@ -67,9 +63,7 @@ class RecordReference(io.ComfyNode):
                     "of attention and features together. The energies can read these layers "
                     "only; all takes the most memory.",
                 ),
-                io.Conditioning.Input(
-                    "negative", optional=True, tooltip="Needed only where cfg is not 1."
-                ),
+                negative_input(),
                 io.Latent.Input(
                     "latent_image",
                     optional=True,

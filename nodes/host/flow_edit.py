@@ -140,15 +140,23 @@ def _states(
     return Noised(image, sigmas, alpha, edit.seed, latent.get("batch_index"))
 
 
+def steps_fault(n_min: int, n_max: int, steps: int) -> str | None:
+    """Why these numbers of steps cannot be; None where they can."""
+    if n_min < n_max <= steps:
+        return None
+    return (
+        f"expected n_min < n_max <= steps, got n_min {n_min}, n_max {n_max} and {steps} steps: "
+        "n_max counts the steps that edit, from the last one back"
+    )
+
+
 def _check(plan: Plan, edit: Edit, samples: Tensor, path: Path | None) -> None:
     """Refuse what cannot be edited, before the model is evaluated."""
     check_image(samples)
     steps = len(plan.sigmas) - 1
-    if not edit.alone < edit.first <= steps:
-        raise ValueError(
-            f"expected n_min < n_max <= steps, got n_min {edit.alone}, n_max {edit.first} and "
-            f"{steps} steps: n_max counts the steps that edit, from the last one back"
-        )
+    fault = steps_fault(edit.alone, edit.first, steps)
+    if fault:
+        raise ValueError(fault)
     if path is None:
         return
     if path.states[0].shape != samples.shape:

@@ -27,6 +27,28 @@ def recurrences_input() -> io.Input:
     return io.Int.Input("recurrences", default=2, min=1, max=100, tooltip=RECURRENCES_TIP)
 
 
+def seed_input(tooltip: str) -> io.Input:
+    """Seed of a run's noise, which the frontend may change after each."""
+    return io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=0xFFFFFFFFFFFFFFFF,
+        control_after_generate=True,
+        tooltip=tooltip,
+    )
+
+
+def first_seed_input(tooltip: str = "The first seed; each run takes the next one.") -> io.Input:
+    """Seed of the first of several runs, with room for theirs."""
+    return io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFF, tooltip=tooltip)
+
+
+def negative_input(tooltip: str = "Needed only where cfg is not 1.") -> io.Input:
+    """The negative prompt, where it may be missing."""
+    return io.Conditioning.Input("negative", optional=True, tooltip=tooltip)
+
+
 def sampler_inputs() -> list[io.Input]:
     """Steps, CFG, sampler and scheduler of the stock KSampler."""
     return [

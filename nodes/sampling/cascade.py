@@ -10,7 +10,7 @@ from ..host import samplers
 from ..host.cascade import Cascade as Stages
 from ..host.cascade import enlarged
 from ..inputs.energy import channels_first
-from ..inputs.sampling import sampler_inputs
+from ..inputs.sampling import sampler_inputs, seed_input
 from ..inputs.sockets import advanced, schema
 
 
@@ -94,14 +94,7 @@ class Cascade(io.ComfyNode):
     @classmethod
     def _sampling(cls) -> list[io.Input]:
         return [
-            io.Int.Input(
-                "seed",
-                default=0,
-                min=0,
-                max=0xFFFFFFFFFFFFFFFF,
-                control_after_generate=True,
-                tooltip="Seed of the noise; each stage takes the next one.",
-            ),
+            seed_input("Seed of the noise; each stage takes the next one."),
             *sampler_inputs(),
             io.Float.Input(
                 "denoise",

@@ -11,7 +11,7 @@ from comfy_api.latest import io, ui
 from ..host import fit_decoder, samplers
 from ..host.fitting_order import PARTS, Order
 from ..host.kept import workflow_key
-from ..inputs.sampling import sampler_inputs
+from ..inputs.sampling import first_seed_input, sampler_inputs
 from ..inputs.sockets import advanced, schema
 
 
@@ -64,13 +64,7 @@ class FitFastDecoder(io.ComfyNode):
                 tooltip="An empty latent of the size that you use, or images of your own through "
                 "VAE Encode: the runs then start from them at one noise level after the other.",
             ),
-            io.Int.Input(
-                "seed",
-                default=0,
-                min=0,
-                max=0xFFFFFFFFFFFFFF,
-                tooltip="The first seed; each run takes the next one.",
-            ),
+            first_seed_input(),
             io.Int.Input(
                 "runs",
                 default=16,

@@ -10,7 +10,7 @@ from ...guidance_core.procedures.initial_noise import MOVES, Found, NoiseSearch
 from ..host import samplers
 from ..host.browser.note import note
 from ..host.initial_noise import Order, noise_of, noisy_latent, sought
-from ..inputs.sampling import VAE_TIP, sampler_inputs
+from ..inputs.sampling import VAE_TIP, negative_input, sampler_inputs, seed_input
 from ..inputs.sockets import Energy, advanced, schema
 
 
@@ -56,14 +56,7 @@ class InitialNoise(io.ComfyNode):
                 "that of Fix Missing Objects, or Presence.",
             ),
             io.Latent.Input("latent_image", tooltip="The latent that will be sampled."),
-            io.Int.Input(
-                "seed",
-                default=0,
-                min=0,
-                max=0xFFFFFFFFFFFFFFFF,
-                control_after_generate=True,
-                tooltip="Seed of the first draw: the noise that a sampler makes of this seed.",
-            ),
+            seed_input("Seed of the first draw: the noise that a sampler makes of this seed."),
         ]
 
     @classmethod
@@ -157,11 +150,8 @@ class InitialNoise(io.ComfyNode):
                 for widget in sampler_inputs()
                 if widget.id in ("steps", "cfg", "scheduler")
             ),
-            io.Conditioning.Input(
-                "negative",
-                optional=True,
-                tooltip="The negative prompt of the run; needed where ahead is above 0 and cfg is "
-                "not 1.",
+            negative_input(
+                "The negative prompt of the run; needed where ahead is above 0 and cfg is not 1."
             ),
         ]
 

@@ -14,7 +14,7 @@ from ...guidance_core.trace import Trace as TraceData
 from ..host import guide, samplers
 from ..host.browser.queued import validated
 from ..inputs.faults import image_fault, vae_fault
-from ..inputs.sampling import TRACE_TIP, VAE_TIP, recurrences_input, sampler_inputs
+from ..inputs.sampling import TRACE_TIP, VAE_TIP, recurrences_input, sampler_inputs, seed_input
 from ..inputs.sockets import Energy, Rule, Trace, schema
 from ..inputs.window import window_fault, window_inputs
 
@@ -63,14 +63,7 @@ class GuidedKSampler(io.ComfyNode):
     def _stock_inputs(cls) -> list[io.Input]:
         return [
             io.Model.Input("model", tooltip="The diffusion model."),
-            io.Int.Input(
-                "seed",
-                default=0,
-                min=0,
-                max=0xFFFFFFFFFFFFFFFF,
-                control_after_generate=True,
-                tooltip="Seed of the noise; the same seed gives the same image, with guidance too.",
-            ),
+            seed_input("Seed of the noise; the same seed gives the same image, with guidance too."),
             *sampler_inputs(),
             io.Conditioning.Input("positive", tooltip="The prompt; it may be empty."),
             io.Conditioning.Input("negative", tooltip="What the image should not show."),

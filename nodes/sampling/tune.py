@@ -13,7 +13,7 @@ from ..host import samplers, tune
 from ..host.kept import workflow_key
 from ..inputs.faults import image_fault, vae_fault
 from ..inputs.rule import SCHEDULE_TIP
-from ..inputs.sampling import VAE_TIP, decoder_input, sampler_inputs
+from ..inputs.sampling import VAE_TIP, decoder_input, first_seed_input, sampler_inputs
 from ..inputs.sockets import Energy, Rule, Schedule, advanced, schema
 from .candidates import Candidates, Ranked, candidates_for, recurrences_of
 from .tuning_report import plot_of, report_of
@@ -69,12 +69,8 @@ class TuneGuidance(io.ComfyNode):
                 tooltip="The latent to start from; the whole batch is sampled with every seed.",
             ),
             Energy.Input("energy", tooltip="What the image should become."),
-            io.Int.Input(
-                "seed",
-                default=0,
-                min=0,
-                max=0xFFFFFFFFFFFFFF,
-                tooltip="The first seed; the others follow it. Judge the result with other seeds.",
+            first_seed_input(
+                "The first seed; the others follow it. Judge the result with other seeds."
             ),
             _count(
                 "seeds",
