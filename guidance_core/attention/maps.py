@@ -12,7 +12,6 @@ from torch.utils.checkpoint import checkpoint
 from ..captures import Attention, Layers
 from ..process import full_precision
 from ..types import Estimate
-from .references import Reference
 from .words import Word, attention_around, attention_to
 
 # Numbers of one chunk of an attention matrix: more chunks are computed twice in place of kept.
@@ -132,15 +131,6 @@ def maps_in(estimate: Estimate, words: tuple[Word, ...], layers: Layers) -> list
     """Maps of words in an estimate, (B, W, h, w) per layer."""
     request = attention_to(words, layers)
     return word_maps(estimate.capture(request), request, words)
-
-
-def maps_recorded(
-    reference: Reference, estimate: Estimate, words: tuple[Word, ...], layers: Layers
-) -> list[Tensor]:
-    """Maps of words in a reference at an estimate's noise level, (B, W, h, w) per layer."""
-    request = attention_to(words, layers)
-    recorded = reference.like(estimate.capture(request), float(estimate.sigma[0]), request)
-    return word_maps(recorded, request, words)
 
 
 def text_shares(estimate: Estimate, words: tuple[Word, ...], layers: Layers) -> Tensor:

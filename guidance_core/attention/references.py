@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..captures import Attention, Capture
+from ..captures import Attention, Capture, Layers
 from ..process import lengths
+from ..types import Estimate
+from .maps import word_maps
+from .words import Word, attention_to
 
 Values = tuple[Tensor, ...]
 
@@ -113,6 +116,28 @@ class Reference:
 
 class Shown:
     """Stands in an energy for a reference that is made at every step, by `rules.beside`."""
+
+
+def maps_recorded(
+    reference: Reference,
+    estimate: Estimate,
+    words: tuple[Word, ...],
+    layers: Layers,
+    source: tuple[Word, ...] = (),
+) -> list[Tensor]:
+    """Maps of words in a reference at an estimate's noise level, (B, W, h, w) per layer.
+
+    `source` are the words of the reference's prompt, where that is another.
+    """
+    there = attention_to(source or words, layers)
+    count = len(there.positions)
+    # As many maps of each layer as the source's words have tokens.
+    like = tuple(
+        maps[:, :1].expand(-1, count, *maps.shape[2:])
+        for maps in estimate.capture(attention_to(words, layers))
+    )
+    recorded = reference.like(like, float(estimate.sigma[0]), there)
+    return word_maps(recorded, there, source or words)
 
 
 def _check_batch(recorded: Tensor, batch: int) -> None:

@@ -27,6 +27,29 @@ def each_token(words: tuple[Word, ...]) -> tuple[Word, ...]:
     )
 
 
+def measured(
+    words: tuple[Word, ...], source: tuple[Word, ...], measure: str
+) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
+    """What is measured by itself, words or (published) their tokens: here, and in the source.
+
+    Without source words the prompt of the source is the same, and so are its words.
+
+    Raises:
+        ValueError: they are not as many.
+    """
+    here, there = words, source or words
+    if measure == "published":
+        here, there = each_token(here), each_token(there)
+    if len(here) != len(there):
+        kind = "tokens" if measure == "published" else "words"
+        raise ValueError(
+            f"expected as many {kind} of the source's prompt as of this one, one for each, got "
+            f"{len(there)} and {len(here)}: choose in both Prompt Words what stands for the same "
+            "objects, in the same order"
+        )
+    return here, there
+
+
 def soft_masks(maps: Tensor) -> Tensor:
     """Soft masks of maps (..., h, w): a sigmoid of slope 10 about the middle, stretched."""
     return _stretched((10 * (_stretched(maps) - 0.5)).sigmoid())

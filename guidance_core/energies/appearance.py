@@ -12,14 +12,14 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ..attention import self_guidance
-from ..attention.maps import layer_mean, maps_in, maps_recorded, resized, soft_masks
-from ..attention.references import Reference
+from ..attention.maps import layer_mean, maps_in, resized, soft_masks
+from ..attention.references import Reference, maps_recorded
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Features, Layers
 from ..process import full_precision
@@ -42,9 +42,10 @@ class Appearance:
         layers: layers of attention to read.
         features: layers of activations to read.
         measure: adapted, or published (Self-Guidance's own).
+        source: the words in the reference's prompt, one for each, where that prompt is another.
 
     Raises:
-        ValueError: no words, or an unknown measure.
+        ValueError: no words, an unknown measure, or words of the source that are not as many.
     """
 
     words: tuple[Word, ...]
@@ -52,10 +53,12 @@ class Appearance:
     layers: Layers = DEFAULT
     features: Layers = DEFAULT
     measure: str = "adapted"
+    source: tuple[Word, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("measure", self.measure, self_guidance.MEASURES)
         positions_of(self.words)
+        self_guidance.measured(self.words, self.source, self.measure)
 
     @property
     def captures(self) -> frozenset[Capture]:
@@ -68,10 +71,10 @@ class Appearance:
         values = estimate.capture(request)
         there = self.reference.like(values, float(estimate.sigma[0]), request)
         published = self.measure == "published"
-        words = self_guidance.each_token(self.words) if published else self.words
+        words, source = self_guidance.measured(self.words, self.source, self.measure)
         means = _published_means if published else _means
         maps = maps_in(estimate, words, self.layers)
-        recorded = maps_recorded(self.reference, estimate, words, self.layers)
+        recorded = maps_recorded(self.reference, estimate, words, self.layers, source)
         gaps = [a - b for a, b in zip(means(values, maps), means(there, recorded), strict=True)]
         sizes = [gap.abs() if published else gap.square() for gap in gaps]
         return torch.stack([size.flatten(1).mean(1) for size in sizes]).mean(0)

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ..attention import self_guidance
 from ..attention.keyframes import Keyframes, Values, along, numbers, positions_in
-from ..attention.maps import centroid, maps_in, maps_recorded, soft_masks
-from ..attention.references import Reference
+from ..attention.maps import centroid, maps_in, soft_masks
+from ..attention.references import Reference, maps_recorded
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Layers
 from ..steering import check_choice
@@ -48,10 +48,11 @@ class Position:
         layers: layers of attention to read.
         measure: adapted, or published (Self-Guidance's own).
         batch_is_video: the samples of the batch are the frames of one video.
+        source: the words in the reference's prompt, one for each, where that prompt is another.
 
     Raises:
-        ValueError: no words, a point outside the image, not just one of target and reference, or
-            an unknown measure.
+        ValueError: no words, a point outside the image, not just one of target and reference, an
+            unknown measure, or words of the source that are not as many.
     """
 
     words: tuple[Word, ...]
@@ -61,10 +62,12 @@ class Position:
     layers: Layers = DEFAULT
     measure: str = "adapted"
     batch_is_video: bool = field(default=False, kw_only=True)
+    source: tuple[Word, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("measure", self.measure, self_guidance.MEASURES)
         positions_of(self.words)
+        self_guidance.measured(self.words, self.source, self.measure)
         if (self.target is None) == (self.reference is None):
             raise ValueError("a position needs a target or a reference, and not both")
         for point in () if self.target is None else positions_in(self.target):
@@ -83,11 +86,11 @@ class Position:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         published = self.measure == "published"
-        words = self_guidance.each_token(self.words) if published else self.words
+        words, source = self_guidance.measured(self.words, self.source, self.measure)
         centre = self_guidance.centroid if published else _centre
         distance = _mean_length if published else _length
         layers = [centre(maps) for maps in maps_in(estimate, words, self.layers)]
-        targets = self._targets(estimate, layers, words, centre)
+        targets = self._targets(estimate, layers, (words, source), centre)
         pairs = zip(layers, targets, strict=True)
         gaps = [distance(there - target).flatten(1).mean(1) for there, target in pairs]
         return torch.stack(gaps).mean(0)
@@ -100,13 +103,13 @@ class Position:
         self,
         estimate: Estimate,
         layers: list[Tensor],
-        words: tuple[Word, ...],
+        words: tuple[tuple[Word, ...], tuple[Word, ...]],
         centre: Callable[[Tensor], Tensor],
     ) -> list[Tensor]:
         """The point of each layer and word, shape (2,) or (B, W, 2), of video (B, W, T, 2)."""
         if self.reference is None:
             return [self._points(there) for there in layers]
-        recorded = maps_recorded(self.reference, estimate, words, self.layers)
+        recorded = maps_recorded(self.reference, estimate, words[0], self.layers, words[1])
         return [centre(maps) + maps.new_tensor(self.shift) for maps in recorded]
 
     def _points(self, there: Tensor) -> Tensor:

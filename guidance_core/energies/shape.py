@@ -12,7 +12,7 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..attention import self_guidance
-from ..attention.maps import centroid, maps_in, maps_recorded, soft_masks
-from ..attention.references import Reference
+from ..attention.maps import centroid, maps_in, soft_masks
+from ..attention.references import Reference, maps_recorded
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Layers
 from ..image.masks import mask_over
@@ -46,10 +46,11 @@ class Shape:
         layers: layers of attention to read.
         angle: degrees by which the outline is turned, clockwise, in [-180, 180].
         measure: adapted, or published (Self-Guidance's own).
+        source: the words in the reference's prompt, one for each, where that prompt is another.
 
     Raises:
         ValueError: no words, an empty outline, an argument outside its range, not just one of
-            outline and reference, or an unknown measure.
+            outline and reference, an unknown measure, or words of the source that are not as many.
     """
 
     words: tuple[Word, ...]
@@ -60,10 +61,12 @@ class Shape:
     layers: Layers = DEFAULT
     angle: float = 0.0
     measure: str = "adapted"
+    source: tuple[Word, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("measure", self.measure, self_guidance.MEASURES)
         positions_of(self.words)
+        self_guidance.measured(self.words, self.source, self.measure)
         if (self.outline is None) == (self.reference is None):
             raise ValueError("a shape needs an outline or a reference, and not both")
         if self.outline is not None and not (self.outline.flatten(-2).amax(-1) > 0).all():
@@ -82,8 +85,9 @@ class Shape:
 
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
-        layers = maps_in(estimate, self._words, self.layers)
-        outlines = [self._moved(outline) for outline in self._outlines(estimate, layers)]
+        words, source = self_guidance.measured(self.words, self.source, self.measure)
+        layers = maps_in(estimate, words, self.layers)
+        outlines = map(self._moved, self._outlines(estimate, layers, words, source))
         masks = self_guidance.soft_masks if self.measure == "published" else soft_masks
         gaps = [
             (masks(maps) - outline).abs().flatten(1).mean(1)
@@ -91,17 +95,18 @@ class Shape:
         ]
         return torch.stack(gaps).mean(0)
 
-    @property
-    def _words(self) -> tuple[Word, ...]:
-        """What is measured by itself: words, or their tokens."""
-        return self_guidance.each_token(self.words) if self.measure == "published" else self.words
-
-    def _outlines(self, estimate: Estimate, layers: list[Tensor]) -> list[Tensor]:
+    def _outlines(
+        self,
+        estimate: Estimate,
+        layers: list[Tensor],
+        words: tuple[Word, ...],
+        source: tuple[Word, ...],
+    ) -> list[Tensor]:
         """Hard masks for each layer and word, (B, W or 1, h, w), of video with a frame axis."""
         if self.reference is None:
             outline = cast(Tensor, self.outline)
             return [(mask_over(outline, maps) >= 0.5).to(maps) for maps in layers]
-        recorded = maps_recorded(self.reference, estimate, self._words, self.layers)
+        recorded = maps_recorded(self.reference, estimate, words, self.layers, source)
         if self.measure == "published":
             return [self_guidance.hard_masks(maps) for maps in recorded]
         return [(soft_masks(maps) > 0.5).to(maps) for maps in recorded]

@@ -9,14 +9,14 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ..attention import self_guidance
-from ..attention.maps import maps_in, maps_recorded, soft_masks
-from ..attention.references import Reference
+from ..attention.maps import maps_in, soft_masks
+from ..attention.references import Reference, maps_recorded
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Layers
 from ..steering import check_choice
@@ -37,10 +37,11 @@ class Size:
         ratio: factor of the reference's area, > 0.
         layers: layers of attention to read.
         measure: adapted, or published (Self-Guidance's own).
+        source: the words in the reference's prompt, one for each, where that prompt is another.
 
     Raises:
         ValueError: no words, an argument outside its range, not just one of target and
-            reference, or an unknown measure.
+            reference, an unknown measure, or words of the source that are not as many.
     """
 
     words: tuple[Word, ...]
@@ -49,10 +50,12 @@ class Size:
     ratio: float = 1.0
     layers: Layers = DEFAULT
     measure: str = "adapted"
+    source: tuple[Word, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("measure", self.measure, self_guidance.MEASURES)
         positions_of(self.words)
+        self_guidance.measured(self.words, self.source, self.measure)
         if (self.target is None) == (self.reference is None):
             raise ValueError("a size needs a target or a reference, and not both")
         if self.target is not None and not 0 < self.target < 1:
@@ -68,12 +71,12 @@ class Size:
     def __call__(self, estimate: Estimate) -> Tensor:
         """Energy of shape (B,)."""
         published = self.measure == "published"
-        words = self_guidance.each_token(self.words) if published else self.words
+        words, source = self_guidance.measured(self.words, self.source, self.measure)
         masks = self_guidance.soft_masks if published else soft_masks
         layers = maps_in(estimate, words, self.layers)
         targets: list[Tensor] = [maps.new_tensor(self.target or 0.0) for maps in layers]
         if self.reference is not None:
-            recorded = maps_recorded(self.reference, estimate, words, self.layers)
+            recorded = maps_recorded(self.reference, estimate, words, self.layers, source)
             targets = [self.ratio * masks(maps).mean((-2, -1)) for maps in recorded]
         pairs = zip(layers, targets, strict=True)
         gaps = [(masks(maps).mean((-2, -1)) - target).abs() for maps, target in pairs]

@@ -14,6 +14,8 @@ from ..inputs.attention import (
     measure_input,
     opening_inputs,
     outputs,
+    source_of,
+    source_tokens_input,
 )
 from ..inputs.energy import finished
 from ..inputs.sockets import Reference, schema
@@ -40,14 +42,22 @@ class EnergyAppearance(io.ComfyNode):
                 ),
                 *ending_inputs(),
                 measure_input("by absolute differences, to which channels of noise add most"),
+                source_tokens_input(),
             ],
             outputs=outputs(),
         )
 
     @classmethod
     def execute(
-        cls, tokens: Any, reference: Any, weight: float, layers: str, measure: str = "adapted"
+        cls,
+        tokens: Any,
+        reference: Any,
+        weight: float,
+        layers: str,
+        measure: str = "adapted",
+        source_tokens: Any = None,
     ) -> io.NodeOutput:
         """Build the energy."""
-        energy = Appearance(tokens, reference, layers_of(layers), measure=measure)
+        there = source_of(source_tokens)
+        energy = Appearance(tokens, reference, layers_of(layers), measure=measure, source=there)
         return finished(energy, weight, None)

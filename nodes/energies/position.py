@@ -15,6 +15,8 @@ from ..inputs.attention import (
     opening_inputs,
     outputs,
     share,
+    source_of,
+    source_tokens_input,
 )
 from ..inputs.energy import fault_of, finished
 from ..inputs.frames import TIMES, is_batch, time_input
@@ -78,6 +80,7 @@ class EnergyPosition(io.ComfyNode):
                 measure_input("by the bare attention, whose background pulls to the middle"),
                 keyframes_input("a point", "x and y", "0: 0.2 0.5; 1: 0.8 0.5"),
                 advanced(time_input(optional=True)),
+                source_tokens_input(),
             ],
             outputs=outputs(),
         )
@@ -101,9 +104,11 @@ class EnergyPosition(io.ComfyNode):
         measure: str = "adapted",
         keyframes: str = "",
         time: str = TIMES[0],
+        source_tokens: Any = None,
     ) -> io.NodeOutput:
         """Build the energy."""
         target = (keyframes_of(keyframes) or (x, y)) if reference is None else None
         settings = (tokens, target, reference, (shift_x, shift_y), layers_of(layers), measure)
-        energy = Position(*settings, batch_is_video=is_batch(time))
+        there = source_of(source_tokens) if reference is not None else ()
+        energy = Position(*settings, batch_is_video=is_batch(time), source=there)
         return finished(energy, weight, None)

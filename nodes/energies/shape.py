@@ -17,6 +17,8 @@ from ..inputs.attention import (
     opening_inputs,
     outputs,
     share,
+    source_of,
+    source_tokens_input,
 )
 from ..inputs.energy import finished, normal
 from ..inputs.faults import one_of_fault
@@ -76,6 +78,7 @@ class EnergyShape(io.ComfyNode):
                     "there. Connect this or an outline.",
                 ),
                 measure_input("with its threshold"),
+                source_tokens_input(),
             ],
             outputs=outputs(),
         )
@@ -98,8 +101,11 @@ class EnergyShape(io.ComfyNode):
         outline: torch.Tensor | None = None,
         reference: Any = None,
         measure: str = "adapted",
+        source_tokens: Any = None,
     ) -> io.NodeOutput:
         """Build the energy."""
         mask, shift = None if outline is None else normal(outline), (shift_x, shift_y)
-        energy = Shape(tokens, mask, reference, shift, scale, layers_of(layers), angle, measure)
+        there = source_of(source_tokens) if reference is not None else ()
+        settings = (tokens, mask, reference, shift, scale, layers_of(layers), angle, measure)
+        energy = Shape(*settings, source=there)
         return finished(energy, weight, None)

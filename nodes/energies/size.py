@@ -14,6 +14,8 @@ from ..inputs.attention import (
     measure_input,
     opening_inputs,
     outputs,
+    source_of,
+    source_tokens_input,
 )
 from ..inputs.energy import finished
 from ..inputs.sockets import Reference, advanced, schema
@@ -61,6 +63,7 @@ class EnergySize(io.ComfyNode):
                     "times the ratio.",
                 ),
                 measure_input("with its threshold"),
+                source_tokens_input(),
             ],
             outputs=outputs(),
         )
@@ -75,8 +78,11 @@ class EnergySize(io.ComfyNode):
         layers: str,
         reference: Any = None,
         measure: str = "adapted",
+        source_tokens: Any = None,
     ) -> io.NodeOutput:
         """Build the energy."""
         target = area if reference is None else None
-        energy = Size(tokens, target, reference, ratio, layers_of(layers), measure)
+        there = source_of(source_tokens) if reference is not None else ()
+        settings = (tokens, target, reference, ratio, layers_of(layers), measure)
+        energy = Size(*settings, source=there)
         return finished(energy, weight, None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from comfy_api.latest import io
 
 from ...guidance_core.attention.self_guidance import MEASURES
@@ -20,6 +23,22 @@ TOKENS_TIP = (
 def opening_inputs() -> list[io.Input]:
     """The first inputs of an energy of words."""
     return [Tokens.Input("tokens", tooltip=TOKENS_TIP)]
+
+
+def source_tokens_input() -> io.Input:
+    """Words of a recorded prompt; optional, because workflows of earlier versions lack it."""
+    return Tokens.Input(
+        "source_tokens",
+        optional=True,
+        tooltip="The words in the prompt of the reference, from another Prompt Words, where that "
+        "prompt is another: as many as tokens, in the same order. Without them the words stand "
+        "at the same places in both prompts.",
+    )
+
+
+def source_of(tokens: Any) -> tuple[Any, ...]:
+    """Words of a recorded prompt, without it: the run reads no other prompt than its own."""
+    return tuple(replace(word, context=None) for word in tokens or ())
 
 
 def ending_inputs() -> list[io.Input]:

@@ -15,6 +15,7 @@ from ..host.browser.queued import Node, validated
 # Through which sockets words reach the node that samples.
 WAYS = ("GUIDANCE_TOKENS", "GUIDANCE_ENERGY", "GUIDANCE_RULE", "MODEL")
 PROMPTS = ("positive", "conditioning")
+SOURCE = "source_tokens"  # words of a recorded prompt, which no sampler gets
 TEXTS = ("PrimitiveString", "PrimitiveStringMultiline")
 SHOWN = 60  # characters of a text
 
@@ -44,7 +45,7 @@ def _fed_by(node: Node) -> list[Node]:
     while waiting:
         here = waiting.pop(0)
         for other in node.fed_from(here):
-            ways = [(name, source.id) for name, source in other.sources(*WAYS)]
+            ways = [(name, one.id) for name, one in other.sources(*WAYS) if name != SOURCE]
             # Of two models, or two rules of a switch, one may be left out.
             models = [name for name, _ in ways if other.sockets[name] == "MODEL"]
             if other.id in reached or len(models) > 1 or here not in dict(ways).values():

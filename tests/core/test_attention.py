@@ -93,6 +93,51 @@ def test_shape_is_zero_at_its_outline_moved_and_scaled():
     assert float(Shape(ONE, reference=there, scale=2.0)(shown(square(2, 2, 4)))) < 1e-3
 
 
+# "red" is the first word here; in the prompt of the source it is the third, of two tokens.
+SOURCE = (Word("red", (2, 3)),)
+THERE = torch.cat([square(0, 0), square(5, 5), square(1, 3), square(1, 3)], 1)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda kept, **words: Position(ONE, reference=kept, **words),
+        lambda kept, **words: Size(ONE, reference=kept, ratio=4.0, **words),
+        lambda kept, **words: Shape(ONE, reference=kept, **words),
+    ],
+)
+def test_words_of_another_prompt_are_found_where_they_stand_in_it(kind):
+    kept = Reference({1.0: {Attention(): (THERE,)}}, (8, 8))
+    side = 4 if isinstance(kind(kept), Size) else 2
+    here = shown(square(1, 3, side))
+    assert float(kind(kept, source=SOURCE)(here)) < 1e-3
+    own = Reference({1.0: {Attention((2, 3)): (THERE[:, 2:],)}}, (8, 8))
+    assert torch.equal(kind(own, source=SOURCE)(here), kind(kept, source=SOURCE)(here))
+    # At the same place stands another word, which is elsewhere.
+    assert side == 4 or float(kind(kept)(here)) > 0.05
+
+
+def test_the_look_of_a_word_of_another_prompt_is_that_inside_its_own_mask():
+    there = torch.zeros(1, 1, 8, 8, dtype=DOUBLE)
+    there[..., 1:3, 3:5] = 3.0
+    recorded = {Attention(): (THERE,), Features(): (there,)}
+    kept = Reference({1.0: recorded}, (8, 8))
+    here = torch.ones(1, 1, 8, 8, dtype=DOUBLE)
+    captures = {Attention((0,)): (square(5, 5),), Features(): (here,)}
+    estimate = Estimate(here, levels(1.0, 1), captures=captures)
+    assert_close(Appearance(ONE, kept, source=SOURCE)(estimate), torch.tensor([4.0], dtype=DOUBLE))
+    assert_close(Appearance(ONE, kept)(estimate), torch.tensor([1.0], dtype=DOUBLE))
+
+
+def test_published_measures_pair_the_tokens_of_both_prompts():
+    kept = Reference({1.0: {Attention(): (THERE,)}}, (8, 8))
+    two = (Word("red", (0, 1)),)
+    published = Size(two, reference=kept, measure="published", source=SOURCE)
+    assert float(published(shown(torch.cat([square(4, 4), square(2, 2)], 1)))) < 1e-3
+    with pytest.raises(ValueError, match="as many tokens of the source's prompt as of this one"):
+        Size(ONE, reference=kept, measure="published", source=SOURCE)
+
+
 def test_layout_is_the_squared_share_outside_the_box():
     energy = Box(ONE, (0.25, 0.25, 0.5, 0.5))
     inside, total = 4 * 0.9, 4 * 0.9 + 60 * 0.1
@@ -283,6 +328,9 @@ def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
         (lambda: Size(WORDS, reference=OTHER, ratio=0.0), "ratio must be > 0"),
         (lambda: Size(WORDS), "a target or a reference"),
         (lambda: Shape(WORDS), "an outline or a reference"),
+        (lambda: Shape(WORDS, reference=OTHER, source=(RED,)), "one for each, got 1 and 2"),
+        (lambda: Position(WORDS, reference=OTHER, source=(RED,)), "one for each, got 1 and 2"),
+        (lambda: Appearance((RED,), OTHER, source=WORDS), "one for each, got 2 and 1"),
         (lambda: Shape(WORDS, torch.zeros(4, 4)), "the outline is empty"),
         (lambda: Shape(WORDS, OUTLINE, scale=0.0), "a scale > 0"),
         (lambda: Box(WORDS, (0.5, 0.1, 0.5, 0.9)), "the box is empty"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 
 import comfy.model_management
 import comfy.sample
@@ -12,15 +13,18 @@ import pytest
 import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from energy_guidance.guidance_core.attention.heatmaps import heatmaps
-from energy_guidance.guidance_core.attention.words import Word
+from energy_guidance.guidance_core.attention.words import Context, Word
 from energy_guidance.guidance_core.captures import Attention, Features
 from energy_guidance.guidance_core.procedures.inversion import WhiteNoise
+from energy_guidance.guidance_core.rules.forward import Forward
+from energy_guidance.guidance_core.schedules import Constant
 from energy_guidance.guidance_core.shapes import scenes
 from energy_guidance.nodes.diagnostics.figures import sheet
 from energy_guidance.nodes.diagnostics.show_attention import ShowAttention
 from energy_guidance.nodes.editing.invert import Invert
 from energy_guidance.nodes.editing.record_reference import RecordReference
-from energy_guidance.nodes.host import edit_directions, invert, networks, samplers, shapes
+from energy_guidance.nodes.energies.shape import EnergyShape
+from energy_guidance.nodes.host import edit_directions, guide, invert, networks, samplers, shapes
 from energy_guidance.nodes.host.reading import layouts
 from energy_guidance.tests.host import tiny
 
@@ -265,6 +269,31 @@ def test_a_direction_between_two_prompts_leads_from_one_to_the_other():
             edit_directions.edited(clip, wide, *texts, 1.0)
         with pytest.raises(ValueError, match="at least one sentence"):
             edit_directions.edited(clip, circle, " ", "a", 1.0)
+
+
+def test_words_of_the_sources_own_prompt_guide_a_prompt_of_another_length(eps):
+    reference, _ = recorded(eps, latent_image=tiny.latent(), features=False)
+    longer = tiny.cond(3)
+    longer[0][0] = torch.cat([longer[0][0], tiny.cond(4)[0][0][:, :2]], 1)
+    here = (Word("circle", (8,), True, Context(longer[0][0])),)
+    # The second word of the recorded prompt, of two tokens.
+    there = (Word("circle", (2, 3), True, Context(tiny.cond(1)[0][0])),)
+
+    def painted(words, strength=1.0):
+        with torch.inference_mode():
+            energy = EnergyShape.execute(
+                here, 0.0, 0.0, 1.0, 1.0, "default", reference=reference, source_tokens=words
+            ).args[0]
+            rule = Forward(energy, Constant(strength))
+            return tiny.sample(guide.apply(eps, [rule]), 3, cfg=1.0, positive=longer)
+
+    guided = painted(there)
+    assert torch.isfinite(guided).all()
+    assert not torch.equal(guided, painted(there, 0.0))
+    # The context of the source's words is not looked for in this run.
+    assert torch.equal(guided, painted(tuple(replace(word, context=None) for word in there)))
+    with pytest.raises(ValueError, match="a prompt of 7 places, this run's has 9"):
+        painted(None)
 
 
 def test_attention_is_drawn_a_sheet_a_picture(eps):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import json
@@ -391,6 +392,16 @@ def test_another_model_that_may_be_taken_leaves_it_to_the_run(server: Server) ->
         prompt["sampler"]["inputs"]["model"] = ["merged", 0]
 
     assert "words" not in faults(server, words_of("a green triangle", merged))
+
+
+def test_words_of_a_recorded_prompt_need_not_be_those_of_the_sampler(server: Server) -> None:
+    def moved(prompt: dict) -> None:
+        prompt["there"] = copy.deepcopy(prompt["words"])
+        prompt["there"]["inputs"]["prompt"] = "a green triangle"
+        links = {"tokens": ["words", 0], "source_tokens": ["there", 0]}
+        prompt["energy"] = {"class_type": "EGEnergySize", "inputs": links}
+
+    assert {"words", "there"}.isdisjoint(faults(server, words_of(OWN, moved)))
 
 
 @pytest.mark.parametrize("kind", ["PrimitiveString", "PrimitiveStringMultiline"])

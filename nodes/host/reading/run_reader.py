@@ -103,6 +103,11 @@ def check_references(rules: Any, latent: Tensor, prompts: Sequence[Cond] | None)
         ValueError: a reference does not fit; the message says how to record it.
     """
     for rule in rules:
-        for reference in (part for part in walk(rule) if isinstance(part, Reference)):
-            places = check_context(prompts, context_of([rule])) if prompts else None
+        parts = list(walk(rule))
+        # Prompts of references whose words are given for themselves may have any length.
+        other = [part.reference for part in parts if getattr(part, "source", ())]
+        for reference in (part for part in parts if isinstance(part, Reference)):
+            free = any(reference is one for one in other)
+            same = prompts and not free
+            places = check_context(prompts, context_of([rule])) if same else None
             reference.check(latent, places)
