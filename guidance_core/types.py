@@ -34,7 +34,8 @@ class Estimate:
         x0: clean estimate after classifier-free guidance, shape (B, C, *S), model latent units.
         sigma: noise level of the evaluation, shape (B,).
         decode: differentiable map from x0 to an image (B, 3, H, W) in [0, 1]. One that decodes
-            a frame of a video by those around it has `frame(x0, index)`, which does.
+            a frame of a video by those around it has `frame(x0, index)`, which does; one with
+            `parts = True` is to be given a part of x0 alone where an energy looks at a part.
         captures: attention maps and features of that same evaluation, for each request one tensor
             (B, ...) per layer.
         cond: x0 of the positive branch alone, like x0.
@@ -77,6 +78,17 @@ class Estimate:
                 "connect a VAE, or choose a decoder, where the guidance is applied"
             )
         return self.decode(self.x0)
+
+    def part(self, rows: slice, columns: slice) -> Tensor:
+        """Image (B, 3, H, W) of some rows and columns of the latent x0 (B, C, h, w) alone.
+
+        Decoded at most once. What the decoder would have seen around them is not there.
+        """
+        key = ("part", rows.start, rows.stop, columns.start, columns.stop)
+        if key not in self._seen:
+            own = replace(self, x0=self.x0[..., rows, columns])
+            self._seen[key] = own.image
+        return self._seen[key]  # type: ignore[no-any-return]
 
     @property
     def frames(self) -> int:

@@ -16,13 +16,22 @@ def mask_at(mask: Tensor, image: Tensor) -> Tensor:
         ValueError: the mask's batch is neither 1 nor that of the image.
     """
     layers = mask[None] if mask.ndim == 2 else mask
-    if layers.shape[0] not in (1, image.shape[0]):
-        raise ValueError(
-            f"mask has {layers.shape[0]} images, the latent batch {image.shape[0]}: "
-            "use one mask for all, or one per sample"
-        )
+    check_rows(layers, image.shape[0])
     resized = F.interpolate(layers[:, None].to(image), image.shape[-2:], mode="area")[:, 0]
     return resized.expand(image.shape[0], -1, -1)
+
+
+def check_rows(layers: Tensor, count: int) -> None:
+    """Refuse masks (N, H, W) that are neither one for all nor one for each of `count` samples.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if layers.shape[0] not in (1, count):
+        raise ValueError(
+            f"mask has {layers.shape[0]} images, the latent batch {count}: "
+            "use one mask for all, or one per sample"
+        )
 
 
 def mask_over(mask: Tensor, maps: Tensor) -> Tensor:
@@ -97,3 +106,12 @@ def square_around(mask: Tensor) -> tuple[slice, slice]:
 def _around(first: int, last: int, side: int, size: int) -> slice:
     start = min(max((first + last - side) // 2, 0), size - side)
     return slice(start, start + side)
+
+
+def with_margin(square: tuple[slice, slice], margin: int, mask: Tensor) -> tuple[slice, slice]:
+    """Rows and columns of a mask (H, W) with as many more on each side, as far as it reaches."""
+    rows, columns = (
+        slice(max(part.start - margin, 0), min(part.stop + margin, size))
+        for part, size in zip(square, mask.shape, strict=True)
+    )
+    return rows, columns

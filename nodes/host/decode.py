@@ -32,6 +32,7 @@ class TaesdDecoder:
     network: nn.Module
     patcher: Any
     name: str = "taesd"
+    parts: bool = False
 
     @property
     def patchers(self) -> list[Any]:
@@ -58,6 +59,7 @@ class RgbDecoder:
     latent_format: Any
     patchers: tuple[()] = ()
     name: str = "rgb"
+    parts: bool = False
 
     def graph_bytes(self, shape: torch.Size) -> float:
         """Bytes that the graph of one decoding saves."""

@@ -27,11 +27,13 @@ class FittedDecoder:
         network: the decoder.
         name: of its file.
         exact: the VAE, for videos of several latent frames; None where there is none, or no video.
+        parts: see `Estimate.decode`.
     """
 
     network: FastDecoder
     name: str
     exact: Any = None
+    parts: bool = False
 
     @property
     def patchers(self) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ def apply(
     *,
     vae: Any = None,
     decoder: str = "auto",
+    decode_at: str = "full",
     trace: Callable | None = None,
 ) -> Any:
     """Return a clone of a MODEL that is guided by rules.
@@ -44,6 +46,7 @@ def apply(
         rules: rules, innermost first.
         vae: the host's VAE, for energies that look at the image.
         decoder: see `decode.decoder`.
+        decode_at: "full", or "crops" where energies with a mask are shown what it needs alone.
         trace: receives what the rules did.
 
     Raises:
@@ -54,6 +57,8 @@ def apply(
         check_has_image(guided.model)
     previous = guided.get_attachment(KEY) or Guidance(())
     reader = _decoder(decoder, vae, guided.get_model_object("latent_format"), rules, previous)
+    if decode_at == "crops" and reader is not None:
+        reader = replace(reader, parts=True)
     traces = () if trace is None else monitor.sinks_of(trace)
     guidance = Guidance(tuple(rules), reader, traces)
     guidance = previous.joined(guidance)

@@ -56,11 +56,13 @@ class VaeDecoder:
         vae: the host's VAE.
         latent_format: the model's latent format.
         name: what it is, in words.
+        parts: see `Estimate.decode`.
     """
 
     vae: Any
     latent_format: Any
     name: str = "vae"
+    parts: bool = False
 
     @property
     def patchers(self) -> list[Any]:

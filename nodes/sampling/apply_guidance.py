@@ -10,7 +10,7 @@ from ...guidance_core.trace import Trace as TraceData
 from ..host import guide
 from ..inputs.faults import vae_fault
 from ..inputs.sampling import NO_VAE_TIP, TRACE_TIP, VAE_TIP, decoder_input
-from ..inputs.sockets import Rule, Trace, schema
+from ..inputs.sockets import Rule, Trace, advanced, schema
 
 RULE_SLOTS = 4
 
@@ -41,6 +41,7 @@ class ApplyGuidance(io.ComfyNode):
                 *rules,
                 decoder_input(),
                 io.Vae.Input("vae", optional=True, tooltip=f"{VAE_TIP} {NO_VAE_TIP}"),
+                _decode_at_input(),
             ],
             outputs=[
                 io.Model.Output(tooltip="The guided model, for any sampler."),
@@ -65,10 +66,27 @@ class ApplyGuidance(io.ComfyNode):
         rule_3: Any = None,
         rule_4: Any = None,
         vae: Any = None,
+        decode_at: str = "full",
     ) -> io.NodeOutput:
         """Guide a clone of the model."""
         rules = [rule for rule in (rule_1, rule_2, rule_3, rule_4) if rule is not None]
         trace = TraceData()
-        return io.NodeOutput(
-            guide.apply(model, rules, vae=vae, decoder=decoder, trace=trace), trace
+        guided = guide.apply(
+            model, rules, vae=vae, decoder=decoder, decode_at=decode_at, trace=trace
         )
+        return io.NodeOutput(guided, trace)
+
+
+def _decode_at_input() -> io.Input:
+    return advanced(
+        io.Combo.Input(
+            "decode_at",
+            options=["full", "crops"],
+            default="full",
+            optional=True,
+            tooltip="full: the whole image is decoded. crops: a network that looks at a masked "
+            "area, such as a face, is shown what is decoded of that area and 8 latent cells "
+            "around it: less time and memory where the mask is small, more where other energies "
+            "look at the whole image too.",
+        )
+    )

@@ -10,6 +10,7 @@ import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.modules.diffusionmodules.model import AttnBlock, ResnetBlock
 from comfy.taesd.taesd import TAESD
+from energy_guidance.guidance_core.energies.masked import Masked
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.rules.manifold import Manifold
 from energy_guidance.guidance_core.schedules import PercentWindow
@@ -120,6 +121,29 @@ def test_guiding_by_the_picture(vae, choice):
         assert torch.isfinite(tiny.sample(guided, steps=2)).all()
     assert len(records) == 2
     assert [id(p) for p in vae.first_stage_model.parameters()] == before
+
+
+def test_a_crop_of_the_latent_guides_as_the_whole_does(monkeypatch):
+    """By a decoder of single cells: what lies around an area is of no account to it."""
+    mask, sizes = torch.zeros(24, 24), set()
+    mask[2:6, 3:5] = 1
+    rule = Forward(Masked(probe.Nearness(reads_image=True), mask), PercentWindow(value=1.0))
+    whole = decode.RgbDecoder.__call__
+
+    def seen(decoder, x0):
+        sizes.add(tuple(x0.shape[-2:]))
+        return whole(decoder, x0)
+
+    monkeypatch.setattr(decode.RgbDecoder, "__call__", seen)
+    drawn = []
+    for decode_at in ("full", "crops"):
+        with torch.inference_mode():
+            guided = guide.apply(tiny.unet(), [rule], decoder="rgb", decode_at=decode_at)
+            drawn.append(tiny.sample(guided, steps=2, size=24))
+    # The square of the mask is 4 cells a side, at rows 2 to 5; 8 more lie below and right of it.
+    assert sizes == {(24, 24), (14, 14)}
+    torch.testing.assert_close(*drawn)
+    assert not torch.equal(drawn[0], tiny.sample(tiny.unet(), steps=2, size=24))
 
 
 def test_pictures_need_a_decoder():
