@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,7 +23,7 @@ from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.types import Energy, Rule
-from tools.diffusers_host import Settings, Shapes, guide_network, sample
+from tools.diffusers_host import FAST_DECODER, Settings, Shapes, guide_network, sample
 
 FIRST_SEED = 20_000_000  # none of these images had a part in choosing a setting
 CFG_SCALES = (1.5, 4.0, 7.5)
@@ -144,7 +143,8 @@ TASKS = {
         _colours,
         lambda seed, verdict: _has([COLOURS[_third(seed)]], verdict),
         lambda seed, verdict: _has([COLOURS[_third(seed)], SHAPES[_third(seed)]], verdict),
-        networks=("classifier",),
+        settings=Settings(decoder="fitted"),
+        networks=("classifier", FAST_DECODER.stem),
     ),
     "measurement": _restoring(),
     "position": Task(
@@ -162,7 +162,8 @@ TASKS = {
         _sentence,
         lambda seed, verdict: _has(["big", "blue", "square"], verdict),
         lambda seed, verdict: _has(["big", "blue", "square"], verdict),
-        networks=("open_clip",),
+        settings=Settings(decoder="fitted"),
+        networks=("open_clip", FAST_DECODER.stem),
     ),
 }
 
@@ -177,11 +178,11 @@ def measured(model: Shapes, task: Task, job: dict[str, Any]) -> dict[str, list[A
     seed, count = FIRST_SEED + int(job["seed"]), int(job["batch"])
     start = None if task.start is None else task.start(model, seed, count)
     energy = task.energy(model, seed, count)
-    settings = partial(Settings, steps=task.settings.steps, denoise=task.settings.denoise)
+    settings = replace(task.settings, seed=seed, batch=count, cfg=job["cfg"])
     latents = sample(
         model,
         [_rule(energy, **job)] if job["rule"] else [],
-        settings(seed=seed, batch=count, cfg=job["cfg"]),
+        settings,
         positive=task.prompts(seed, count),
         start=start,
     )

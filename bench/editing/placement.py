@@ -26,12 +26,12 @@ MAPS = frozenset({Attention()})
 LEFT, RIGHT = (0.02, 0.25, 0.48, 0.75), (0.52, 0.25, 0.98, 0.75)
 
 
-def position(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
+def position(measure: str, session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     """One object, moved to a given point."""
     source = session.source(seeds, 1, FULL)
     targets = [TARGETS[seed % len(TARGETS)] for seed in seeds]
     words = tokens(source, 0, COLOUR)
-    energy = Each(tuple(Position(words, target) for target in targets))
+    energy = Each(tuple(Position(words, target, measure=measure) for target in targets))
 
     def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
         item = found(verdict, object_words(source.captions[i], 0))
@@ -108,12 +108,11 @@ def resized(ratio: float) -> Callable[[Session, tuple[int, ...]], list[Figures]]
     return rows
 
 
-def boxes(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
+def boxes(settings: Mapping[str, str], session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     """Two objects, each in a box of its own."""
     source = session.source(seeds, 2, FULL)
-    energy = WeightedSum(
-        ((1.0, Box(tokens(source, 0, COLOUR), LEFT)), (1.0, Box(tokens(source, 1, COLOUR), RIGHT)))
-    )
+    box = lambda k, where: Box(tokens(source, k, COLOUR), where, **settings)
+    energy = WeightedSum(((1.0, box(0, LEFT)), (1.0, box(1, RIGHT))))
 
     def figures(i: int, verdict: Verdict) -> Mapping[str, float]:
         pairs = zip((0, 1), (LEFT, RIGHT), strict=True)

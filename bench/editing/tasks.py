@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bench.editing.appearance import appearance, complete
 from bench.editing.better_noise import (
     AHEAD,
@@ -48,14 +50,20 @@ def three_objects(*, tested: bool) -> tuple[Figure, ...]:
 
 
 TASKS = (
-    Task(
-        "move one object",
-        f"Position of the colour; {FORWARD} 4 to 0 at 0.9, stop 0.02",
-        (
-            Figure("median centroid error", "error", "median", 0.07),
-            Figure("shows its caption", "kept", "share"),
-        ),
-        position,
+    *(
+        Task(
+            name,
+            f"Position of the colour{how}; {FORWARD} 4 to 0 at 0.9, stop 0.02",
+            (
+                Figure("median centroid error", "error", "median", 0.07),
+                Figure("shows its caption", "kept", "share"),
+            ),
+            partial(position, measure),
+        )
+        for name, how, measure in (
+            ("move one object", "", "adapted"),
+            ("move one object, as published", ", measure published", "published"),
+        )
     ),
     Task(
         "move one of two objects",
@@ -80,14 +88,21 @@ TASKS = (
         )
         for ratio in (0.6, 1.5)
     ),
-    Task(
-        "boxes for two objects",
-        f"two of Box of the colour, layout; {FORWARD} 2.5 to 0 at 0.6, 3 recurrences until 0.4",
-        (
-            Figure("objects with 80 % of their area inside", "inside", "share", 0.8),
-            Figure("shows its caption", "kept", "share"),
-        ),
-        boxes,
+    *(
+        Task(
+            name,
+            f"two of Box of the colour, {how}; {FORWARD} 2.5 to 0 at 0.6, 3 recurrences until 0.4",
+            (
+                Figure("objects with 80 % of their area inside", "inside", "share", 0.8),
+                Figure("shows its caption", "kept", "share"),
+            ),
+            partial(boxes, settings),
+        )
+        for name, how, settings in (
+            ("boxes for two objects", "layout", {}),
+            ("boxes for two objects, each head", "layout, heads each", {"heads": "each"}),
+            ("boxes for two objects, BoxDiff", "boxdiff", {"loss": "boxdiff"}),
+        )
     ),
     Task(
         "swap appearance",

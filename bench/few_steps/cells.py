@@ -20,7 +20,7 @@ from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle
 from guidance_core.shapes.scenes import Scene
 from guidance_core.types import Energy, Rule
-from tools.diffusers_host import TURBO, Settings, Shapes, load, sample
+from tools.diffusers_host import FAST_DECODER, TURBO, Settings, Shapes, load, sample
 from tools.shapes import lora
 
 FIRST_SEED = 40_000_000  # what they had a part in, the page says
@@ -84,7 +84,8 @@ def repeats(recurrences: int, steps: int) -> int:
 
 def weights(task: Task, setting: Setting) -> str:
     """Fingerprint of the weights that take part."""
-    return fingerprint_with((*task.networks, *[TURBO.stem] * setting.turbo))
+    decoder = [FAST_DECODER.stem] * bool(setting.rule and task is not POSITION)
+    return fingerprint_with((*task.networks, *decoder, *[TURBO.stem] * setting.turbo))
 
 
 def measured(model: Shapes, task: Task, job: Row) -> dict[str, Any]:
@@ -99,6 +100,7 @@ def measured(model: Shapes, task: Task, job: Row) -> dict[str, Any]:
         end_percent=job["until"],
         eta=math.inf,
         scheduler="sgm_uniform",
+        decoder="fitted",
     )
     rules = [RULES[job["rule"]](energy, window)] if job["rule"] else []
     images = model.images(sample(model, rules, settings, positive=task.prompt))

@@ -18,7 +18,7 @@ import torch
 
 from bench import command, records
 from bench.pace import page
-from bench.pace.cells import CELLS, FIRST_SEED, TASKS, UNSEEN, measured, weights
+from bench.pace.cells import CELLS, FIRST_SEED, LATER, TASKS, UNSEEN, measured, weights
 from bench.records import Row
 
 
@@ -30,14 +30,14 @@ def jobs(options: argparse.Namespace) -> list[Row]:
         | {"seed": first + seed, "batch": size}
         for seed, size in command.batches(options)
         for cell in (page.SHOWN if options.unseen else CELLS)
-        for task in TASKS
+        for task in (LATER if options.unseen else TASKS)
         if task.name in options.task
     ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, then write the section and draw it."""
-    names = [task.name for task in TASKS]
+    names = list(dict.fromkeys(task.name for task in (*TASKS, *LATER)))
     parser = command.benchmark("cost", __doc__, names, "cost", batch=16)
     parser.add_argument(
         "--unseen", action="store_true", help="the proposed defaults, on seeds that chose nothing"

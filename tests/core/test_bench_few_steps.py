@@ -26,9 +26,12 @@ def row(setting: cells.Setting = SETTING, steps: int = 4, **flags: list[bool]) -
     return {**cell, "seed": 0, "batch": 4, "diversity": 0.1, **flags}
 
 
-def test_a_row_depends_on_the_lora_only_where_it_takes_part():
-    with_it, without = (cells.weights(TASK, replace(SETTING, turbo=turbo)) for turbo in (1, 0))
+def test_a_row_depends_on_lora_and_decoder_only_where_they_take_part():
+    with_it, without = (cells.weights(TASK, setting) for setting in reversed(cells.PLAIN))
     assert with_it != without == TASK.weights
+    guided = cells.weights(TASK, replace(SETTING, turbo=False))
+    assert guided not in (with_it, without)
+    assert cells.weights(cells.POSITION, replace(SETTING, turbo=False)) == without
 
 
 def test_every_cell_is_asked_for_once_and_the_first_seeds_of_all_come_first():

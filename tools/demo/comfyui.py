@@ -76,7 +76,7 @@ def workflow(job: plan.Job) -> Graph:
         "backward_steps": job.column.backward_steps,
         "recurrences": job.column.recurrences,
         "start_percent": 0.0,
-        "end_percent": job.task.end_percent,
+        "end_percent": 1.0,
     }
     graph[node_of(graph, "EmptyLatentImage")]["inputs"]["batch_size"] = job.batch
     for unused in [key for key, node in graph.items() if node["class_type"] == "EGPlotTrace"]:

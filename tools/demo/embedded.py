@@ -47,8 +47,8 @@ class Embedded:
             batch=job.batch,
             steps=job.steps,
             recurrences=job.column.recurrences,
-            end_percent=job.task.end_percent,
             eta=1.0,  # euler_ancestral, as in the examples
+            decoder="fitted",  # which ComfyUI's decoder auto takes
         )
         latents = diffusers_host.sample(self.model, self._rules(job), settings, step=step)
         seconds = (time.perf_counter() - began) / (job.steps * job.batch)
@@ -61,7 +61,7 @@ class Embedded:
         if not job.strength:
             return []
         energy = _energy(job.task, self.model.device)
-        window = PercentWindow(0.0, job.task.end_percent, value=job.strength)
+        window = PercentWindow(0.0, 1.0, value=job.strength)
         steps = job.column.backward_steps
         return [
             Forward(energy, window),
@@ -74,4 +74,5 @@ def _energy(task: plan.Task, device: torch.device) -> Energy:
         network = diffusers_host.guide_network("classifier", device)
         return ClassLabel(network, task.target, plan.CONFIDENCE)
     # No cutouts, as in the example text-guided: its CLIP knows whole scenes only.
-    return ClipText(diffusers_host.guide_network("open_clip", device), task.target, cutouts=0)
+    network = diffusers_host.guide_network("open_clip", device)
+    return ClipText(network, task.target, cutouts=0, enough=plan.ENOUGH)

@@ -9,6 +9,7 @@ from guidance_core.shapes.oracle import Verdict
 STRENGTH = 0.8  # of a label
 TWICE = 0.75  # share of a strength where every step is taken twice
 CONFIDENCE = 0.9  # the default of the node
+ENOUGH = 0.38  # cosine from which a sentence has no effect, that of the example text-guided
 BACKWARD_STEPS = 2
 
 
@@ -21,14 +22,14 @@ class Task:
         target: a label of the classifier, or a sentence.
         network: the guide network that judges while sampling: `classifier` or `clip`.
         strength: of Rule: Forward, relative; of a sentence that of the example text-guided.
-        end_percent: where guidance ends; a sentence has no confidence from which it has no effect.
+        times: as many times the steps of a label: a sentence obeys in a hundred, not in twenty.
     """
 
     name: str
     target: str
     network: str
     strength: float = STRENGTH
-    end_percent: float = 1.0
+    times: int = 1
 
     def satisfied(self, verdict: Verdict) -> bool:
         """Whether some whole object is all that the target says (articles aside)."""
@@ -49,7 +50,7 @@ class Column:
 TASKS = (
     Task("colour", "red", "classifier"),
     Task("shape", "circle", "classifier"),
-    Task("sentence", "a big blue square", "clip", strength=1.4, end_percent=0.9),
+    Task("sentence", "a big blue square", "clip", strength=1.4, times=3),
 )
 COLUMNS = (
     Column("unguided", 0.0),
