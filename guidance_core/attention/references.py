@@ -16,6 +16,8 @@ from .maps import word_maps
 from .words import Word, attention_to
 
 Values = tuple[Tensor, ...]
+# What of a recording is compared with: at the sample's own noise level, or what it ended with.
+MOMENTS = ("same step", "last step")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +126,17 @@ def maps_recorded(
     words: tuple[Word, ...],
     layers: Layers,
     source: tuple[Word, ...] = (),
+    moment: str = MOMENTS[0],
 ) -> list[Tensor]:
-    """Maps of words in a reference at an estimate's noise level, (B, W, h, w) per layer.
+    """Maps of words in a reference, (B, W, h, w) per layer.
 
-    `source` are the words of the reference's prompt, where that is another.
+    Arguments:
+        reference: another run.
+        estimate: of this run.
+        words: words of this run's prompt.
+        layers: layers of attention to read.
+        source: the words in the reference's prompt, where that is another.
+        moment: the noise level: the estimate's own, or the last that was recorded.
     """
     there = attention_to(source or words, layers)
     count = len(there.positions)
@@ -136,7 +145,8 @@ def maps_recorded(
         maps[:, :1].expand(-1, count, *maps.shape[2:])
         for maps in estimate.capture(attention_to(words, layers))
     )
-    recorded = reference.like(like, float(estimate.sigma[0]), there)
+    sigma = float(estimate.sigma[0]) if moment == "same step" else 0.0
+    recorded = reference.like(like, sigma, there)
     return word_maps(recorded, there, source or words)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from ..attention import self_guidance
 from ..attention.keyframes import Keyframes, Values, along, numbers, positions_in
 from ..attention.maps import centroid, maps_in, soft_masks
-from ..attention.references import Reference, maps_recorded
+from ..attention.references import MOMENTS, Reference, maps_recorded
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Layers
 from ..steering import check_choice
@@ -49,10 +49,12 @@ class Position:
         measure: adapted, or published (Self-Guidance's own).
         batch_is_video: the samples of the batch are the frames of one video.
         source: the words in the reference's prompt, one for each, where that prompt is another.
+        moment: when the reference is looked at: at the sample's own noise level ("same step"), as
+            Self-Guidance does, or at its last one, where every object has its place.
 
     Raises:
         ValueError: no words, a point outside the image, not just one of target and reference, an
-            unknown measure, or words of the source that are not as many.
+            unknown measure or moment, or words of the source that are not as many.
     """
 
     words: tuple[Word, ...]
@@ -63,9 +65,11 @@ class Position:
     measure: str = "adapted"
     batch_is_video: bool = field(default=False, kw_only=True)
     source: tuple[Word, ...] = field(default=(), kw_only=True)
+    moment: str = field(default=MOMENTS[0], kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("measure", self.measure, self_guidance.MEASURES)
+        check_choice("moment", self.moment, MOMENTS)
         positions_of(self.words)
         self_guidance.measured(self.words, self.source, self.measure)
         if (self.target is None) == (self.reference is None):
@@ -109,7 +113,9 @@ class Position:
         """The point of each layer and word, shape (2,) or (B, W, 2), of video (B, W, T, 2)."""
         if self.reference is None:
             return [self._points(there) for there in layers]
-        recorded = maps_recorded(self.reference, estimate, words[0], self.layers, words[1])
+        here, there = words
+        found = (self.reference, estimate, here, self.layers, there, self.moment)
+        recorded = maps_recorded(*found)
         return [centre(maps) + maps.new_tensor(self.shift) for maps in recorded]
 
     def _points(self, there: Tensor) -> Tensor:

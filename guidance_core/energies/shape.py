@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..attention import self_guidance
 from ..attention.maps import centroid, maps_in, soft_masks
-from ..attention.references import Reference, maps_recorded
+from ..attention.references import MOMENTS, Reference, maps_recorded
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Layers
 from ..image.masks import mask_over
@@ -47,10 +47,13 @@ class Shape:
         angle: degrees by which the outline is turned, clockwise, in [-180, 180].
         measure: adapted, or published (Self-Guidance's own).
         source: the words in the reference's prompt, one for each, where that prompt is another.
+        moment: when the reference is looked at: at the sample's own noise level ("same step"), as
+            Self-Guidance does, or at its last one, where every object has its place.
 
     Raises:
         ValueError: no words, an empty outline, an argument outside its range, not just one of
-            outline and reference, an unknown measure, or words of the source that are not as many.
+            outline and reference, an unknown measure or moment, or words of the source that are
+            not as many.
     """
 
     words: tuple[Word, ...]
@@ -62,9 +65,11 @@ class Shape:
     angle: float = 0.0
     measure: str = "adapted"
     source: tuple[Word, ...] = field(default=(), kw_only=True)
+    moment: str = field(default=MOMENTS[0], kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("measure", self.measure, self_guidance.MEASURES)
+        check_choice("moment", self.moment, MOMENTS)
         positions_of(self.words)
         self_guidance.measured(self.words, self.source, self.measure)
         if (self.outline is None) == (self.reference is None):
@@ -106,7 +111,8 @@ class Shape:
         if self.reference is None:
             outline = cast(Tensor, self.outline)
             return [(mask_over(outline, maps) >= 0.5).to(maps) for maps in layers]
-        recorded = maps_recorded(self.reference, estimate, words, self.layers, source)
+        found = (self.reference, estimate, words, self.layers, source, self.moment)
+        recorded = maps_recorded(*found)
         if self.measure == "published":
             return [self_guidance.hard_masks(maps) for maps in recorded]
         return [(soft_masks(maps) > 0.5).to(maps) for maps in recorded]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..attention import self_guidance
 from ..attention.maps import maps_in, soft_masks
-from ..attention.references import Reference, maps_recorded
+from ..attention.references import MOMENTS, Reference, maps_recorded
 from ..attention.words import Word, attention_to, positions_of
 from ..captures import DEFAULT, Capture, Layers
 from ..steering import check_choice
@@ -38,10 +38,12 @@ class Size:
         layers: layers of attention to read.
         measure: adapted, or published (Self-Guidance's own).
         source: the words in the reference's prompt, one for each, where that prompt is another.
+        moment: when the reference is looked at: at the sample's own noise level ("same step"), as
+            Self-Guidance does, or at its last one, where every object has its place.
 
     Raises:
         ValueError: no words, an argument outside its range, not just one of target and
-            reference, an unknown measure, or words of the source that are not as many.
+            reference, an unknown measure or moment, or words of the source that are not as many.
     """
 
     words: tuple[Word, ...]
@@ -51,9 +53,11 @@ class Size:
     layers: Layers = DEFAULT
     measure: str = "adapted"
     source: tuple[Word, ...] = field(default=(), kw_only=True)
+    moment: str = field(default=MOMENTS[0], kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("measure", self.measure, self_guidance.MEASURES)
+        check_choice("moment", self.moment, MOMENTS)
         positions_of(self.words)
         self_guidance.measured(self.words, self.source, self.measure)
         if (self.target is None) == (self.reference is None):
@@ -76,7 +80,8 @@ class Size:
         layers = maps_in(estimate, words, self.layers)
         targets: list[Tensor] = [maps.new_tensor(self.target or 0.0) for maps in layers]
         if self.reference is not None:
-            recorded = maps_recorded(self.reference, estimate, words, self.layers, source)
+            found = (self.reference, estimate, words, self.layers, source, self.moment)
+            recorded = maps_recorded(*found)
             targets = [self.ratio * masks(maps).mean((-2, -1)) for maps in recorded]
         pairs = zip(layers, targets, strict=True)
         gaps = [(masks(maps).mean((-2, -1)) - target).abs() for maps, target in pairs]

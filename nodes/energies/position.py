@@ -6,12 +6,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.attention.references import MOMENTS
 from ...guidance_core.energies.position import Position
 from ..inputs.attention import (
     HOW,
     ending_inputs,
     layers_of,
     measure_input,
+    moment_input,
     opening_inputs,
     outputs,
     share,
@@ -81,6 +83,7 @@ class EnergyPosition(io.ComfyNode):
                 keyframes_input("a point", "x and y", "0: 0.2 0.5; 1: 0.8 0.5"),
                 advanced(time_input(optional=True)),
                 source_tokens_input(),
+                moment_input(),
             ],
             outputs=outputs(),
         )
@@ -105,10 +108,11 @@ class EnergyPosition(io.ComfyNode):
         keyframes: str = "",
         time: str = TIMES[0],
         source_tokens: Any = None,
+        moment: str = MOMENTS[0],
     ) -> io.NodeOutput:
         """Build the energy."""
         target = (keyframes_of(keyframes) or (x, y)) if reference is None else None
         settings = (tokens, target, reference, (shift_x, shift_y), layers_of(layers), measure)
         there = source_of(source_tokens) if reference is not None else ()
-        energy = Position(*settings, batch_is_video=is_batch(time), source=there)
+        energy = Position(*settings, batch_is_video=is_batch(time), source=there, moment=moment)
         return finished(energy, weight, None)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ...guidance_core.attention.references import MOMENTS
 from ...guidance_core.energies.shape import Shape
 from ..inputs.attention import (
     HOW,
@@ -14,6 +15,7 @@ from ..inputs.attention import (
     ending_inputs,
     layers_of,
     measure_input,
+    moment_input,
     opening_inputs,
     outputs,
     share,
@@ -79,6 +81,7 @@ class EnergyShape(io.ComfyNode):
                 ),
                 measure_input("with its threshold"),
                 source_tokens_input(),
+                moment_input(),
             ],
             outputs=outputs(),
         )
@@ -102,10 +105,11 @@ class EnergyShape(io.ComfyNode):
         reference: Any = None,
         measure: str = "adapted",
         source_tokens: Any = None,
+        moment: str = MOMENTS[0],
     ) -> io.NodeOutput:
         """Build the energy."""
         mask, shift = None if outline is None else normal(outline), (shift_x, shift_y)
         there = source_of(source_tokens) if reference is not None else ()
         settings = (tokens, mask, reference, shift, scale, layers_of(layers), angle, measure)
-        energy = Shape(*settings, source=there)
+        energy = Shape(*settings, source=there, moment=moment)
         return finished(energy, weight, None)

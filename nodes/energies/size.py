@@ -6,12 +6,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.attention.references import MOMENTS
 from ...guidance_core.energies.size import Size
 from ..inputs.attention import (
     HOW,
     ending_inputs,
     layers_of,
     measure_input,
+    moment_input,
     opening_inputs,
     outputs,
     source_of,
@@ -64,6 +66,7 @@ class EnergySize(io.ComfyNode):
                 ),
                 measure_input("with its threshold"),
                 source_tokens_input(),
+                moment_input(),
             ],
             outputs=outputs(),
         )
@@ -79,10 +82,11 @@ class EnergySize(io.ComfyNode):
         reference: Any = None,
         measure: str = "adapted",
         source_tokens: Any = None,
+        moment: str = MOMENTS[0],
     ) -> io.NodeOutput:
         """Build the energy."""
         target = area if reference is None else None
         there = source_of(source_tokens) if reference is not None else ()
         settings = (tokens, target, reference, ratio, layers_of(layers), measure)
-        energy = Size(*settings, source=there)
+        energy = Size(*settings, source=there, moment=moment)
         return finished(energy, weight, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.attention.references import MOMENTS
 from ...guidance_core.attention.self_guidance import MEASURES
 from ...guidance_core.captures import HEADS
 from .energy import weight_input
@@ -33,6 +34,21 @@ def source_tokens_input() -> io.Input:
         tooltip="The words in the prompt of the reference, from another Prompt Words, where that "
         "prompt is another: as many as tokens, in the same order. Without them the words stand "
         "at the same places in both prompts.",
+    )
+
+
+def moment_input() -> io.Input:
+    """When a recording is looked at; optional, because workflows of earlier versions lack it."""
+    return advanced(
+        io.Combo.Input(
+            "moment",
+            options=list(MOMENTS),
+            default=MOMENTS[0],
+            optional=True,
+            tooltip="When the reference is looked at. same step: at the sample's own noise level, "
+            "which suits a source of the same seed. last step: as the source ended, where every "
+            "object has its place; better for a source of another seed.",
+        )
     )
 
 

@@ -129,6 +129,25 @@ def test_the_look_of_a_word_of_another_prompt_is_that_inside_its_own_mask():
     assert_close(Appearance(ONE, kept)(estimate), torch.tensor([1.0], dtype=DOUBLE))
 
 
+def test_the_last_step_of_a_recording_is_compared_with_at_every_noise_level():
+    early, late = square(5, 5), square(1, 3)
+    levels_ = {sigma: {Attention((0,)): (part,)} for sigma, part in ((1.0, early), (0.1, late))}
+    kept = Reference(levels_, (8, 8))
+    for energy in (Position, Shape):
+        same = energy(ONE, reference=kept)
+        last = energy(ONE, reference=kept, moment="last step")
+        assert float(same(shown(early))) < 1e-3 < 0.05 < float(same(shown(late)))
+        assert float(last(shown(late))) < 1e-3 < 0.05 < float(last(shown(early)))
+    size = Size(
+        ONE,
+        reference=Reference(
+            {1.0: {Attention((0,)): (square(1, 1, 4),)}, 0.1: levels_[0.1]}, (8, 8)
+        ),
+        moment="last step",
+    )
+    assert float(size(shown(late))) < 1e-3
+
+
 def test_published_measures_pair_the_tokens_of_both_prompts():
     kept = Reference({1.0: {Attention(): (THERE,)}}, (8, 8))
     two = (Word("red", (0, 1)),)
@@ -330,6 +349,7 @@ def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
         (lambda: Shape(WORDS), "an outline or a reference"),
         (lambda: Shape(WORDS, reference=OTHER, source=(RED,)), "one for each, got 1 and 2"),
         (lambda: Position(WORDS, reference=OTHER, source=(RED,)), "one for each, got 1 and 2"),
+        (lambda: Size(WORDS, reference=OTHER, moment="now"), "moment must be one of"),
         (lambda: Appearance((RED,), OTHER, source=WORDS), "one for each, got 2 and 1"),
         (lambda: Shape(WORDS, torch.zeros(4, 4)), "the outline is empty"),
         (lambda: Shape(WORDS, OUTLINE, scale=0.0), "a scale > 0"),
