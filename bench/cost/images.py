@@ -230,6 +230,14 @@ class Bench:
         return live.peak
 
 
+    def weights(self) -> dict[str, int]:
+        """MB of weights at 32 bits: of the model, and with tiny decoder and guide network."""
+        model = sum(part.numel() for part in self.patcher.model.parameters())
+        parts = (self.decoders["auto"].network, self.energy.energy.network)
+        guided = model + sum(part.numel() for own in parts for part in own.parameters())
+        return {"plain": model * 4 // 2**20, "guided": guided * 4 // 2**20}
+
+
 def _labels(model: Any) -> dict[str, Any]:
     return {"num_classes": "sequential"} if model.pooled else {}
 
@@ -276,7 +284,7 @@ def measured(case: str, tick: Callable[[str], object] = lambda name: None) -> di
     twice = bench.operations(bench.guided("forward", "auto"), roomy=False)
     found["forward/auto, blocks twice"] = round(twice / plain, 3)
     own = {"name": case, "plain_tflop": round(plain / 1e12, 3), "operations": found}
-    return own | {"live_mb": _peaks(bench)}
+    return own | {"live_mb": _peaks(bench), "weights_mb": bench.weights()}
 
 
 def _peaks(bench: Bench) -> dict[str, int]:

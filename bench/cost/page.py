@@ -24,10 +24,13 @@ def table(cases: Sequence[Mapping[str, Any]]) -> list[str]:
     memories = dict.fromkeys(kind for case in cases for kind in case["live_mb"])
     operations = [[kind, *(_ratio(case, kind) for case in cases)] for kind in kinds]
     peaks = [[kind, *(_peak(case, kind) for case in cases)] for kind in memories]
+    wholes = [[kind, *(_whole(case, kind) for case in cases)] for kind in memories]
     return [
         *markdown.table(["operations, times a plain step", *titles], operations),
         "",
         *markdown.table(["live tensors beside the weights, times plain", *titles], peaks),
+        "",
+        *markdown.table(["with the weights, times plain", *titles], wholes),
     ]
 
 
@@ -43,6 +46,17 @@ def _peak(case: Mapping[str, Any], kind: str) -> str:
     if found is None or plain is None:
         return ""
     return f"1 ({plain} MB at 32 bits)" if kind == "plain" else f"{found / plain:.2f}"
+
+
+def _whole(case: Mapping[str, Any], kind: str) -> str:
+    """Weights and live tensors; of guided steps with those of the decoder and guide network."""
+    live, weights = case["live_mb"], case.get("weights_mb")
+    if weights is None or kind not in live:
+        return ""
+    plain = weights["plain"] + live["plain"]
+    if kind == "plain":
+        return f"1 ({plain} MB at 32 bits)"
+    return f"{(weights['guided'] + live[kind]) / plain:.2f}"
 
 
 def write(path: Path, cases: Sequence[Mapping[str, Any]]) -> None:

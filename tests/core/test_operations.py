@@ -76,6 +76,7 @@ def test_the_page_says_times_plain(tmp_path):
         "plain_tflop": 1.607,
         "operations": {"plain": 1.0, "forward/auto": 1.8},
         "live_mb": {"plain": 100, "forward/auto": 150},
+        "weights_mb": {"plain": 400, "guided": 450},
     }
     path = tmp_path / "page.md"
     path.write_text(f"before\n{page.START}\nold\n{page.END}\nafter\n")
@@ -84,5 +85,6 @@ def test_the_page_says_times_plain(tmp_path):
     assert "old" not in text
     assert "| forward/auto | 1.80 |" in text
     assert "| forward/auto | 1.50 |" in text
+    assert "| forward/auto | 1.20 |" in text  # 450 + 150 beside 400 + 100
     assert text.startswith("before")
     assert text.endswith("after\n")

@@ -20,9 +20,13 @@ def draw(seed: int, *shape: int) -> torch.Tensor:
 
 
 def known_by(taker: Callable, settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings without those that this host's class does not know yet."""
+    """Settings without those that this host's class does not know yet.
+
+    Those of LTX-2's connectors are read from what it takes besides.
+    """
     names = {"image_model", *inspect.signature(taker).parameters}
-    return {name: value for name, value in settings.items() if name in names}
+    known = lambda name: name in names or ("kwargs" in names and "connector" in name)
+    return {name: value for name, value in settings.items() if known(name)}
 
 
 def nothing(seed: int) -> dict[str, Any]:

@@ -60,6 +60,10 @@ LTX_AV = {
     "audio_cross_attention_dim": 32,
     "audio_attention_head_dim": 16,
     "audio_num_attention_heads": 2,
+    # Of text that is not processed yet; by default they alone hold 700 million weights.
+    "connector_attention_head_dim": 16,
+    "connector_num_attention_heads": 2,
+    "connector_num_layers": 1,
 }
 MINIMAX = {
     "image_model": "minimax_h3",
