@@ -13,24 +13,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..image.clip_views import Cutouts, ImageEncoder, check_distance, distance_between
+from ..image.clip_views import Clip, Cutouts, check_clip, check_distance, distance_between
 from ..networks.protocols import embedding_of
 from ..process import full_precision
 from ..types import Estimate
-
-
-class Clip(ImageEncoder, Protocol):
-    """A guide network that puts images and texts into one space; embeddings of unit length."""
-
-    def encode_text(self, texts: list[str], /) -> Tensor:
-        """Embeddings (N, D) of N texts."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -68,9 +60,7 @@ class ClipText:
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not hasattr(self.network, "encode_text"):
-            name = getattr(self.network, "name", type(self.network).__name__)
-            raise TypeError(f"a text needs a CLIP model, got {name}: load one as open_clip")
+        check_clip(self.network, "a text")
         if not self.text.strip():
             raise ValueError("the text is empty: write what the image should show")
         check_distance(self.distance)

@@ -25,6 +25,21 @@ class ImageEncoder(Protocol):
         ...
 
 
+class Clip(ImageEncoder, Protocol):
+    """A guide network that puts images and texts into one space; embeddings of unit length."""
+
+    def encode_text(self, texts: list[str], /) -> Tensor:
+        """Embeddings (N, D) of N texts."""
+        ...
+
+
+def check_clip(network: object, what: str) -> None:
+    """Refuse a network that reads no text, such as a classifier, with a TypeError."""
+    if not hasattr(network, "encode_text"):
+        name = getattr(network, "name", type(network).__name__)
+        raise TypeError(f"{what} needs a CLIP model, got {name}: load one as open_clip")
+
+
 def check_distance(distance: str) -> None:
     """Refuse a distance that is not in DISTANCES with a ValueError."""
     if distance not in DISTANCES:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..image.clip_views import check_clip
 from ..networks.hspace import ShiftNetwork
 from ..process import full_precision
 from ..types import Estimate
@@ -48,9 +49,7 @@ class DirectionalClip:
     reads_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not hasattr(self.network, "encode_text"):
-            name = getattr(self.network, "name", type(self.network).__name__)
-            raise TypeError(f"training needs a CLIP model, got {name}: load one as open_clip")
+        check_clip(self.network, "training")
 
     @cached_property
     def asked(self) -> Tensor:

@@ -19,13 +19,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..noise import mixed_seed
-from ..process import full_precision
 from ..types import Denoiser
-
-# Side of the coarsest level of Pix2Pix-Zero's pyramid, and numbers of pixels and of values of its
-# latents, 4 x 64 x 64: its step sizes are for those.
-SMALLEST, PIXELS, VALUES = 8, 64 * 64, 4 * 64 * 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +66,7 @@ def invert(
         sigmas: noise levels as the sampler will take them, shape (N,), falling, usually to 0.
         alpha: signal scale at noise levels of shape (B,).
         iterations: model evaluations per step, >= 1; a ValueError below.
-        settle: changes the predicted noise (B, C, *S) of a step (counted from 0), see WhiteNoise.
+        settle: changes the predicted noise (B, C, *S) of a step (from 0), such as WhiteNoise.
         report: called after each step with its number, the clean estimate and x.
     """
     if iterations < 1:
@@ -104,87 +98,6 @@ def _first_guess(
     if direction is None:
         return x * (alpha(high) / alpha(low)).to(x)
     return x + (high - low).to(x) * direction
-
-
-@dataclass(frozen=True)
-class WhiteNoise:
-    """Move predicted noise towards white noise, which edits better: gradient steps on itself.
-
-    Two energies: squared correlations of the noise with itself, shifted by a random number of
-    pixels down and across, on a pyramid of halved sizes; and the divergence of its moments from
-    those of a standard normal, var + mean^2 - 1 - log var.
-
-    References:
-        Pix2Pix-Zero, Parmar et al. 2023, arXiv:2302.03027, section 3.1.
-    Deviates: moments are those of one sample (the paper's batch is one); the steps grow with the
-    latent's size, so that a weight means the same at every size.
-
-    Arguments:
-        weight: step size of both descents, > 0; the paper's 20, for latents of 4 x 64 x 64.
-        steps: descents a noise level; the paper's 5.
-        rolls: shifts a descent; the paper's 5.
-        seed: seed of the shifts, which are the same for every sample.
-
-    Raises:
-        ValueError: a weight that is not positive, steps or rolls below 1.
-    """
-
-    weight: float = 20.0
-    steps: int = 5
-    rolls: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.weight > 0:
-            raise ValueError(f"weight must be > 0, got {self.weight}")
-        if self.steps < 1 or self.rolls < 1:
-            raise ValueError(f"steps and rolls must be >= 1, got {self.steps} and {self.rolls}")
-
-    def __call__(self, noise: Tensor, step: int) -> Tensor:
-        """Whiter noise, of the shape of `noise` (B, C, *S), for one step of the inversion."""
-        generator = torch.Generator().manual_seed(mixed_seed(self.seed, step))
-        correlated = lambda n: self_correlation(n, generator)
-        pixels, values = noise[0, 0].numel() / PIXELS, noise[0].numel() / VALUES
-        for _ in range(self.steps):
-            for _ in range(self.rolls):
-                noise = _descended(noise, correlated, self.weight / self.rolls * pixels)
-            noise = _descended(noise, moment_divergence, self.weight * values)
-        return noise
-
-
-def _descended(noise: Tensor, energy: Callable[[Tensor], Tensor], rate: float) -> Tensor:
-    """One gradient step on an energy (B,) of each row."""
-    with torch.enable_grad():
-        tracked = noise.detach().requires_grad_()
-        (grad,) = torch.autograd.grad(energy(tracked).sum(), tracked)
-    return noise - rate * grad
-
-
-def self_correlation(noise: Tensor, generator: torch.Generator) -> Tensor:
-    """Sum over channels and a pyramid of sizes of squared mean products with shifted copies: (B,).
-
-    Arguments:
-        noise: shape (B, C, *S), with two or more axes in S; all but the last two are as channels.
-        generator: draws one shift a size, from 1 to half the height.
-    """
-    level = full_precision(noise).flatten(1, -3)
-    total = level.new_zeros(len(noise))
-    while True:
-        half = max(level.shape[-2] // 2, 1)
-        shift = 1 + int(torch.randint(half, (), generator=generator))
-        for axis in (-2, -1):
-            product = (level * level.roll(shift, axis)).mean((-2, -1))
-            total = total + product.square().sum(1)
-        if min(level.shape[-2:]) <= SMALLEST:
-            return total
-        level = torch.nn.functional.avg_pool2d(level, 2)
-
-
-def moment_divergence(noise: Tensor) -> Tensor:
-    """Divergence of a sample's mean and variance from those of a standard normal, shape (B,)."""
-    flat = full_precision(noise).flatten(1)
-    mean, var = flat.mean(1), flat.var(1, correction=0)
-    return var + mean.square() - 1 - (var + 1e-7).log()
 
 
 def psnr(image: Tensor, truth: Tensor) -> Tensor:

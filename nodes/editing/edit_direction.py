@@ -6,7 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.procedures.sentences import parse
 from ..host import edit_directions
+from ..inputs.energy import fault_of
+from ..inputs.sentences import AS_WRITTEN, OWN, choices, spelled_out
 from ..inputs.sockets import schema
 
 
@@ -33,7 +36,7 @@ class EditDirection(io.ComfyNode):
                     multiline=True,
                     tooltip="Sentences with the thing that is there, one per line. More make "
                     "the change cleaner; a handful is enough if they are built like the "
-                    "prompt.",
+                    "prompt. With sentences made from templates: the word alone, such as cat.",
                 ),
                 io.String.Input(
                     "target",
@@ -50,13 +53,48 @@ class EditDirection(io.ComfyNode):
                     tooltip="How far the prompt changes: 1 is all the way, lower mixes the "
                     "two, higher exaggerates, negative goes the opposite way.",
                 ),
+                io.Combo.Input(
+                    "sentences",
+                    options=choices(),
+                    default=AS_WRITTEN,
+                    optional=True,
+                    tooltip="Where the sentences come from. as written: source and target hold "
+                    "them. by word: source and target hold words, and the set of sentences that "
+                    "knows most of them is taken (thing, if none does). A kind: its set. own "
+                    "templates: those of templates.",
+                ),
+                io.String.Input(
+                    "templates",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="Sentences for own templates, one per line, with {} in place of the "
+                    "word: a photo of a {}. Best built like the prompt.",
+                ),
             ],
             outputs=[io.Conditioning.Output(tooltip="The changed conditioning.")],
         )
 
     @classmethod
+    def validate_inputs(
+        cls, sentences: str | None = None, templates: str | None = None
+    ) -> bool | str:
+        """Refuse own templates without a place for the word when the workflow is queued."""
+        if sentences != OWN or templates is None:
+            return True
+        return fault_of(parse, templates) or True
+
+    @classmethod
     def execute(
-        cls, clip: Any, conditioning: Any, source: str, target: str, strength: float
+        cls,
+        clip: Any,
+        conditioning: Any,
+        source: str,
+        target: str,
+        strength: float,
+        sentences: str = AS_WRITTEN,
+        templates: str = "",
     ) -> io.NodeOutput:
         """Change the conditioning."""
-        return io.NodeOutput(edit_directions.edited(clip, conditioning, source, target, strength))
+        there, wanted = spelled_out(source, target, sentences, templates)
+        return io.NodeOutput(edit_directions.edited(clip, conditioning, there, wanted, strength))

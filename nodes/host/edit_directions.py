@@ -12,13 +12,15 @@ from ...guidance_core.procedures.edit_directions import edit_direction, move_sta
 POOLED = "pooled_output"
 
 
-def edited(clip: Any, conditioning: Any, source: str, target: str, strength: float) -> Any:
+def edited(
+    clip: Any, conditioning: Any, source: list[str], target: list[str], strength: float
+) -> Any:
     """Return CONDITIONING moved along the direction from the source's to the target's sentences.
 
     Arguments:
         clip: the host's CLIP.
         conditioning: CONDITIONING of that CLIP.
-        source: sentences or words, one per line.
+        source: sentences or words.
         target: as many, or more, or fewer.
         strength: 1 is the whole way.
 
@@ -34,9 +36,8 @@ def edited(clip: Any, conditioning: Any, source: str, target: str, strength: flo
     return [_moved(states, rest, direction, pooled, strength) for states, rest in conditioning]
 
 
-def _encoded(clip: Any, text: str) -> list[tuple[Tensor, Tensor | None]]:
+def _encoded(clip: Any, lines: list[str]) -> list[tuple[Tensor, Tensor | None]]:
     """States and pooled state of every line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return [clip.encode_from_tokens(clip.tokenize(line), return_pooled=True) for line in lines]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...guidance_core.networks.hspace import Direction
 from ...guidance_core.procedures.hspace_directions import mean_difference, principal_component
+from ...guidance_core.procedures.sentences import lines_in
 from . import samplers
 from .middle import UNetMiddle
 
@@ -68,7 +69,7 @@ def lines_of(text: str, name: str) -> list[str]:
     Raises:
         ValueError: there is none.
     """
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = lines_in(text)
     if not lines:
         raise ValueError(f"{name} needs a prompt, got an empty text: write one per line")
     return lines

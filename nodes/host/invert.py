@@ -12,7 +12,8 @@ import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from ...guidance_core.procedures.inversion import Path, WhiteNoise, invert
+from ...guidance_core.procedures.inversion import Path, invert
+from ...guidance_core.procedures.white_noise import WhiteNoise
 from ...guidance_core.process import lengths
 from ...guidance_core.types import Estimate
 from .autograd.weights import normal

@@ -34,6 +34,7 @@ from guidance_core.energies.masked import Masked
 from guidance_core.energies.palette import Palette
 from guidance_core.energies.position import Position
 from guidance_core.energies.presence import Presence
+from guidance_core.energies.range import Range
 from guidance_core.energies.scheduled import Scheduled
 from guidance_core.energies.segmentation import Segmentation
 from guidance_core.energies.semblance import Semblance
@@ -43,6 +44,7 @@ from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.smoothness import Smoothness
 from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style
+from guidance_core.energies.text_direction import TextDirection
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import at_estimate, through_model
 from guidance_core.requirements import is_active, requirements_of
@@ -89,6 +91,8 @@ CASES = {
     "text, cosine": ClipText(CLIP, "a red circle", "cosine", cutouts=0),
     "text, cutouts": ClipText(CLIP, "a red circle", cutouts=2, augment=False),
     "text, augmented": ClipText(CLIP, "a red circle", cutouts=2),
+    "text direction": TextDirection(CLIP, "a red circle", "a cat", PICTURE, cutouts=0),
+    "range": Range(0.5),
     "image, l2": ReferenceImage(PICTURE),
     "image, l1": ReferenceImage(PICTURE, "l1"),
     "image, features": ReferenceImage(PICTURE, "features", FEATURES),
@@ -236,7 +240,59 @@ def test_declares_that_it_reads_the_image_or_the_inside_of_the_model(energy):
     wanted = requirements_of([energy])
     assert not (wanted.captures and (wanted.reads_image or wanted.networks))
     assert wanted.captures_only == bool(wanted.captures)
-    assert bool(wanted.captures or wanted.reads_image) == (energy is not CASES["latent"])
+    of_latents = (CASES["latent"], CASES["range"])
+    assert bool(wanted.captures or wanted.reads_image) == (energy not in of_latents)
+
+
+def test_a_range_costs_what_is_outside_of_it():
+    x0 = torch.tensor([[0.5, -1.0, 1.5, -3.0], [1.0, 0.0, -1.0, 0.9]], dtype=DOUBLE)
+    estimate = Estimate(x0.view(2, 1, 2, 2).requires_grad_(), levels(1.0, 2))
+    energy, grad = at_estimate(Range(1.0), estimate)
+    assert_close(energy, torch.tensor([(0.25 + 4.0) / 4, 0.0], dtype=DOUBLE))
+    assert_close(grad[0].flatten(), torch.tensor([0.0, 0.0, 0.25, -1.0], dtype=DOUBLE))
+    # At 1, on pixels in [-1, 1], DiffuseIT's.
+    published = (x0 - x0.clamp(-1, 1)).pow(2).mean(1)
+    assert_close(energy, published)
+    with pytest.raises(ValueError, match="limit must be > 0"):
+        Range(0.0)
+
+
+def test_a_text_direction_is_diffuseits_with_its_gradient():
+    """Minus the mean cosine to E_T - 0.4 E_S + 0.2 E_I0, its code's, plus 1."""
+    image = decode(latent()).detach().requires_grad_()
+    source = torch.cat([PICTURE, 1 - PICTURE])
+    energy = TextDirection(CLIP, "a red circle", "some cat", source, cutouts=0)
+    value = energy(Estimate(image, levels(1.0, 2), lambda x0: x0))
+    target, there = CLIP.encode_text(["a red circle"]), CLIP.encode_text(["some cat"])
+    wanted = target - 0.4 * there + 0.2 * CLIP.encode_image(source.double())
+    published = -F.cosine_similarity(CLIP.encode_image(image), wanted)
+    assert_close(value, 1 + published)
+    slopes = [torch.autograd.grad(v.sum(), image)[0] for v in (value, published)]
+    assert_close(*slopes)
+
+
+def test_a_text_direction_follows_its_shares():
+    look = lambda away, keep: TextDirection(CLIP, "red", "blue", PICTURE, away, keep, cutouts=0)
+    only_text = ClipText(CLIP, "red", "cosine", cutouts=0)
+    assert_close(look(0.0, 0.0)(at(latent())), only_text(at(latent())))
+    source = lambda energy: float(energy(shown(PICTURE.double())))
+    assert source(look(0.4, 2.0)) < source(look(0.4, 0.2)) < source(look(0.4, 0.0))
+    cut = TextDirection(CLIP, "red", "blue", PICTURE, 0.0, 0.0, cutouts=2)
+    assert_close(cut(at(latent())), ClipText(CLIP, "red", "cosine", cutouts=2)(at(latent())))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "reason"),
+    [
+        ((CLASSIFIER, "a", "b", PICTURE), TypeError, "a text direction needs a CLIP model"),
+        ((CLIP, "a", " ", PICTURE), ValueError, "must both be texts"),
+        ((CLIP, "a", "b", PICTURE, -0.1), ValueError, "must be >= 0"),
+        ((CLIP, "a", "b", PICTURE[0]), ValueError, "reference must be images"),
+    ],
+)
+def test_a_text_direction_refuses_what_it_cannot_use(arguments, error, reason):
+    with pytest.raises(error, match=reason):
+        TextDirection(*arguments)
 
 
 def test_color_is_zero_at_its_target_and_known_elsewhere():

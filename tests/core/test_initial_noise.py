@@ -10,8 +10,8 @@ import torch
 from guidance_core.compose import guided
 from guidance_core.noise import seeded_noise
 from guidance_core.procedures.initial_noise import MOVES, NoiseSearch, kl, ray, with_moments_of
-from guidance_core.procedures.inversion import moment_divergence, self_correlation
 from guidance_core.procedures.noise_seeking import NoiseSeeking
+from guidance_core.procedures.white_noise import moment_divergence, self_correlation
 from tests.core.toys import DOUBLE, Model, assert_close, levels, run_with, seeded, toward
 from tests.ground_truth import flow
 

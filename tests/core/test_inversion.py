@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from guidance_core.noise import mixed_seed
-from guidance_core.procedures.inversion import (
-    Path,
+from guidance_core.procedures.inversion import Path, invert, psnr
+from guidance_core.procedures.white_noise import (
     WhiteNoise,
-    invert,
     moment_divergence,
-    psnr,
     self_correlation,
+    whiteness,
 )
 from guidance_core.types import Estimate
 from tests.core.toys import DOUBLE, Model, assert_close, latent, seeded
@@ -226,6 +227,27 @@ def test_shifts_are_from_one_to_half_the_height(axis):
     met = [correlated(dot + dot.roll(distance, axis)) for distance in (1, 2, 3, 4)]
     assert [sum(draw) for draw in zip(*met, strict=True)] == [1] * 40
     assert all(map(any, met))
+
+
+@pytest.mark.parametrize("shape", [(4, 16, 16), (2, 3, 8, 24), (1, 10, 8), (3, 32, 16)])
+def test_the_whiteness_of_white_noise_is_one_and_none(shape):
+    times, divergence = whiteness(torch.randn(3000, *shape, generator=torch.Generator())).T
+    assert float(times.mean()) == pytest.approx(1, abs=0.04)
+    assert float(divergence.mean()) == pytest.approx(1.5 / math.prod(shape), rel=0.4)
+
+
+def test_whiteness_tells_coloured_noise_from_weak_and_from_strong():
+    white = seeded(2, 4, 32, 32)
+    times = whiteness(white)[:, 0]
+    weak, far = whiteness(0.1 * white).T
+    assert_close(weak, times)
+    assert (far > 3).all()
+    smooth = torch.nn.functional.avg_pool2d(white, 3, 1, 1)
+    assert (whiteness(smooth)[:, 0] > 5 * times).all()
+    # All one value: every product is 1 at every shift, of two axes, of sizes 32, 16 and 8.
+    per_channel = 1 / 1024 * (1 + 1 / 16) + 1 / 256 / 16 * (1 + 1 / 8) + 1 / 64 / 256 * (1 + 1 / 4)
+    flat = whiteness(torch.full((1, 4, 32, 32), 7.0, dtype=DOUBLE))[0, 0]
+    assert_close(flat, torch.tensor(3 / per_channel, dtype=DOUBLE))
 
 
 def test_psnr_of_a_constant_error():

@@ -25,7 +25,7 @@ from guidance_core.energies.smoothed import Smoothed
 from guidance_core.energies.structure import Structure
 from guidance_core.image.batches import check_images
 from guidance_core.image.degradations import GaussianBlur, Hide, MotionBlur, Shrink
-from guidance_core.procedures.inversion import WhiteNoise
+from guidance_core.procedures.white_noise import WhiteNoise
 from guidance_core.schedules import Constant, PercentPoints, PercentWindow, Window
 from tests.core.toys import (
     TinyClassifier,

@@ -11,7 +11,7 @@ from guidance_core.energies.aesthetic import BEST
 from guidance_core.energies.segmentation import IGNORED
 from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style
-from guidance_core.procedures.inversion import WhiteNoise
+from guidance_core.procedures.white_noise import WhiteNoise
 from guidance_core.rules.backward import Backward
 from guidance_core.rules.posterior import Posterior
 from guidance_core.rules.unified import Unified

@@ -15,13 +15,14 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from energy_guidance.guidance_core.attention.heatmaps import heatmaps
 from energy_guidance.guidance_core.attention.words import Context, Word
 from energy_guidance.guidance_core.captures import Attention, Features
-from energy_guidance.guidance_core.procedures.inversion import WhiteNoise
+from energy_guidance.guidance_core.procedures.white_noise import WhiteNoise, whiteness
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.schedules import Constant
 from energy_guidance.guidance_core.shapes import scenes
 from energy_guidance.nodes.diagnostics.figures import sheet
 from energy_guidance.nodes.diagnostics.show_attention import ShowAttention
-from energy_guidance.nodes.editing.invert import Invert
+from energy_guidance.nodes.editing.edit_direction import EditDirection
+from energy_guidance.nodes.editing.invert import Invert, noise_report
 from energy_guidance.nodes.editing.record_reference import RecordReference
 from energy_guidance.nodes.energies.shape import EnergyShape
 from energy_guidance.nodes.host import edit_directions, guide, invert, networks, samplers, shapes
@@ -134,6 +135,20 @@ def test_white_noise_changes_the_path(eps):
     assert torch.isfinite(white.states).all()
     assert not torch.equal(plain.states[0], white.states[0])
     assert torch.equal(plain.states[-1], white.states[-1])
+
+
+@pytest.mark.parametrize("kind", ["eps", "flow"])
+def test_the_report_says_how_white_the_noise_is(kind):
+    """The noise with which the host begins, which for a path of white noise is that noise."""
+    model = tiny.unet(kind)
+    noise = comfy.sample.prepare_noise(torch.zeros(2, 4, 16, 16), 3)
+    _, path = inverted(model, latent=picture(), denoise=1.0)
+    begun = invert.scaled(model, path.sigmas[0], noise[..., :8, :8], path.states[-1])
+    top = torch.cat([begun[None], path.states[1:]])
+    report = noise_report(replace(path, states=top), model)
+    times, divergence = whiteness(noise[..., :8, :8]).mean(0).tolist()
+    assert f"self-correlation {times:.1f} times white" in report
+    assert report.endswith(f"variance {divergence:.2f}\n")
 
 
 def test_a_sample_alone_is_inverted_as_in_its_batch(eps):
@@ -259,7 +274,7 @@ def test_a_direction_between_two_prompts_leads_from_one_to_the_other():
         clip = shapes.load_clip()
         encode = lambda text: clip.encode_from_tokens_scheduled(clip.tokenize(text))
         circle, square = encode("a red circle"), encode("a red square")
-        texts = ("a red circle\n", "a red square")
+        texts = (["a red circle"], ["a red square"])
         moved = edit_directions.edited(clip, circle, *texts, 1.0)
         assert distance(moved[0][0], square[0][0]) < 1e-5
         assert distance(moved[0][1]["pooled_output"], square[0][1]["pooled_output"]) < 1e-5
@@ -268,7 +283,26 @@ def test_a_direction_between_two_prompts_leads_from_one_to_the_other():
         with pytest.raises(ValueError, match="7 channels"):
             edit_directions.edited(clip, wide, *texts, 1.0)
         with pytest.raises(ValueError, match="at least one sentence"):
-            edit_directions.edited(clip, circle, " ", "a", 1.0)
+            edit_directions.edited(clip, circle, [], ["a"], 1.0)
+
+
+@needs_shapes
+def test_words_are_put_into_sentences_of_their_kind_or_into_own_ones():
+    with torch.inference_mode():
+        clip = shapes.load_clip()
+        circle = clip.encode_from_tokens_scheduled(clip.tokenize("a red circle"))
+        moved = lambda *parts: EditDirection.execute(clip, circle, *parts).args[0][0][0]
+        own = moved("circle\n", "square", 1.0, "own templates", "a red {}\na blue {}")
+        written = "a red {0}\na blue {0}"
+        assert torch.equal(own, moved(*map(written.format, ("circle", "square")), 1.0))
+        kind = moved("circle", "square", 1.0, "shape")
+        assert torch.equal(moved("circle", "square", 1.0, "by word"), kind)
+        assert not torch.equal(kind, own)
+        with pytest.raises(ValueError, match="in place of the word, got 'a red'"):
+            moved("circle", "square", 1.0, "own templates", "a red")
+    refused = EditDirection.validate_inputs("own templates", "")
+    assert "in place of the word, got none" in refused
+    assert EditDirection.validate_inputs("by word", "") is True
 
 
 def test_words_of_the_sources_own_prompt_guide_a_prompt_of_another_length(eps):
