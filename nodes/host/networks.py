@@ -110,25 +110,40 @@ def guide_files(kind: Kind) -> list[str]:
     return files or [NO_FILE]
 
 
-def load_present(kind: Kind, *, embedded: bool) -> Any:
-    """Load the network of a kind that is taken where none is chosen: the first file there is.
+def present(kind: Kind) -> str | None:
+    """The file that is taken where none is chosen: the first of a kind; None if there is none.
 
     Arguments:
         kind: one whose files can be told by the tensors in them.
+    """
+    for file in guide_files(kind)[1:]:
+        if kind.tensors <= weights.names_in(folder_paths.get_full_path(FOLDER, file)):
+            return file
+    return None
+
+
+def absence(kind: Kind) -> str:
+    """What to say where no file of a kind is there."""
+    return (
+        f"expected {kind.called} under models/{FOLDER}, found none: put one there, such as "
+        f"{kind.such_as} (more in docs/guide-networks.md), or connect a loader to network"
+    )
+
+
+def load_present(kind: Kind, *, embedded: bool) -> Any:
+    """Load the network of a kind that is taken where none is chosen.
+
+    Arguments:
+        kind: as for `present`.
         embedded: whether the network is for the embedded model.
 
     Raises:
         ValueError: there is none under models/guidance.
     """
-    if embedded:
-        return load(kind, EMBEDDED)
-    for file in guide_files(kind)[1:]:
-        if kind.tensors <= weights.names_in(folder_paths.get_full_path(FOLDER, file)):
-            return load(kind, file)
-    raise ValueError(
-        f"expected {kind.called} under models/{FOLDER}, found none: put one there, such as "
-        f"{kind.such_as} (more in docs/guide-networks.md), or connect a loader to network"
-    )
+    file = EMBEDDED if embedded else present(kind)
+    if file is None:
+        raise ValueError(absence(kind))
+    return load(kind, file)
 
 
 def load(kind: Kind, file: str, *architecture: str) -> Any:

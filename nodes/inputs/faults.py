@@ -49,10 +49,13 @@ def vae_fault() -> str | None:
 
 def may_decode(node: Node) -> bool:
     """Whether there may be another decoder than a VAE: Shapes brings one, others are files."""
+    return may_be_shapes(node) or bool(decoder_files())
+
+
+def may_be_shapes(node: Node) -> bool:
+    """Whether a node's model may be Shapes: one of all that it is made of, or not known at all."""
     model = node.source("model")
-    while model is not None and (further := model.source("model")) is not None:
-        model = further
-    return model is None or model.kind == SHAPES or bool(decoder_files())
+    return model is None or any(part.kind == SHAPES for part in model.made_of())
 
 
 def image_fault(

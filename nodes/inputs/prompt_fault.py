@@ -23,7 +23,7 @@ SHOWN = 60  # characters of a text
 def prompt_fault() -> str | None:
     """Which text the words are picked from, and which other one the sampler gets."""
     node = validated()
-    own = _text(node, "prompt") if node else None
+    own = text_of(node, "prompt") if node else None
     if node is None or own is None:
         return None
     for sampler in _fed_by(node):
@@ -36,6 +36,15 @@ def prompt_fault() -> str | None:
                 f"'{got}': connect one text node to both, or write the same text in both"
             )
     return None
+
+
+def text_of(node: Node, name: str) -> str | None:
+    """The text of a widget, or of the text node that is linked to it; None where not known."""
+    source = node.source(name)
+    if source is None:
+        text = node.value(name)
+        return text if isinstance(text, str) else None
+    return text_of(source, "value") if source.kind in TEXTS else None
 
 
 def _fed_by(node: Node) -> list[Node]:
@@ -63,22 +72,13 @@ def _texts(node: Node | None, seen: frozenset[str] = frozenset()) -> Iterator[st
         return
     sources = dict(node.sources("CONDITIONING"))
     if node.kind == "CLIPTextEncode" or (node.kind.startswith("EG") and "text" in node.sockets):
-        yield _text(node, "text")
+        yield text_of(node, "text")
     elif not sources or "CLIP" in node.sockets.values():
         yield None
     else:
         followed = ["positive"] if "positive" in sources else list(sources)
         for name in followed:
             yield from _texts(sources[name], seen | {node.id})
-
-
-def _text(node: Node, name: str) -> str | None:
-    """The text of a widget, or of the text node that is linked to it; None where not known."""
-    source = node.source(name)
-    if source is None:
-        text = node.value(name)
-        return text if isinstance(text, str) else None
-    return _text(source, "value") if source.kind in TEXTS else None
 
 
 def _alike(text: str, other: str) -> bool:

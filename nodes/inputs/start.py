@@ -10,10 +10,8 @@ from ...guidance_core.rules.forward import Forward
 from ...guidance_core.rules.manifold import Manifold
 from ...guidance_core.schedules import PercentWindow, Scaled
 from ...guidance_core.trace import Trace as TraceData
-from ..host import decode, guide
-from ..host.browser.queued import validated
+from ..host import guide
 from ..host.recurrence import recurrent_model
-from .faults import may_decode
 from .sampling import NO_VAE_TIP, RECURRENCES_TIP, TRACE_TIP, VAE_TIP, decoder_input
 from .sockets import Trace, advanced
 from .window import window_inputs
@@ -22,8 +20,6 @@ CATEGORY = "guidance/start here"
 # Times the strength that was measured for the task.
 STRENGTHS = {"weak": 0.5, "medium": 1.0, "strong": 1.5}
 CUSTOM = "custom"
-# What a validation takes for an input that the workflow leaves out.
-UNCONNECTED = object()
 MODEL = io.Model.Output(tooltip="The guided model, for any sampler.")
 TRACE = Trace.Output(display_name="trace", tooltip=TRACE_TIP)
 # Where steps are taken several times, as measured: places are settled later on.
@@ -66,25 +62,6 @@ def amount_of(strength: str, amount: float) -> float:
 def vae_input() -> io.Input:
     """What decodes the latent."""
     return io.Vae.Input("vae", optional=True, tooltip=f"{VAE_TIP} {NO_VAE_TIP}")
-
-
-def decoder_fault(vae: Any, decoder: str | None) -> str | None:
-    """Why nothing would decode the latent; None if something does, or if it is not known yet.
-
-    Arguments:
-        vae: `UNCONNECTED` where nothing is; the host gives None for what is linked.
-        decoder: its widget's value, None if it is linked.
-    """
-    if decoder not in (None, *decode.CHOICES):
-        return f"decoder must be one of {', '.join(decode.CHOICES)}, got {decoder}"
-    node = validated() if decoder == "auto" else None
-    missed = decoder == "vae" or (node is not None and not may_decode(node))
-    if vae is UNCONNECTED and missed:
-        return (
-            "expected a VAE that decodes what is guided, got none: connect the model's VAE, or "
-            "choose decoder rgb, or put a tiny one into models/vae_approx"
-        )
-    return None
 
 
 def folded_inputs(end: float) -> list[io.Input]:

@@ -15,6 +15,7 @@ from ...guidance_core.rules.latent_update import LatentUpdate
 from ...guidance_core.schedules import PercentWindow, Scaled
 from ..host.browser.note import note
 from ..host.reading.words import find_words, in_context
+from ..inputs.energy import fault_of
 from ..inputs.sockets import Energy, advanced, schema
 from ..inputs.start import (
     CATEGORY,
@@ -26,6 +27,7 @@ from ..inputs.start import (
     recurrence_input,
     strength_inputs,
 )
+from ..inputs.start_faults import prompt_text, words_fault
 
 # As measured on three objects, see docs/editing.md.
 WINDOW = PercentWindow(0.0, 0.4, "linear_down")
@@ -68,6 +70,15 @@ class FixMissingObjects(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(cls, objects: str | None = None) -> bool | str:
+        """Refuse a prompt without the objects when the workflow is queued."""
+        text = prompt_text()
+        if text is None or objects is None:
+            return True
+        fault = fault_of(lambda own: named_objects(text, own), objects)
+        return fault or words_fault(objects.splitlines()) or True
 
     @classmethod
     def execute(

@@ -13,13 +13,13 @@ from ...guidance_core.energies.color_histogram import ColorHistogram
 from ...guidance_core.energies.structure import Structure
 from ...guidance_core.energies.style import Style
 from ..host import networks, shapes
+from ..host.browser.queued import validated
 from ..inputs.energy import channels_first
+from ..inputs.faults import CLIP_LOADERS, FEATURE_LOADERS
 from ..inputs.sockets import Network, schema
 from ..inputs.start import (
     CATEGORY,
-    UNCONNECTED,
     amount_of,
-    decoder_fault,
     folded_inputs,
     guided_by_image,
     model_input,
@@ -27,26 +27,31 @@ from ..inputs.start import (
     strength_inputs,
     vae_input,
 )
+from ..inputs.start_faults import decoder_fault, guide_fault
 
 END = 0.9
 
 
 class Copied(NamedTuple):
-    """What is copied: its energy of a network and a reference, that network, and medium."""
+    """What is copied: its energy of a network and a reference, that network and what loads it."""
 
     energy: Callable[[Any, torch.Tensor], Any]
     kind: networks.Kind | None
+    loaders: tuple[str, ...]
     medium: float
 
 
 # Relative strengths: of style and palette as measured in docs/guides.md, the others unmeasured.
 COPIED = {
     "style": Copied(
-        lambda network, image: Style(network, image, (1, 2, 3)), networks.OPEN_CLIP, 0.7
+        lambda network, image: Style(network, image, (1, 2, 3)),
+        networks.OPEN_CLIP,
+        FEATURE_LOADERS,
+        0.7,
     ),
-    "likeness": Copied(ClipImage, networks.OPEN_CLIP, 1.0),
-    "structure": Copied(Structure, networks.VIT, 0.5),
-    "palette": Copied(lambda network, image: ColorHistogram(image), None, 0.5),
+    "likeness": Copied(ClipImage, networks.OPEN_CLIP, CLIP_LOADERS, 1.0),
+    "structure": Copied(Structure, networks.VIT, ("EGLoadViT",), 0.5),
+    "palette": Copied(lambda network, image: ColorHistogram(image), None, (), 0.5),
 }
 
 
@@ -90,9 +95,12 @@ class GuideWithImage(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, vae: Any = UNCONNECTED, decoder: str | None = "auto") -> bool | str:
-        """Refuse a missing VAE when the workflow is queued."""
-        return decoder_fault(vae, decoder) or True
+    def validate_inputs(cls, image: None = None) -> bool | str:
+        """Refuse a missing VAE or network when the workflow is queued."""
+        node = validated()
+        copied = COPIED.get(str(node.value("copy"))) if node else None
+        needs = copied and copied.kind and guide_fault(copied.kind, *copied.loaders)
+        return decoder_fault() or needs or True
 
     @classmethod
     def execute(

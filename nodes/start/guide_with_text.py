@@ -12,9 +12,7 @@ from ..inputs.energy import sentence_fault
 from ..inputs.sockets import Network, schema
 from ..inputs.start import (
     CATEGORY,
-    UNCONNECTED,
     amount_of,
-    decoder_fault,
     folded_inputs,
     guided_by_image,
     model_input,
@@ -22,6 +20,7 @@ from ..inputs.start import (
     strength_inputs,
     vae_input,
 )
+from ..inputs.start_faults import decoder_fault, guide_fault
 
 # The relative strength at which sentences were measured on Shapes, see EGEnergyCLIPText.md.
 MEDIUM = 1.4
@@ -66,11 +65,10 @@ class GuideWithText(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
-        cls, text: str | None = None, vae: Any = UNCONNECTED, decoder: str | None = "auto"
-    ) -> bool | str:
-        """Refuse an empty sentence, or a missing VAE, when the workflow is queued."""
-        return sentence_fault(text) or decoder_fault(vae, decoder) or True
+    def validate_inputs(cls, text: str | None = None) -> bool | str:
+        """Refuse an empty sentence, or a missing VAE or network, when the workflow is queued."""
+        missing = decoder_fault() or guide_fault(networks.OPEN_CLIP, "EGLoadOpenCLIP")
+        return sentence_fault(text) or missing or True
 
     @classmethod
     def execute(

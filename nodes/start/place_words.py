@@ -24,6 +24,7 @@ from ..inputs.start import (
     recurrence_input,
     strength_inputs,
 )
+from ..inputs.start_faults import words_fault
 
 # As measured on two objects, see docs/editing.md.
 MEDIUM = 2.5
@@ -66,8 +67,11 @@ class PlaceWords(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, boxes: str | None = None) -> bool | str:
-        """Refuse lines that are no boxes when the workflow is queued."""
-        return True if boxes is None else fault_of(boxes_in, boxes) or True
+        """Refuse lines that are no boxes, or not of the prompt, when the workflow is queued."""
+        if boxes is None:
+            return True
+        fault = fault_of(boxes_in, boxes)
+        return fault or words_fault(phrase for phrase, *_ in boxes_in(boxes)) or True
 
     @classmethod
     def execute(

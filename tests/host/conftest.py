@@ -78,6 +78,13 @@ def server(tmp_path_factory):
         yield started
 
 
+@pytest.fixture(scope="session")
+def nodes(server):
+    """The pack's part of /object_info."""
+    everything = server.get("/object_info").json()
+    return {name: node for name, node in everything.items() if name.startswith("EG")}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Take the host's own warnings as they come; those of the pack stay errors."""
     for item in items:

@@ -42,12 +42,6 @@ def fault(server: Server, prompt: dict, kind: str) -> str:
     return said[id_of(prompt, kind)]
 
 
-@pytest.fixture(scope="session")
-def nodes(server: Server) -> dict:
-    everything = server.get("/object_info").json()
-    return {name: node for name, node in everything.items() if name.startswith("EG")}
-
-
 def alone(nodes: dict, kind: str, **inputs) -> dict:
     """A node with its widgets as they are by default."""
     every = {**nodes[kind]["input"].get("required", {}), **nodes[kind]["input"].get("optional", {})}

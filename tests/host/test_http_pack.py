@@ -21,13 +21,6 @@ REGENERATE = "run make locales"
 NAMES = templates.names()
 
 
-@pytest.fixture(scope="session")
-def nodes(server: Server) -> dict:
-    """The pack's part of /object_info."""
-    everything = server.get("/object_info").json()
-    return {name: node for name, node in everything.items() if name.startswith("EG")}
-
-
 def test_released_nodes_keep_what_saved_workflows_rely_on(nodes: dict) -> None:
     assert not contract.breaches(RELEASED, contract.promises(nodes))
 

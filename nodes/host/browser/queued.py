@@ -98,6 +98,17 @@ class Node:
             if node is not None:
                 yield name, node
 
+    def made_of(self) -> list[Node]:
+        """This node, and all that reach it along links of any type, nearest first."""
+        found, waiting = {self.id: self}, [self]
+        while waiting:
+            node = waiting.pop(0)
+            for source in filter(None, map(node.source, node._inputs)):
+                if source.id not in found:
+                    found[source.id] = source
+                    waiting.append(source)
+        return list(found.values())
+
     def fed_from(self, source: str) -> list[Node]:
         """The nodes of its workflow that another one, by id, is linked to."""
         return [
