@@ -2,6 +2,7 @@
 /** The image below an editor: the nearest one that its own guided sampler leads to. */
 import { downstream } from "./downstream_data.js";
 import { api, app, fileAddress, idOf, ownerOf, widgetOf, workflowKey } from "./host.js";
+import { sourceOf } from "./sources.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
 /** @typedef {{address: string, aspect: number}} Backdrop an image, and its width divided by its height */
@@ -35,17 +36,6 @@ export function reached(node) {
   return ids;
 }
 
-/** The address of an image that Load Image feeds into a node, or "". @param {ComfyNode} node */
-function connectedImage(node) {
-  const slots = (node.inputs ?? []).map((input, slot) => ({ input, slot }));
-  const found = slots.find(({ input }) => input.link != null && ["IMAGE", "MASK"].includes(input.type));
-  const source = found && node.getInputNode?.(found.slot);
-  const file = source && widgetOf(source, "image")?.value;
-  if (typeof file !== "string") return "";
-  const path = file.replace(/ \[\w+\]$/, "").split("/");
-  return fileAddress({ filename: path.pop() ?? "", subfolder: path.join("/"), type: "input" });
-}
-
 /** Images that are fed into nodes, by address; null while one is loading. @type {Map<string, Backdrop | null>} */
 const fed = new Map();
 
@@ -61,10 +51,43 @@ function inputOf(address) {
   return fed.get(address);
 }
 
+/** The image that Load Image chooses; undefined for other nodes. @param {ComfyNode} node */
+function chosenIn(node) {
+  const file = widgetOf(node, "image")?.value;
+  if (typeof file !== "string") return undefined;
+  const path = file.replace(/ \[\w+\]$/, "").split("/");
+  return inputOf(fileAddress({ filename: path.pop() ?? "", subfolder: path.join("/"), type: "input" }));
+}
+
+/** What a node has put out itself, or by one that reads it. @param {ComfyNode} node */
+function putOutBy(node) {
+  const [graph, id] = [app.rootGraph ?? app.graph, idOf(node)];
+  const near = graph && id !== undefined ? [id, ...downstream(graph, id, 1)] : [];
+  return near.map((one) => images.get(keyOf(workflowKey(), one))).find(Boolean);
+}
+
+/**
+ * The image that is fed into a node, as far as it is known: by the node that is linked, or by what that one is made of.
+ * @param {ComfyNode} node
+ * @param {Set<ComfyNode>} seen
+ * @returns {Backdrop | undefined}
+ */
+function fedInto(node, seen = new Set()) {
+  seen.add(node);
+  const linked = (node.inputs ?? []).filter(({ link, type }) => link != null && ["IMAGE", "MASK"].includes(type));
+  // The input that is there for it comes first.
+  const names = linked.map(({ name }) => name).sort((one, other) => Number(other === "image") - Number(one === "image"));
+  for (const name of names) {
+    const source = sourceOf(node, name);
+    const found = source && !seen.has(source) && (chosenIn(source) ?? putOutBy(source) ?? fedInto(source, seen));
+    if (found) return found;
+  }
+  return undefined;
+}
+
 /** The image below a node's editor: one that is fed into it, else that of its sampler. @param {ComfyNode} node @returns {Backdrop} */
 export function backdropOf(node) {
-  const address = connectedImage(node);
-  const input = address && inputOf(address);
+  const input = fedInto(node);
   if (input) return input;
   const keys = reached(node).map((id) => keyOf(workflowKey(), id));
   const found = [previews, images].flatMap((kept) => keys.map((key) => kept.get(key))).find(Boolean);

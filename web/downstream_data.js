@@ -24,15 +24,16 @@ const ASIDE = ["CONDITIONING", "GUIDANCE_TRACE", "GUIDANCE_REFERENCE"];
  * of the subgraphs around them in front ("7:3").
  * @param {Graph} root
  * @param {string} id
+ * @param {number} most links on the way
  * @returns {string[]}
  */
-export function downstream(root, id) {
+export function downstream(root, id, most = Infinity) {
   const start = placeOf(root, id);
-  const reached = new Map(start ? [[id, start]] : []);
-  for (const [from, { scope, node }] of reached)
-    for (const to of readers(scope, node)) {
+  const reached = new Map(start ? [[id, { ...start, links: 0 }]] : []);
+  for (const [from, { scope, node, links }] of reached)
+    for (const to of links < most ? readers(scope, node) : []) {
       const next = `${to.scope.prefix}${to.node.id}`;
-      if (next !== from && !reached.has(next)) reached.set(next, to);
+      if (next !== from && !reached.has(next)) reached.set(next, { ...to, links: links + 1 });
     }
   return [...reached.keys()].slice(1);
 }

@@ -4,11 +4,12 @@ import { watchImages } from "./backdrops.js";
 import { colorIndex } from "./colors.js";
 import { distanceOf, watchDistances } from "./distances.js";
 import { percentOf } from "./distances_data.js";
-import { app, everyNode, setWidgets, t, widgetOf } from "./host.js";
+import { app, everyNode, onWidgets, setWidgets, t, widgetOf } from "./host.js";
 import { NODES } from "./layout_data.js";
 import { Editor } from "./layout_editor.js";
 import { boxesOfLabels } from "./label_boxes.js";
 import { boxesOfWords } from "./place.js";
+import { onLinks } from "./sources.js";
 import { phrases } from "./words_data.js";
 
 /** @typedef {import("./host.js").ComfyNode} ComfyNode */
@@ -88,6 +89,9 @@ app.registerExtension({
     if (kind?.widgets.every((name) => widgetOf(node, name))) editors.set(node, new Editor(node, shared, numbers(node, kind)));
     const boxes = BOXES[node.comfyClass ?? ""];
     if (boxes && widgetOf(node, "boxes")) editors.set(node, new Editor(node, shared, boxes(node)));
+    if (editors.has(node)) onLinks(node, drawAllSoon);
+    // Load Image, which may be fed into an editor.
+    onWidgets(node, ["image"], drawAllSoon);
   },
   afterConfigureGraph: drawAll,
 });

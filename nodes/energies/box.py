@@ -17,6 +17,7 @@ from ..inputs.attention import (
     outputs,
     share,
 )
+from ..inputs.boxes import backdrop_input
 from ..inputs.energy import fault_of, finished
 from ..inputs.frames import TIMES, is_batch, time_input
 from ..inputs.keyframes import keyframes_input, keyframes_of
@@ -74,6 +75,7 @@ class EnergyBox(io.ComfyNode):
                     "0: 0.1 0.1 0.4 0.4; 1: 0.6 0.1 0.9 0.4",
                 ),
                 advanced(time_input(optional=True)),
+                backdrop_input(),
             ],
             outputs=outputs(),
         )
@@ -111,6 +113,7 @@ class EnergyBox(io.ComfyNode):
         heads: str = "mean",
         keyframes: str = "",
         time: str = TIMES[0],
+        image: Any = None,
     ) -> io.NodeOutput:
         """Build the energy."""
         box = keyframes_of(keyframes) or (left, top, right, bottom)

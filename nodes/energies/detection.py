@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ...guidance_core.energies.detection import Detection
-from ..inputs.boxes import boxes_of
+from ..inputs.boxes import backdrop_input, boxes_of
 from ..inputs.energy import (
     OUTPUTS,
     closing_inputs,
@@ -56,6 +56,7 @@ class EnergyDetection(io.ComfyNode):
                     )
                 ),
                 *closing_inputs(),
+                backdrop_input(),
             ],
             outputs=OUTPUTS,
         )
@@ -77,6 +78,7 @@ class EnergyDetection(io.ComfyNode):
         seed: int,
         weight: float,
         mask: torch.Tensor | None = None,
+        image: Any = None,
     ) -> io.NodeOutput:
         """Build the energy."""
         labels, corners = boxes_of(boxes)

@@ -20,6 +20,7 @@ from ..inputs.attention import (
     source_of,
     source_tokens_input,
 )
+from ..inputs.boxes import backdrop_input
 from ..inputs.energy import fault_of, finished
 from ..inputs.frames import TIMES, is_batch, time_input
 from ..inputs.keyframes import keyframes_input, keyframes_of
@@ -84,6 +85,7 @@ class EnergyPosition(io.ComfyNode):
                 advanced(time_input(optional=True)),
                 source_tokens_input(),
                 moment_input(),
+                backdrop_input(),
             ],
             outputs=outputs(),
         )
@@ -109,6 +111,7 @@ class EnergyPosition(io.ComfyNode):
         time: str = TIMES[0],
         source_tokens: Any = None,
         moment: str = MOMENTS[0],
+        image: Any = None,
     ) -> io.NodeOutput:
         """Build the energy."""
         target = (keyframes_of(keyframes) or (x, y)) if reference is None else None

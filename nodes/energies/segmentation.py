@@ -11,7 +11,7 @@ from ...guidance_core.energies.label_area import LabelArea
 from ...guidance_core.energies.segmentation import Segmentation
 from ...guidance_core.energies.weighted_sum import WeightedSum
 from ...guidance_core.image.masks import box_mask
-from ..inputs.boxes import boxes_of
+from ..inputs.boxes import backdrop_input, boxes_of
 from ..inputs.energy import (
     OUTPUTS,
     channels_first,
@@ -77,6 +77,7 @@ class EnergySegmentation(io.ComfyNode):
                         "'circle: 0.1 0.3 0.5 0.7'. A label with several boxes should fill all.",
                     )
                 ),
+                backdrop_input(),
             ],
             outputs=OUTPUTS,
         )
@@ -106,6 +107,7 @@ class EnergySegmentation(io.ComfyNode):
         area: torch.Tensor | None = None,
         reference: Any = None,
         boxes: str = "",
+        image: Any = None,
     ) -> io.NodeOutput:
         """Build the energy."""
         sources = {"an area": area is not None, "a reference": reference is not None}

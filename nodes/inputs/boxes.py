@@ -1,8 +1,19 @@
-"""Lines of text with a label and a box each, as the editor writes them."""
+"""Lines of text with a label and a box each, as the editor writes them, and what lies below it."""
 
 from __future__ import annotations
 
 import torch
+from comfy_api.latest import io
+
+
+def backdrop_input() -> io.Input:
+    """What an editor shows; optional, because workflows of earlier versions lack it."""
+    return io.Image.Input(
+        "image",
+        optional=True,
+        tooltip="Shown in the editor, and nothing else: for an image that is there before the run, "
+        "as in image to image. Without it, the editor shows what follows the sampler.",
+    )
 
 
 def boxes_of(text: str) -> tuple[tuple[str, ...], torch.Tensor]:

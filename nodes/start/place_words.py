@@ -12,6 +12,7 @@ from ...guidance_core.rules.forward import Forward
 from ...guidance_core.schedules import PercentWindow, Scaled
 from ..host.browser.words import remember
 from ..host.reading.words import find_words, in_context
+from ..inputs.boxes import backdrop_input
 from ..inputs.energy import fault_of
 from ..inputs.sockets import advanced, schema
 from ..inputs.start import (
@@ -60,6 +61,7 @@ class PlaceWords(io.ComfyNode):
                 ),
                 *strength_inputs(),
                 advanced(recurrence_input(RECURRENCES)),
+                backdrop_input(),
             ],
             outputs=prompt_outputs(),
             hidden=[io.Hidden.unique_id],
@@ -83,6 +85,7 @@ class PlaceWords(io.ComfyNode):
         strength: str,
         amount: float,
         recurrences: int = RECURRENCES,
+        image: Any = None,
     ) -> io.NodeOutput:
         """Encode the prompt, and guide a clone of the model."""
         remember(clip, text)

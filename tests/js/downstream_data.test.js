@@ -18,6 +18,7 @@ function graph(nodes, links, more = {}) {
 test("the nearest come first, and each once", () => {
   const links = [[1, 0, 2, 0], [1, 1, 3, 0], [2, 0, 4, 0], [3, 0, 4, 1], [4, 0, 5, 0]];
   assert.deepEqual(downstream(graph([1, 2, 3, 4, 5, 6], links), "1"), ["2", "3", "4", "5"]);
+  assert.deepEqual(downstream(graph([1, 2, 3, 4, 5, 6], links), "1", 1), ["2", "3"]);
 });
 
 test("prompts, traces and recordings lead to no image of the guided sampler", () => {

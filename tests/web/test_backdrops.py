@@ -98,6 +98,41 @@ def test_an_image_that_is_fed_into_the_node_lies_below_in_its_own_shape(desk: De
     desk.comes(lambda: desk.run(SHAPE), pytest.approx(3 / 2, abs=0.02))
 
 
+EDITORS = (
+    *("EGPlaceWords", "EGEnergyBox", "EGEnergyPosition"),
+    *("EGEnergyDetection", "EGEnergySegmentation"),
+)
+
+
+@pytest.mark.parametrize("kind", EDITORS)
+def test_an_image_that_is_there_before_a_run_lies_below(desk: Desk, kind: str) -> None:
+    serve(desk, "before.png", (30, 20))
+    load, scale = desk.add("LoadImage", at=(50, 20)), desk.add("ImageScale", at=(50, 400))
+    node = desk.add(kind, at=(500, 20))
+    desk.run("id => { app.graph.getNodeById(id).widgets[0].value = 'before.png'; }", load)
+    desk.run(LINK, [load, 0, scale, "image"])
+    desk.run(LINK, [scale, 0, node, "image"])
+    desk.comes(lambda: below(desk), ["before.png"])
+    desk.comes(lambda: desk.run(SHAPE), pytest.approx(3 / 2, abs=0.02))
+    serve(desk, "other.png", (30, 20))
+    desk.set("LoadImage", image="other.png")
+    desk.run("id => { app.graph.getNodeById(id).widgets[0].callback('other.png'); }", load)
+    desk.comes(lambda: below(desk), ["other.png"])
+    desk.run("id => { app.graph.getNodeById(id).disconnectInput('image'); }", node)
+    desk.comes(lambda: below(desk), [""])
+
+
+def test_an_image_of_an_earlier_sampler_lies_below_once_it_is_there(desk: Desk) -> None:
+    box, *_, save = chain(desk, 20)
+    decode, preview = desk.add("VAEDecode", at=(50, 500)), desk.add("PreviewImage", at=(400, 500))
+    desk.run(LINK, [decode, 0, preview, "images"])
+    desk.run(LINK, [decode, 0, box, "image"])
+    put_out(desk, save, "after.png")
+    desk.comes(lambda: below(desk), ["after.png"])
+    put_out(desk, preview, "before.png")
+    desk.comes(lambda: below(desk), ["before.png"])
+
+
 def test_the_nearest_image_lies_below_and_no_diagram(desk: Desk) -> None:
     _, _, apply, _, decode, save = chain(desk, 20)
     plot, preview = desk.add("EGPlotTrace", at=(900, 20)), desk.add("PreviewImage", at=(900, 300))
