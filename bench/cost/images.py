@@ -229,7 +229,6 @@ class Bench:
             self.step(model)
         return live.peak
 
-
     def weights(self) -> dict[str, int]:
         """MB of weights at 32 bits: of the model, and with tiny decoder and guide network."""
         model = sum(part.numel() for part in self.patcher.model.parameters())
@@ -290,11 +289,13 @@ def measured(case: str, tick: Callable[[str], object] = lambda name: None) -> di
 def _peaks(bench: Bench) -> dict[str, int]:
     """Peaks of live tensors beside the weights, in MB at 32 bits."""
     forward = bench.guided("forward", "auto")
+    truncated = bench.guided("forward", "auto", depth=DEPTH)
     wanted = {
         "plain": (bench.patcher, True),
         "forward/auto": (forward, True),
-        "forward/auto, depth 0.5": (bench.guided("forward", "auto", depth=DEPTH), True),
+        "forward/auto, depth 0.5": (truncated, True),
         "forward/auto, blocks twice": (forward, False),
+        "forward/auto, depth 0.5, blocks twice": (truncated, False),
         "manifold/auto": (bench.guided("manifold", "auto"), True),
     }
     return {
