@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from bench import markdown
 from bench.editing import swaps
@@ -15,7 +16,7 @@ from bench.records import Row
 COLUMNS = ("task", "figure", "asked", "unguided", "guided", "images", "steps", "settings")
 # A ratio of shares needs this many images, on either side, that show what is asked.
 ENOUGH = 5
-UP = {"share": True, "mean": True, "median": False, "missing": False, "p": False}
+UP = {"share": True, "mean": True, "low": False, "median": False, "missing": False, "p": False}
 PAGE = """\
 # Editing on Shapes
 
@@ -99,19 +100,31 @@ def table(rows: Mapping[str, Sequence[Figures]]) -> str:
 
 def _cells(figure: Figure, rows: Sequence[Figures]) -> list[str]:
     values = (value(figure, rows, side) for side in ("unguided", "guided"))
-    plain, guided = (_shown(figure, number, len(rows)) for number in values)
+    errors = (error(figure, rows, side) for side in ("unguided", "guided"))
+    plain, guided = map(partial(_shown, figure), values, errors)
     unknown = " (too few)" if figure.relative else ""
     mark = {True: "", False: " (missed)", None: unknown}[met(figure, rows)]
     return [figure.name, asked(figure), plain, guided + mark if guided else ""]
 
 
-def _shown(figure: Figure, number: float | None, count: int) -> str:
+def error(figure: Figure, rows: Sequence[Figures], side: str) -> float | None:
+    """Standard error of a figure of one side, of the kinds that are shown with it."""
+    found = [float(row[side][figure.key]) for row in rows if figure.key in row[side]]
+    if figure.kind == "missing":
+        share = statistics.fmean(found)
+        return math.sqrt(share * (1 - share) / len(found))
+    if figure.kind == "low" and len(found) > 1:
+        return statistics.stdev(found) / math.sqrt(len(found))
+    return None
+
+
+def _shown(figure: Figure, number: float | None, error: float | None) -> str:
     if number is None:
         return ""
     if figure.kind == "p":
         return f"{number:.2g}"
-    if figure.kind == "missing":
-        return f"{number:.3f} ± {math.sqrt(number * (1 - number) / count):.3f}"
+    if error is not None:
+        return f"{number:.3f} ± {error:.3f}"
     return f"{number:.1f}" if number > 10 else f"{number:.2f}"
 
 

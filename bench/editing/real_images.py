@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,17 @@ from guidance_core.captures import Attention
 from guidance_core.energies.attention_keep import AttentionKeep
 from guidance_core.procedures.edit_directions import edit_direction, move_states
 from guidance_core.procedures.inversion import Path, invert, psnr
+from guidance_core.procedures.sentences import read
+from guidance_core.procedures.white_noise import WhiteNoise, whiteness
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
 from tools.diffusers_host import LEVELS, Settings, Shapes, denoiser, sample
+
+SENTENCES = pathlib.Path(__file__).parents[2] / "assets" / "sentences"
+# Pix2Pix-Zero on Shapes: 300 makes noise of 16 x 16 white; at this CFG few steps lose objects.
+STEPS, EDIT_CFG, WHITE = 10, 7.5, WhiteNoise(300.0)
+KEEPING = PercentWindow(0.0, 0.5, value=1.0)
 
 
 def rendered(seeds: tuple[int, ...], **wanted: str) -> list[scenes.Scene]:
@@ -35,14 +43,19 @@ def _scene(seed: int, wanted: Mapping[str, str]) -> scenes.Scene:
 
 
 def inverted(
-    shapes: Shapes, true: Sequence[scenes.Scene], steps: int
+    shapes: Shapes,
+    true: Sequence[scenes.Scene],
+    steps: int,
+    iterations: int = 2,
+    settle: WhiteNoise | None = None,
 ) -> tuple[Path, Tensor, Tensor]:
     """Path of rendered scenes by their captions, their latents and text states."""
     latents = shapes.latents(scenes.render(list(true)))
     states = shapes.encode([scene.caption() for scene in true])
     plain = denoiser(shapes, states, states[:1], 1.0)
     with torch.no_grad():
-        path = invert(plain, latents, LEVELS.normal(steps), torch.ones_like, iterations=2)
+        options = {"iterations": iterations, "settle": settle}
+        path = invert(plain, latents, LEVELS.normal(steps), torch.ones_like, **options)
     return path, latents, states
 
 
@@ -71,11 +84,38 @@ def circle_to_square(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     return rows
 
 
+def zero_shot(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
+    """Pix2Pix-Zero as published, with white noise, in few steps at a high CFG."""
+    shapes, true = session.shapes, rendered(seeds, shape="circle")
+    path, _, states = inverted(shapes, true, STEPS, 1, WHITE)
+    edited = move_states(states, direction(shapes), 1.0)
+    keep = AttentionKeep(attention_of(shapes, path, states))
+    rules = {"unguided": [], "guided": [Forward(keep, KEEPING)]}
+    settings, rows = Settings(steps=STEPS, cfg=EDIT_CFG), [{} for _ in seeds]
+    for kind, own in rules.items():
+        latents = sample(shapes, own, settings, positive=edited, noise=path.states[0])
+        seen = oracle.judge(shapes.images(latents))
+        for row, verdict, scene in zip(rows, seen, true, strict=True):
+            row[kind] = changed(verdict, scene.items[0])
+    return rows
+
+
+def whitened(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
+    """How white the noise of an inverted image is, without and with white noise asked for."""
+    rows: list[dict[str, Any]] = [{} for _ in seeds]
+    for kind, settle in (("unguided", None), ("guided", WHITE)):
+        path, _, _ = inverted(session.shapes, rendered(seeds), STEPS, 1, settle)
+        noise = path.states[0] / (1 + path.sigmas[0] ** 2).sqrt()
+        for row, (times, divergence) in zip(rows, whiteness(noise).tolist(), strict=True):
+            row[kind] = {"correlation": times, "divergence": divergence}
+    return rows
+
+
 def direction(shapes: Shapes) -> Tensor:
-    """The edit direction from circles to squares of every size and colour."""
-    circles = [f"a {size} {colour} circle" for size in scenes.SIZES for colour in scenes.PALETTE]
-    squares = [text.replace("circle", "square") for text in circles]
-    return edit_direction(*([one[None] for one in shapes.encode(t)] for t in (circles, squares)))
+    """The edit direction from circles to squares, by the sentences that the pack ships."""
+    found = read(SENTENCES)["shape"]
+    sides = (shapes.encode(found.sentences([word])) for word in ("circle", "square"))
+    return edit_direction(*([one[None] for one in side] for side in sides))
 
 
 def attention_of(shapes: Shapes, path: Path, states: Tensor) -> Reference:

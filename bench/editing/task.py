@@ -34,8 +34,8 @@ class Figure:
     Arguments:
         name: name in the table.
         key: its name in the rows.
-        kind: median, mean or share (a fraction of the images), missing (1 - share), or p (of
-            McNemar's test that guidance changes a share).
+        kind: median, mean, low (a mean that is better low) or share (a fraction of the images),
+            missing (1 - share), or p (of McNemar's test that guidance changes a share).
         bound: what shares and means have to reach, and others to stay below; None for no bound.
         relative: whether the bound is a multiple of the unguided figure.
     """

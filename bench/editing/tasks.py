@@ -15,7 +15,16 @@ from bench.editing.better_noise import (
     begun,
 )
 from bench.editing.placement import boxes, position, resized, two_objects
-from bench.editing.real_images import circle_to_square, round_trip
+from bench.editing.real_images import (
+    EDIT_CFG,
+    KEEPING,
+    WHITE,
+    circle_to_square,
+    round_trip,
+    whitened,
+    zero_shot,
+)
+from bench.editing.real_images import STEPS as ZERO_STEPS
 from bench.editing.refined import refined
 from bench.editing.task import Figure, Task
 from bench.records import fingerprint
@@ -181,5 +190,29 @@ TASKS = (
         ),
         circle_to_square,
         steps=30,
+    ),
+    Task(
+        "noise of drawn pictures",
+        f"Invert, 1 iteration, white_noise 0 and {WHITE.weight:g}",
+        (
+            Figure("self-correlation, times white noise's", "correlation", "low", 0.5, True),
+            Figure("divergence of mean and variance", "divergence", "low", 0.5, True),
+        ),
+        whitened,
+        steps=ZERO_STEPS,
+    ),
+    Task(
+        "circle to square, Pix2Pix-Zero",
+        f"Invert, 1 iteration, white_noise {WHITE.weight:g}; Edit Direction by word; Keep "
+        f"Attention, Forward, relative, strength {KEEPING.value:g} up to {KEEPING.end_percent:g}; "
+        f"CFG {EDIT_CFG:g}",
+        (
+            Figure("mean drift", "drift", "low", 0.5, relative=True),
+            Figure("median drift", "drift", "median", 0.5, relative=True),
+            Figure("is a square", "square", "share"),
+            Figure("colour kept", "colour", "share"),
+        ),
+        zero_shot,
+        steps=ZERO_STEPS,
     ),
 )

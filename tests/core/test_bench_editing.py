@@ -68,6 +68,15 @@ def test_bounds_are_reached_or_missed():
     assert page.met(Figure("free", "e", "mean"), rows) is None
 
 
+def test_a_mean_that_is_better_low_has_its_standard_error():
+    rows = [{"unguided": {"d": 1.0}, "guided": {"d": value}} for value in (0.2, 0.4)] * 8
+    drift = Figure("drift", "d", "low", 0.5, relative=True)
+    assert page.value(drift, rows, "guided") == pytest.approx(0.3)
+    assert page.error(drift, rows, "guided") == pytest.approx(0.1 * (16 / 15) ** 0.5 / 4)
+    assert page.met(drift, rows)
+    assert page.met(replace(drift, bound=0.2), rows) is False
+
+
 def test_a_missing_share_may_be_a_part_of_the_unguided_one_and_mcnemar_tells_chance():
     pair = lambda before, after: {"unguided": {"w": before}, "guided": {"w": after}}
     rows = [pair(0, 1)] * 12 + [pair(1, 0)] * 2 + [pair(0, 0)] * 6 + [pair(1, 1)] * 20
