@@ -246,12 +246,15 @@ EXAMPLES: dict[str, Example] = {
         24,
         "Edit an image",
         "a big red square",
-        "**Edit an image (Pix2Pix-Zero).** The image is turned back into its noise, its "
-        "attention recorded along that path (direct inversion), the prompt changed from circle "
-        "to square, and the image sampled again while *Keep Attention* holds the layout in the "
-        "first steps.\n\n"
-        "For an image of your own, put *Load Image* in place of the first sampler, and its "
-        "caption in both prompts.",
+        "**Edit an image (Pix2Pix-Zero).** *Invert* turns the image back into its noise and makes "
+        "that noise white, as its report says; its attention is recorded along that path. *Edit "
+        "Direction* writes sentences about circles and about squares and changes the prompt by "
+        "what they differ in. *Keep Attention* holds the layout in the first half.\n\n"
+        "**Try:** strength 0, which is the edit without attention guidance; other words, or "
+        "sentences of your own.\n\n"
+        "For an image of your own, put *Load Image* in place of the first sampler, its caption "
+        "as prompt, and 20 as white_noise, which is for latents of Stable Diffusion's size; 50 "
+        "steps, CFG 5.",
     ),
     "translation": Example(
         25,
