@@ -14,7 +14,7 @@ from tools.templates import __main__ as templates
 from tools.templates import gallery, layout, table
 
 NAMES = templates.names()
-TOUR = ("tour-what", "tour-when", "tour-where")
+TOUR = ("start-here", "tour-what", "tour-when", "tour-where")
 TIMES = {"twice": 2, "two times": 2, "three times": 3, "four times": 4}
 
 
@@ -69,6 +69,8 @@ def test_no_link_runs_backwards(key):
 def test_a_station_of_the_tour_is_small_and_opens_at_a_readable_zoom(key):
     page = page_of(key)
     assert sum(node["type"] != "MarkdownNote" for node in page["nodes"]) <= 10
+    places = [layout.Place(*node["pos"], *node["size"]) for node in page["nodes"]]
+    assert layout.fitted(places) >= 0.6
     view = page["extra"]["ds"]
     assert view["scale"] >= layout.READABLE
     width = max(node["pos"][0] + node["size"][0] for node in page["nodes"])

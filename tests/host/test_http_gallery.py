@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tools.templates.gallery import EXAMPLES
 FOLDER = CHECKOUT / "example_workflows"
 NAMES = templates.names()
 LEAST = 0.98
+ARRIVED = 0.05  # of the image's side
 REDRAW = (
     "draw it anew, and look at it: python main.py --cpu in ComfyUI, with OMP_NUM_THREADS=1, then "
     "python -m tools.thumbnails http://127.0.0.1:8188 {}"
@@ -72,12 +74,27 @@ def test_a_thumbnail_is_what_the_template_gives(server: Server, key: str) -> Non
     shows = EXAMPLES[key].shows
     for verdict in oracle.judge(at_side(pixels(found.after))):
         assert not shows or succeeds(verdict, shows), f"does not show {shows}: {verdict}"
+        for target in targets(thumbnails.stored(key)):
+            assert distance(verdict, target) < ARRIVED
     machine = thumbnails.machine(server.get("/system_stats").json())
     fresh = thumbnails.opened(thumbnails.written(thumbnails.sheet(found), machine))
     likeness = min(likenesses(fresh, drawn.convert("RGB"), len(found.after)))
     if likeness < LEAST and drawn.info["comment"].decode() != machine:
         pytest.skip(f"SSIM {likeness:.3f}, but drawn on {drawn.info['comment'].decode()}")
     assert likeness >= LEAST, f"SSIM {likeness:.3f}: {REDRAW.format(key)}"
+
+
+def targets(prompt: dict[str, Any]) -> list[tuple[float, float]]:
+    """The points that objects are moved to, as fractions of the image."""
+    moving = [node for node in prompt.values() if node["class_type"] == "EGEnergyPosition"]
+    inputs = [node["inputs"] for node in moving if "reference" not in node["inputs"]]
+    return [(values["x"], values["y"]) for values in inputs]
+
+
+def distance(verdict: oracle.Verdict, target: tuple[float, float]) -> float:
+    """How far the nearest object is, as a fraction of the image's side."""
+    places = [(item.x / scenes.SIDE, item.y / scenes.SIDE) for item in verdict.items]
+    return min(math.dist(place, target) for place in places)
 
 
 def likenesses(fresh: Image.Image, drawn: Image.Image, images: int) -> list[float]:

@@ -42,24 +42,24 @@ EXAMPLES: dict[str, Example] = {
     "tour-what": Example(
         2,
         "Tour 1 of 3, what",
-        "a big blue circle",
+        "a big green square",
         "**What you want is an energy: how far the image is from it.** At every step the "
         "energy's gradient moves the image a little closer.\n\n"
         "Here a CLIP network compares the image with a sentence; the prompt leaves the colour "
         "open. While *KSampler (Guided)* samples, its **monitor** draws the energy and the size "
-        "of each push. The plot keeps them.\n\n"
+        "of each push; *Plot Guidance Trace* makes an image of them.\n\n"
         "**Try:** another colour in the sentence; strength 0, which is the stock KSampler.\n\n"
         "Every node has a help page: *Node info* in its menu. Next: *Tour 2 of 3, when*.",
     ),
     "tour-when": Example(
         3,
         "Tour 2 of 3, when",
-        "a big blue circle",
-        "**When to push: an energy with a schedule.** A classifier asks for something blue, and "
+        "a big yellow triangle",
+        "**When to push: an energy with a schedule.** A classifier asks for something yellow, and "
         "the **schedule** says at which steps.\n\n"
         "Drag the points of its curve, click to add one, press *bell* or *late*. Early steps "
         "decide what is where, late ones details.\n\n"
-        "**Try:** end the curve at 0.1, and the blue is gone.\n\n"
+        "**Try:** end the curve at 0.1, and the yellow is gone.\n\n"
         "For other samplers an energy goes into a *rule*, and the rule into *Apply Guidance*: "
         "see *Guide by a label*. Next: *Tour 3 of 3, where*.",
     ),

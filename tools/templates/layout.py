@@ -16,12 +16,15 @@ from tools.templates.definitions import Info, inputs
 from tools.templates.graph import Graph, Node
 
 SIZES = Path(__file__).with_name("sizes.json")
-WIDTH, GAP = 300, 60
+WIDTH, ACROSS, DOWN = 300, 45, 60  # of a column, and the gaps between nodes
 HEADER = 30  # of a node, above its place
 TEXT = 40  # of a field of several lines, more than the least
 # Room for the images that nodes show after a run.
 IMAGE = 300
 IMAGES = {"PreviewImage", "SaveImage", "SaveAnimatedWEBP", "EGPlotTrace"}
+# The gallery shows a template in three quarters of a window, with a margin around the nodes.
+FITTED, MARGIN = (0.75 * 1366, 0.75 * 768), 10
+CLEARLY = 1.05  # times as large
 # What of a window of 1366 x 768 pixels ComfyUI's bars leave free, and where it begins.
 WINDOW, EDGES = (1250, 620), (80, 130)
 READABLE = 0.7
@@ -42,23 +45,59 @@ def places(graph: Graph, note: str, info: Info) -> dict[int, Place]:
 
     The note stands below the loaders, where the eye begins.
     """
-    found: dict[int, Place] = {}
-    bottoms: dict[int, int] = {}
-    for node in graph.nodes:
-        y = bottoms.get(node.column, 0)
-        x = node.column * (WIDTH + GAP)
-        found[node.id] = Place(x, y, WIDTH, height(node, info))
-        bottoms[node.column] = y + found[node.id].height + HEADER + GAP
     last = max(node.id for node in graph.nodes) + 1
-    found[last] = Place(0, bottoms.get(0, 0), WIDTH, _note_height(note))
+    tall = {node.id: height(node, info) for node in graph.nodes} | {last: _note_height(note)}
+    count = 1 + max(node.column for node in graph.nodes)
+    stacks = [[node.id for node in graph.nodes if node.column == column] for column in range(count)]
+    return _stacked(_narrower([stack for stack in stacks if stack], tall, last), tall)
+
+
+def _narrower(stacks: list[list[int]], tall: dict[int, int], note: int) -> list[list[int]]:
+    """Columns cut in two, as long as the gallery then shows the template clearly larger.
+
+    No link runs backwards then either: nodes of a column stand in the order in which they run.
+    """
+    whole = [[*stacks[0], note], *stacks[1:]]
+    cut = [
+        [*stacks[:column], stacks[column][:place], stacks[column][place:], *stacks[column + 1 :]]
+        for column in range(len(stacks))
+        for place in range(1, len(stacks[column]))
+    ]
+    zoom = lambda one: fitted(_stacked([[*one[0], note], *one[1:]], tall).values())
+    best = max(cut, key=zoom, default=stacks)
+    if best is stacks or zoom(best) < CLEARLY * fitted(_stacked(whole, tall).values()):
+        return whole
+    return _narrower(best, tall, note)
+
+
+def _stacked(stacks: list[list[int]], tall: dict[int, int]) -> dict[int, Place]:
+    """A place for each number: columns side by side, their nodes one below the other."""
+    found = {}
+    for column, stack in enumerate(stacks):
+        y = 0
+        for number in stack:
+            found[number] = Place(column * (WIDTH + ACROSS), y, WIDTH, tall[number])
+            y += tall[number] + HEADER + DOWN
     return found
+
+
+def fitted(places: Iterable[Place]) -> float:
+    """The zoom at which the gallery opens nodes in a window of 1366 x 768 pixels."""
+    right, bottom = _corner(places)
+    width, height = right + 2 * MARGIN, bottom + HEADER + 2 * MARGIN
+    return min(FITTED[0] / width, FITTED[1] / height)
+
+
+def _corner(places: Iterable[Place]) -> tuple[int, int]:
+    """The right and the lower edge of all."""
+    places = list(places)
+    right = max(place.x + place.width for place in places)
+    return right, max(place.y + place.height for place in places)
 
 
 def view(places: Iterable[Place]) -> dict[str, Any]:
     """Scale and offset at which a window of usual size shows all, or else begins at the loaders."""
-    places = list(places)
-    right = max(place.x + place.width for place in places)
-    bottom = max(place.y + place.height for place in places)
+    right, bottom = _corner(places)
     scale = min(WINDOW[0] / right, WINDOW[1] / bottom, 1.0)
     scale = max(round(scale, 2), READABLE)
     return {"scale": scale, "offset": [round(EDGES[0] / scale), round(EDGES[1] / scale)]}
