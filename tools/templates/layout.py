@@ -24,11 +24,11 @@ IMAGE = 300
 IMAGES = {"PreviewImage", "SaveImage", "SaveAnimatedWEBP", "EGPlotTrace"}
 # The gallery shows a template in three quarters of a window, with a margin around the nodes.
 FITTED, MARGIN = (0.75 * 1366, 0.75 * 768), 10
-CLEARLY = 1.05  # times as large
+CLEARLY = 1.03  # times as large
 # What of a window of 1366 x 768 pixels ComfyUI's bars leave free, and where it begins.
 WINDOW, EDGES = (1250, 620), (80, 130)
 READABLE = 0.7
-NOTE_LETTERS, NOTE_LINE = 38, 20
+NOTE_LETTERS, NOTE_LINE = 48, 16
 
 
 class Place(NamedTuple):
