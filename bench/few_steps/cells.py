@@ -44,6 +44,7 @@ class Setting:
         until: fraction of the noise schedule where rule and recurrences end.
         recurrences: how often each of 4 steps is taken; of 8 half as often, for the same cost.
         turbo: whether the LoRA for few steps is loaded.
+        decoder: vae, or fitted (to estimates of 20 steps without the LoRA).
     """
 
     rule: str = ""
@@ -51,6 +52,7 @@ class Setting:
     until: float = 1.0
     recurrences: int = 1
     turbo: bool = True
+    decoder: str = "vae"
 
 
 COLOUR, SHAPE, SENTENCE, POSITION = (
@@ -59,15 +61,17 @@ COLOUR, SHAPE, SENTENCE, POSITION = (
 )
 TASKS = (COLOUR, SHAPE, POSITION, SENTENCE)
 PLAIN = (Setting(turbo=False), Setting())
-LABEL = (
-    *(*PLAIN, Setting("Forward", 0.3, 1.0, 3), Setting("Forward", 0.2, 1.0, 5)),
+BY_VAE = (
+    *(Setting("Forward", 0.3, 1.0, 3), Setting("Forward", 0.2, 1.0, 5)),
     Setting("Manifold", 0.3, 1.0, 4),
 )
+FITTED = tuple(replace(setting, decoder="fitted") for setting in BY_VAE)
+LABEL = (*PLAIN, *BY_VAE, *FITTED)
 SETTINGS: dict[str, tuple[Setting, ...]] = {
     COLOUR.name: LABEL,
     SHAPE.name: LABEL,
     POSITION.name: (*PLAIN, Setting("Forward", 0.6, 0.4, 5), Setting("Latent Update", 0.1, 0.7)),
-    SENTENCE.name: (*PLAIN, Setting("Forward", 0.3, 1.0, 3)),
+    SENTENCE.name: (*PLAIN, BY_VAE[0], FITTED[0]),
 }
 
 
@@ -84,7 +88,7 @@ def repeats(recurrences: int, steps: int) -> int:
 
 def weights(task: Task, setting: Setting) -> str:
     """Fingerprint of the weights that take part."""
-    decoder = [FAST_DECODER.stem] * bool(setting.rule and task is not POSITION)
+    decoder = [FAST_DECODER.stem] * (setting.decoder == "fitted")
     return fingerprint_with((*task.networks, *decoder, *[TURBO.stem] * setting.turbo))
 
 
@@ -100,7 +104,7 @@ def measured(model: Shapes, task: Task, job: Row) -> dict[str, Any]:
         end_percent=job["until"],
         eta=math.inf,
         scheduler="sgm_uniform",
-        decoder="fitted",
+        decoder=job["decoder"],
     )
     rules = [RULES[job["rule"]](energy, window)] if job["rule"] else []
     images = model.images(sample(model, rules, settings, positive=task.prompt))

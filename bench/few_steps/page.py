@@ -12,7 +12,7 @@ from bench.few_steps.cells import SETTINGS, STEPS, TASKS, Setting, repeats, weig
 from bench.records import Row
 
 RESULTS = command.RESULTS / "few_steps.json"
-HEAD = ("steps", "rule", "until", "recurrences", "satisfied", "clean", "diversity", "images")
+HEAD = ("steps", "rule", "decoder", "until", "recurrences", "satisfied", "clean", "diversity", "images")
 INTRODUCTION = [
     "## Few steps",
     "",
@@ -22,7 +22,8 @@ INTRODUCTION = [
     "recurrences was added after the row of 0.3 was seen. Labels and the sentence are asked",
     'with an empty prompt, the position is that of "a big red circle" within 12 pixels of',
     "(0.3, 0.7). Rule and recurrences act from the start until the given fraction of the noise",
-    "schedule: 0.7 is before the last of 4 steps. Diversity: mean RMS distance between images.",
+    "schedule: 0.7 is before the last of 4 steps. Diversity: mean RMS distance between images. The",
+    "fitted decoder is the one that comes with Shapes, fitted to estimates without the LoRA.",
     "",
 ]
 
@@ -68,9 +69,9 @@ PARTS = ("satisfied", "clean")
 
 def _named(setting: Setting, steps: int) -> list[str]:
     if not setting.rule:
-        return ["unguided" + ", without the LoRA" * (not setting.turbo), "", ""]
+        return ["unguided" + ", without the LoRA" * (not setting.turbo), "", "", ""]
     rule = f"{setting.rule} {setting.strength:g}" + ", without the LoRA" * (not setting.turbo)
-    return [rule, f"{setting.until:g}", str(repeats(setting.recurrences, steps))]
+    return [rule, setting.decoder, f"{setting.until:g}", str(repeats(setting.recurrences, steps))]
 
 
 def _share(flags: Sequence[bool]) -> str:

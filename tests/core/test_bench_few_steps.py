@@ -29,10 +29,9 @@ def row(setting: cells.Setting = SETTING, steps: int = 4, **flags: list[bool]) -
 def test_a_row_depends_on_lora_and_decoder_only_where_they_take_part():
     with_it, without = (cells.weights(TASK, setting) for setting in reversed(cells.PLAIN))
     assert with_it != without == TASK.weights
-    guided = cells.weights(TASK, replace(SETTING, turbo=False))
-    assert guided not in (with_it, without)
-    own = cells.POSITION.weights
-    assert cells.weights(cells.POSITION, replace(SETTING, turbo=False)) == own
+    guided = replace(SETTING, turbo=False)
+    assert cells.weights(TASK, guided) == without
+    assert cells.weights(TASK, replace(guided, decoder="fitted")) not in (with_it, without)
 
 
 def test_every_cell_is_asked_for_once_and_the_first_seeds_of_all_come_first():
@@ -49,7 +48,7 @@ def test_section_shows_shares_of_all_batches_of_a_cell():
     flags = {"satisfied": [True, True, True, False], "clean": [True] * 4}
     worse = {"satisfied": [False] * 4, "clean": [True, False, True, False]}
     lines = page.section([row(**flags), row(**worse), row(steps=8, **flags)])
-    named = f"{SETTING.rule} {SETTING.strength:g} | {SETTING.until:g}"
+    named = f"{SETTING.rule} {SETTING.strength:g} | vae | {SETTING.until:g}"
     assert f"| 4 | {named} | {SETTING.recurrences} | 38 ± 17 | 75 ± 15 | 0.100 | 8 |" in lines
     half = SETTING.recurrences // 2
     assert f"| 8 | {named} | {half} | 75 ± 22 | 100 ± 0 | 0.100 | 4 |" in lines
