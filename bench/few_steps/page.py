@@ -12,7 +12,17 @@ from bench.few_steps.cells import SETTINGS, STEPS, TASKS, Setting, repeats, weig
 from bench.records import Row
 
 RESULTS = command.RESULTS / "few_steps.json"
-HEAD = ("steps", "rule", "decoder", "until", "recurrences", "satisfied", "clean", "diversity", "images")
+HEAD = (
+    "steps",
+    "rule",
+    "decoder",
+    "until",
+    "recurrences",
+    "satisfied",
+    "clean",
+    "diversity",
+    "images",
+)
 INTRODUCTION = [
     "## Few steps",
     "",
