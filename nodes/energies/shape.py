@@ -79,7 +79,14 @@ class EnergyShape(io.ComfyNode):
                     tooltip="Recording of a source image: the object takes its outline "
                     "there. Connect this or an outline.",
                 ),
-                measure_input("with its threshold"),
+                measure_input(
+                    "with its threshold",
+                    (
+                        "with layout",
+                        " with layout: adapted, and how much of the attention lies outside of the "
+                        "outline, which leads objects that are elsewhere.",
+                    ),
+                ),
                 source_tokens_input(),
                 moment_input(),
             ],

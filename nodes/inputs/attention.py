@@ -106,16 +106,19 @@ def heads_input(tip: str) -> io.Input:
     )
 
 
-def measure_input(published: str) -> io.Input:
-    """Ours or Self-Guidance's; optional, because workflows of earlier versions lack it."""
+def measure_input(published: str, further: tuple[str, ...] = ()) -> io.Input:
+    """Ours or Self-Guidance's; optional, because workflows of earlier versions lack it.
+
+    `published` ends the tip on it; `further` are other measures and what the tip says of them.
+    """
     return advanced(
         io.Combo.Input(
             "measure",
-            options=list(MEASURES),
+            options=[*MEASURES, *further[:1]],
             default="adapted",
             optional=True,
             tooltip="How it is measured. adapted: word by word, as this pack does it. published: "
-            f"token by token, as Self-Guidance does it, {published}.",
+            f"token by token, as Self-Guidance does it, {published}.{''.join(further[1:])}",
         )
     )
 

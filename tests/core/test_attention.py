@@ -129,6 +129,20 @@ def test_the_look_of_a_word_of_another_prompt_is_that_inside_its_own_mask():
     assert_close(Appearance(ONE, kept)(estimate), torch.tensor([1.0], dtype=DOUBLE))
 
 
+def test_with_layout_adds_the_share_of_attention_outside_of_the_outline():
+    outline = torch.zeros(8, 8)
+    outline[2:4, 2:4] = 1
+    far, near = square(5, 5), square(2, 2)
+    with_layout = Shape(ONE, outline, measure="with layout")
+    for maps_, within in ((far, 4 * 0.1), (near, 4 * 0.9)):
+        added = with_layout(shown(maps_)) - Shape(ONE, outline)(shown(maps_))
+        assert_close(added, torch.tensor([(1 - within / 9.6) ** 2], dtype=DOUBLE))
+    # Brighter inside is better, however far away the object is.
+    brighter = far.clone()
+    brighter[..., 3, 3] = 0.15
+    assert float(with_layout(shown(brighter))) < float(with_layout(shown(far)))
+
+
 def test_the_last_step_of_a_recording_is_compared_with_at_every_noise_level():
     early, late = square(5, 5), square(1, 3)
     levels_ = {sigma: {Attention((0,)): (part,)} for sigma, part in ((1.0, early), (0.1, late))}

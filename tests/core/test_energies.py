@@ -128,6 +128,7 @@ CASES = {
     "size": Size(WORDS, 0.02),
     "size, reference": Size(WORDS, reference=OTHER, ratio=3.0),
     "shape": Shape(WORDS, CORNER),
+    "shape, with layout": Shape(WORDS, CORNER, measure="with layout"),
     "shape, reference": Shape(WORDS, reference=OTHER, shift=(0.2, 0.0), scale=1.3, angle=-40.0),
     "appearance": Appearance(WORDS, OTHER),
     "box": Box(WORDS, BOX),
