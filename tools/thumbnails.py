@@ -37,7 +37,7 @@ PANEL, GAP, BAND = 228, 8, 40
 INSET = 96
 UNGUIDED = ("without", "guided")
 EDITED = ("before", "after")
-REFERENCES = ("Reference", "The look", "Colours")
+REFERENCES = ("Reference", "The look", "Colours", "First source", "Second source")
 
 Prompt = dict[str, dict[str, Any]]
 # The images that each node put out, by its key.
@@ -45,12 +45,12 @@ Outputs = dict[str, list[Image.Image]]
 
 
 class Pair(NamedTuple):
-    """What a thumbnail shows: two columns under their words, and an image that they match."""
+    """What a thumbnail shows: two columns under their words, and images that they match."""
 
     words: tuple[str, str]
     before: list[Image.Image]
     after: list[Image.Image]
-    reference: Image.Image | None = None
+    references: tuple[Image.Image, ...] = ()
 
 
 def request(url: str, body: Any = None) -> bytes:
@@ -119,17 +119,17 @@ def unguided(prompt: Prompt) -> Prompt:
 def pair(prompt: Prompt, run: Callable[[Prompt], Outputs]) -> Pair:
     """What a template gives: the preview "Before", or the same seeds unguided; what it saves.
 
-    Another preview is what the images are to match.
+    Other previews are what the images are to match.
     """
     outputs = run(prompt)
     saver = only(prompt, "SaveImage")
     after = outputs.pop(saver)
     shown = {prompt[key]["_meta"]["title"]: images for key, images in outputs.items()}
     before = shown.pop("Before", None)
-    reference = next((shown[title][0] for title in REFERENCES if title in shown), None)
+    references = tuple(shown[title][0] for title in REFERENCES if title in shown)
     if before:
-        return Pair(EDITED, [_seen(prompt, image) for image in before], after, reference)
-    return Pair(UNGUIDED, run(unguided(prompt))[saver], after, reference)
+        return Pair(EDITED, [_seen(prompt, image) for image in before], after, references)
+    return Pair(UNGUIDED, run(unguided(prompt))[saver], after, references)
 
 
 def _seen(prompt: Prompt, image: Image.Image) -> Image.Image:
@@ -152,20 +152,23 @@ def sheet(found: Pair) -> Image.Image:
     page = Image.new("RGB", (SIDE, SIDE), GROUND)
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(24)
     rows = min(2, len(found.after))
-    both = [image for row in zip(found.before, found.after, strict=True) for image in row]
+    pairs = list(zip(found.before, found.after, strict=True))
+    # Of a video its first and its last frame.
+    both = [image for row in (pairs[:1] + pairs[-1:])[-rows:] for image in row]
     places = boxes(rows)
     for image, place in zip(both, places, strict=False):
         page.paste(image.resize((PANEL, PANEL), Image.Resampling.LANCZOS), place)
     for word, (left, top) in zip(found.words, places, strict=False):
         pen.text((left + PANEL / 2, top - 8), word, INK, font, anchor="ms")
-    if found.reference:
-        _inset(page, found.reference)
+    for place, reference in enumerate(found.references):
+        _inset(page, reference, place, len(found.references))
     return page
 
 
-def _inset(page: Image.Image, reference: Image.Image) -> None:
-    """What the images are to match, framed, below the middle."""
-    corner = ((SIDE - INSET) // 2, SIDE - INSET - 12)
+def _inset(page: Image.Image, reference: Image.Image, place: int, count: int) -> None:
+    """What the images are to match, framed, below the middle, side by side."""
+    wide = count * INSET + (count - 1) * 2 * GAP
+    corner = ((SIDE - wide) // 2 + place * (INSET + 2 * GAP), SIDE - INSET - 12)
     frame = (corner[0] - 4, corner[1] - 4, corner[0] + INSET + 3, corner[1] + INSET + 3)
     ImageDraw.Draw(page).rectangle(frame, INK)
     page.paste(reference.resize((INSET, INSET), Image.Resampling.LANCZOS), corner)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from bench import markdown
 from bench.editing import swaps
@@ -16,14 +15,16 @@ from bench.records import Row
 COLUMNS = ("task", "figure", "asked", "unguided", "guided", "images", "steps", "settings")
 # A ratio of shares needs this many images, on either side, that show what is asked.
 ENOUGH = 5
-UP = {"share": True, "mean": True, "low": False, "median": False, "missing": False, "p": False}
+HIGH, LOW = ("share", "mean", "median up"), ("low", "median", "missing", "p")
+UP = {kind: kind in HIGH for kind in HIGH + LOW}
 PAGE = """\
 # Editing on Shapes
 
 Written by `python -m bench.editing`: CFG 4 where nothing else is said, Euler, weights {weights}.
 The oracle judges from pixels; distances are fractions of the image's side, an object that is not
 there has distance and error 1. Unguided is the same seed without guidance (of edits with a
-direction: without the energy). Images whose source lacks what is edited do not count.
+direction: without the energy). Images whose source lacks what is edited do not count. Of shares and
+means the standard error stands behind them.
 
 {table}
 {swaps}"""
@@ -53,7 +54,8 @@ def value(figure: Figure, rows: Sequence[Figures], side: str) -> float | None:
         return None
     if figure.kind == "missing":
         return 1 - statistics.fmean(found)
-    return statistics.median(found) if figure.kind == "median" else statistics.fmean(found)
+    middle = figure.kind.startswith("median")
+    return statistics.median(found) if middle else statistics.fmean(found)
 
 
 def mcnemar(rows: Sequence[Figures], key: str) -> float:
@@ -99,33 +101,34 @@ def table(rows: Mapping[str, Sequence[Figures]]) -> str:
 
 
 def _cells(figure: Figure, rows: Sequence[Figures]) -> list[str]:
-    values = (value(figure, rows, side) for side in ("unguided", "guided"))
-    errors = (error(figure, rows, side) for side in ("unguided", "guided"))
-    plain, guided = map(partial(_shown, figure), values, errors)
+    plain, guided = (_shown(figure, rows, side) for side in ("unguided", "guided"))
     unknown = " (too few)" if figure.relative else ""
     mark = {True: "", False: " (missed)", None: unknown}[met(figure, rows)]
     return [figure.name, asked(figure), plain, guided + mark if guided else ""]
 
 
-def error(figure: Figure, rows: Sequence[Figures], side: str) -> float | None:
-    """Standard error of a figure of one side, of the kinds that are shown with it."""
-    found = [float(row[side][figure.key]) for row in rows if figure.key in row[side]]
-    if figure.kind == "missing":
-        share = statistics.fmean(found)
-        return math.sqrt(share * (1 - share) / len(found))
-    if figure.kind == "low" and len(found) > 1:
-        return statistics.stdev(found) / math.sqrt(len(found))
-    return None
-
-
-def _shown(figure: Figure, number: float | None, error: float | None) -> str:
+def _shown(figure: Figure, rows: Sequence[Figures], side: str) -> str:
+    """A figure, of shares and means with the standard error."""
+    number = value(figure, rows, side)
     if number is None:
         return ""
     if figure.kind == "p":
         return f"{number:.2g}"
-    if error is not None:
-        return f"{number:.3f} ± {error:.3f}"
-    return f"{number:.1f}" if number > 10 else f"{number:.2f}"
+    if number is None:
+        return ""
+    if figure.kind == "p":
+        return f"{number:.2g}"
+    places = 3 if figure.kind in ("missing", "low") else 1 if number > 10 else 2
+    if figure.kind.startswith("median"):
+        return f"{number:.{places}f}"
+    return f"{number:.{places}f} ± {error(figure, rows, side):.{places}f}"
+
+
+def error(figure: Figure, rows: Sequence[Figures], side: str) -> float:
+    """The standard error of a share or a mean over images."""
+    found = [float(row[side][figure.key]) for row in rows if figure.key in row[side]]
+    spread = statistics.stdev if figure.kind in ("mean", "low") else statistics.pstdev
+    return spread(found) / math.sqrt(len(found)) if len(found) > 1 else 0.0
 
 
 def page(rows: Mapping[str, Sequence[Figures]], weights: str, swapped: Sequence[Row] = ()) -> str:

@@ -107,8 +107,10 @@ class Source:
 
     def __post_init__(self) -> None:
         images = self.guided([recording(self.records, self.levels)] if self.records else [])
+        object.__setattr__(self, "images", images)
         object.__setattr__(self, "verdicts", oracle.judge(images))
 
+    images: Tensor = field(init=False)
     verdicts: list[Verdict] = field(init=False)
 
     @property
@@ -139,3 +141,11 @@ class Source:
     def reference(self) -> Reference:
         """What was recorded."""
         return Reference(self.levels, tuple(self.noise.shape[-2:]))
+
+    def reference_of(self, rows: Sequence[int]) -> Reference:
+        """What was recorded of some images."""
+        pick = lambda level: {key: tuple(v[rows] for v in level[key]) for key in level}
+        return Reference(
+            {sigma: pick(level) for sigma, level in self.levels.items()},
+            tuple(self.noise.shape[-2:]),
+        )

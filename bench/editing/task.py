@@ -35,8 +35,10 @@ class Figure:
         name: name in the table.
         key: its name in the rows.
         kind: median, mean, low (a mean that is better low) or share (a fraction of the images),
-            missing (1 - share), or p (of McNemar's test that guidance changes a share).
-        bound: what shares and means have to reach, and others to stay below; None for no bound.
+            missing (1 - share), or p (of McNemar's test that guidance changes a share); "median up"
+            is a median that is better high.
+        bound: what shares, means and medians up have to reach, and others to stay below; None for
+            no bound.
         relative: whether the bound is a multiple of the unguided figure.
     """
 
@@ -90,6 +92,7 @@ class Session:
         words: tuple[str, ...],
         other: int = 0,
         records: frozenset[Capture] = frozenset(),
+        steps: int = 20,
     ) -> Source:
         """Images of random captions of `count` objects.
 
@@ -99,14 +102,15 @@ class Session:
             words: what a caption names of each object: size, colour, shape.
             other: added to the seeds of the noise.
             records: what their reference holds.
+            steps: sampling steps.
         """
         if seeds != self._seeds:
             self._sources, self._seeds = {}, seeds
-        key = (count, words, other, records)
+        key = (count, words, other, records, steps)
         if key not in self._sources:
             captions = tuple(caption(seed, count, words) for seed in seeds)
             own = tuple(seed + other for seed in seeds)
-            self._sources[key] = Source(self.shapes, own, captions, 20, records)
+            self._sources[key] = Source(self.shapes, own, captions, steps, records)
         return self._sources[key]
 
 

@@ -14,6 +14,10 @@ from bench.editing.better_noise import (
     THRESHOLD,
     begun,
 )
+from bench.editing.composed import composed
+from bench.editing.moving import FRAMES, along_a_path
+from bench.editing.outlines import STEPS as FEW
+from bench.editing.outlines import new_look, outline
 from bench.editing.placement import boxes, position, resized, two_objects
 from bench.editing.real_images import (
     EDIT_CFG,
@@ -33,6 +37,7 @@ from tools.diffusers_host import THREE_OBJECTS
 FORWARD = "Forward, relative, falling from strength"
 LORA = f"LoRA three_objects ({fingerprint(THREE_OBJECTS.name)}); "
 TEST = "p of McNemar's test"
+FILLING = f"{FORWARD} 2.5 to 0 at 0.6, 3 recurrences until 0.4"
 WHOLE_PAIRS = (
     Figure("misses or mixes up something", "whole", "missing", 0.6, relative=True),
     Figure(TEST, "whole", "p", 0.01),
@@ -112,6 +117,62 @@ TASKS = (
             ("boxes for two objects, each head", "layout, heads each", {"heads": "each"}),
             ("boxes for two objects, BoxDiff", "boxdiff", {"loss": "boxdiff"}),
         )
+    ),
+    Task(
+        "fill a drawn outline",
+        f"Shape of the colour, an outline, with layout; {FILLING}",
+        (
+            Figure("median overlap (IoU) with the outline", "overlap", "median up", 0.75),
+            Figure("mean overlap", "overlap", "mean"),
+            Figure("overlap of 0.75 or more", "filled", "share"),
+            Figure("shows its caption", "kept", "share"),
+        ),
+        outline,
+        steps=FEW,
+    ),
+    Task(
+        "new look, same place and size",
+        "another colour and seed; Shape of the colour by the reference, source_tokens, last step, "
+        f"with layout; {FILLING}",
+        (
+            Figure("median overlap (IoU) with the old object", "overlap", "median up", 0.75),
+            Figure("mean overlap", "overlap", "mean"),
+            Figure("median drift", "drift", "median"),
+            Figure("shows the new caption", "shown", "share"),
+        ),
+        new_look,
+        steps=FEW,
+    ),
+    Task(
+        "objects of two images in one",
+        "two of Shape of the colour, each by a reference of its own prompt and seed, "
+        f"source_tokens, last step, with layout; {FILLING}; pairs that would touch do not count",
+        (
+            Figure(
+                "both there and within 0.1 of their place, nothing else", "complete", "share", 0.75
+            ),
+            Figure("mean overlap (IoU) with the old objects", "overlap", "mean"),
+        ),
+        composed,
+        steps=FEW,
+    ),
+    Task(
+        "along a path, in a batch that stands for time",
+        f"{FRAMES} frames; Position of the colour by two keyframes; {FORWARD} 4 to 0 at 0.9; "
+        "Temporal, latent; Forward, relative, strength 0.5; both of the batch as a video; "
+        "3 recurrences until 0.4",
+        (
+            Figure("median centroid error", "error", "median", 0.08),
+            Figure(
+                "median flicker of the mean colour, in grey levels",
+                "flicker",
+                "median",
+                0.5,
+                relative=True,
+            ),
+        ),
+        along_a_path,
+        steps=FEW,
     ),
     Task(
         "swap appearance",

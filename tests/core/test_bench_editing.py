@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 
 from bench import records
 from bench.editing import __main__ as editing
-from bench.editing import appearance, better_noise, page, sources, swaps
+from bench.editing import appearance, better_noise, moving, outlines, page, sources, swaps
 from bench.editing.task import Figure
 from bench.editing.tasks import TASKS
 from guidance_core.attention.words import Word
@@ -43,6 +43,43 @@ def test_where_an_object_is():
     assert sources.distance(None, 0.25, 0.5) == 1.0
     assert sources.inside(ITEM, (0.0, 0.0, 0.5, 1.0)) == 1.0
     assert sources.inside(ITEM, (0.25, 0.0, 1.0, 1.0)) == pytest.approx(0.5, abs=0.03)
+
+
+def test_overlap_is_of_the_pixels_of_a_colour():
+    (image,) = scenes.render([Scene((ITEM, replace(ITEM, colour="blue", x=96.0)))])
+    mask = scenes.inside(ITEM)
+    assert outlines.overlap(outlines.pixels_of(image, "red"), mask) > 0.97
+    assert outlines.overlap(outlines.pixels_of(image, "blue"), mask) == 0.0
+    beside = scenes.inside(replace(ITEM, x=ITEM.x + 5))
+    side = ITEM.radius * 3.14159265**0.5
+    ideal = (side - 5) / (side + 5)
+    assert outlines.overlap(mask, beside) == pytest.approx(ideal, abs=0.03)
+    nothing = torch.zeros(128, 128, dtype=torch.bool)
+    assert outlines.overlap(nothing, nothing) == 0.0
+
+
+def test_outlines_and_paths_stay_in_the_image_and_paths_cross_it():
+    for seed in range(20):
+        item = outlines.drawing("a big red triangle", seed)
+        left, top, right, bottom = item.box
+        assert min(left, top) >= 0
+        assert max(right, bottom) <= scenes.SIDE
+        (_, first), (_, last) = moving.path_of(seed).points
+        assert sorted([first[0], last[0]]) == [0.28, 0.72]
+        assert all(0.3 <= y <= 0.7 for _, y in (first, last))
+
+
+def test_flicker_is_the_spread_of_mean_colours_in_grey_levels():
+    images = torch.stack([torch.full((3, 4, 4), level) for level in (0.2, 0.4)])
+    assert moving.flicker(images) == pytest.approx(255 * 0.1, rel=1e-4)
+    assert moving.flicker(images[:1].repeat(3, 1, 1, 1)) == 0.0
+
+
+def test_shares_and_means_have_their_standard_error():
+    rows = [{"unguided": {"e": 0}, "guided": {"e": value}} for value in (1, 1, 1, 0)]
+    line = page._cells(Figure("share", "e", "share", 0.7), rows)
+    assert line == ["share", "≥ 0.7", "0.00 ± 0.00", "0.75 ± 0.22"]
+    assert page._cells(Figure("median", "e", "median"), rows)[3] == "1.00"
 
 
 def test_each_sample_has_an_energy_of_its_own():

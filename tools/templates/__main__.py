@@ -45,7 +45,8 @@ def names() -> dict[str, str]:
         key: gallery.name_of(number, f"{family.short}, {task.title}")
         for number, (key, (family, task, _)) in enumerate(templates().items(), FIRST)
     }
-    return gallery.names() | real
+    every = gallery.names() | real
+    return dict(sorted(every.items(), key=lambda one: one[1]))
 
 
 def forms(key: str, info: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

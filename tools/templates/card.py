@@ -79,6 +79,14 @@ def _boxes(pen: Pen) -> None:
     pen.rounded_rectangle((310, 215, 400, 330), 14, BLUE)
 
 
+def _path(pen: Pen) -> None:
+    for k, color in enumerate((FAINT, FAINT, RED)):
+        left, top = 80 + 120 * k, 290 - 50 * k
+        pen.ellipse((left, top, left + 76, top + 76), outline=color, width=5)
+    pen.ellipse((332, 202, 384, 254), RED)
+    pen.line((118, 328, 358, 228), INK, 4)
+
+
 def _restored(pen: Pen) -> None:
     pen.rectangle((100, 225, 160, 285), outline=INK, width=3)
     pen.polygon((106, 279, 128, 245, 152, 279), BLUE)
@@ -93,4 +101,5 @@ DRAWINGS: dict[str, Callable[[Pen], None]] = {
     "face": _face,
     "restore": _restored,
     "place-words": _boxes,
+    "along-a-path": _path,
 }

@@ -13,7 +13,8 @@ class Example(NamedTuple):
     """A template with Shapes.
 
     Arguments:
-        number: where it stands: 1 to 9 begin, 10 on guide, 20 on edit, 30 on restore.
+        number: where it stands: 1 to 9 begin, 10 on guide, 20 on edit, 30 on restore, 62 on edit by
+            parts of several images.
         title: what it does, in a few words.
         shows: what each of its images must show, as the oracle of Shapes reads them: a caption, or
             labels; empty where the task says more than that, or less.
@@ -413,6 +414,42 @@ EXAMPLES: dict[str, Example] = {
         "**Your model:** load a checkpoint, write a prompt for a portrait, choose a network "
         "trained for face recognition in *Load Guide: Face*, give *Load Image* as reference, "
         "cropped to the face, and paint the square of the face as mask.",
+    ),
+    "drawn-outline": Example(
+        62,
+        "Fill a drawn outline",
+        "a big green square",
+        "**An object in an outline that you draw.** *Energy: Shape* compares where the model sees "
+        "the word with a mask (Diffusion Self-Guidance); no other network looks on. The strength "
+        "falls while the image takes shape, and the early steps are taken three times, so that "
+        "model and guidance can agree.\n\n"
+        "**Your own outline:** *Load Image*, *Open in MaskEditor*, and its MASK in place of the "
+        "square here. Attention is coarse, 16 x 16 cells in SD 1.5: an outline fixes place, size "
+        "and proportions, not fine contours.\n\n"
+        "In Shapes the colour fills its object; with other models choose the noun.",
+    ),
+    "compose-images": Example(
+        63,
+        "Objects of two images in one",
+        "a big red circle and a small blue square",
+        "**Objects of several images come together in one.** Each source is sampled from its own "
+        "prompt and seed, and recorded. *Energy: Shape* gives each object the outline that it has "
+        "in its source: `source_tokens` say which word that is there, `moment` last step looks at "
+        "the source as it ended.\n\n"
+        "**Try:** another seed in a source.\n\n"
+        "**For images of your own:** *Load Image*, *VAE Encode* and *Invert* before each *Record "
+        "Reference*, with its path.",
+    ),
+    "new-look": Example(
+        64,
+        "A new look, same place and size",
+        "a big blue circle",
+        "**The same object, at the same place and of the same size, with a new look.** The source "
+        "is sampled and recorded. Another prompt and another seed begin anew; *Energy: Shape* asks "
+        "for the outline that the object had, and for nothing of its colour.\n\n"
+        "**Try:** other seeds and colours.\n\n"
+        "**For an image of your own:** *Load Image*, *VAE Encode* and *Invert* before *Record "
+        "Reference*, with its path.",
     ),
 }
 

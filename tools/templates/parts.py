@@ -21,6 +21,7 @@ class Parts:
         name: of its file.
         model, clip, vae: what the loaders give.
         decoder: VAE that guidance decodes with; None is the tiny one of models/vae_approx.
+        rules: further rules, at most two.
     """
 
     graph: Graph
@@ -30,6 +31,7 @@ class Parts:
     clip: Link
     vae: Link
     decoder: Link | None = None
+    rules: tuple[Link, ...] = ()
 
 
 def loaded(graph: Graph, family: Family, name: str) -> Parts:
@@ -84,6 +86,7 @@ def guided(parts: Parts, column: int, rule: Link, *, reads_image: bool) -> Link:
     node = parts.graph.add(
         *("EGApplyGuidance", column, "", files),
         **{"model": parts.model, "rule_1": rule, "decoder": decoder, **vae},
+        **{f"rule_{slot}": further for slot, further in enumerate(parts.rules, 2)},
     )
     return node[0]
 

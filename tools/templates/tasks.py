@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tools.templates import parts
-from tools.templates.families import FAMILIES, SDXL, Family
+from tools.templates.families import FAMILIES, SDXL, WAN22, Family
 from tools.templates.graph import Link, huggingface
 from tools.templates.parts import Parts
 
@@ -21,6 +21,8 @@ FACES = huggingface("guidance", "gaunernst/vit_tiny_patch8_112.arcface_ms1mv3", 
 PICTURE = "example.png"  # ComfyUI brings it in its folder input
 STREET = "a quiet street in an old town, evening"
 STILL_LIFE = "a red apple and a blue cup on a wooden table"
+BALL = "a red ball rolls across a wooden floor, the camera stands still"
+STEADY = 0.3  # strength against flicker
 PORTRAIT = "portrait photo of a person, looking at the camera, plain background"
 SMALL, SHRINK = 256, 4
 
@@ -178,6 +180,22 @@ def by_words(part: Parts, push: Push) -> None:
     _sampled(part, text, both[0], (push, "linear_down"), reads_image=False)
 
 
+def by_path(part: Parts, push: Push) -> None:
+    """Lead a phrase of the prompt along a path, without flicker."""
+    add = part.graph.add
+    text = add("PrimitiveStringMultiline", 0, "The prompt, for all", value=BALL)[0]
+    tokens = add("EGTokens", 1, "Words: red ball", clip=part.clip, prompt=text, words="red ball")
+    box = add(
+        *("EGEnergyBox", 2, "Along a path"),
+        tokens=tokens[0],
+        keyframes="0: 0.05 0.45 0.3 0.85; 1: 0.7 0.45 0.95 0.85",
+    )
+    steady = add("EGEnergyTemporal", 2, "Without flicker")
+    second = add("EGRuleForward", 3, "Colours stay", energy=steady[0], strength=STEADY)
+    part.rules = (second[0],)
+    _sampled(part, text, box[0], (push, "linear_down"), reads_image=False)
+
+
 def by_measurement(part: Parts, push: Push) -> None:
     """Enlarge a small image fourfold."""
     add, large = part.graph.add, SMALL * SHRINK
@@ -283,6 +301,21 @@ TASKS = (
         start="*Rule: Forward*, scale `relative`, strength falling from {strength:g} to 0 over the "
         "first {end} of the noise schedule. Objects stay where they were: raise it, or "
         "choose the noun alone. Something is drawn twice: smaller boxes, or a lower strength.",
+        usual=Push(2.5, 0.6),
+        few=Push(1.5, 1.0),
+    ),
+    Task(
+        key="along-a-path",
+        title="an object on a path",
+        build=by_path,
+        about="The box of the red ball moves along the video. Keyframes of *Energy: Box* are a "
+        "time from 0 to 1 and left, top, right, bottom; between two of them it moves in a straight "
+        "line. *Energy: Temporal* keeps colour and brightness from frame to frame. *Energy: "
+        "Position* leads along points instead.",
+        start="*Rule: Forward*, scale `relative`, strength falling from {strength:g} to 0 over the "
+        "first {end} of the noise schedule; another of strength "
+        f"{STEADY:g} against flicker, to the end.",
+        families=(WAN22,),
         usual=Push(2.5, 0.6),
         few=Push(1.5, 1.0),
     ),
