@@ -88,6 +88,7 @@ def targets(prompt: dict[str, Any]) -> list[tuple[float, float]]:
     """The points that objects are moved to, as fractions of the image."""
     moving = [node for node in prompt.values() if node["class_type"] == "EGEnergyPosition"]
     inputs = [node["inputs"] for node in moving if "reference" not in node["inputs"]]
+    inputs = [values for values in inputs if not values.get("keyframes")]  # of a video
     return [(values["x"], values["y"]) for values in inputs]
 
 

@@ -203,6 +203,19 @@ EXAMPLES: dict[str, Example] = {
         "The strength falls over the first half of the noise schedule: strong while places are "
         "undecided, gentle afterwards. *Place Words in Boxes* does this in one node.",
     ),
+    "along-a-path": Example(
+        19,
+        "An object along a path",
+        "red circle",
+        "**An object follows a path, frame by frame.** The six images of the batch stand for a "
+        "video. *Energy: Position* leads the circle along keyframes, a time from 0 to 1 and a "
+        "point each; *Energy: Temporal* keeps colours from flickering. Both have `time` batch, so "
+        "that one rule sees one video. The early steps are taken three times.\n\n"
+        "**Try:** more keyframes, such as 0: 0.3 0.3; 0.5: 0.7 0.5; 1: 0.3 0.7; strength 0 in "
+        "*Colours stay*.\n\n"
+        "**Your model:** SVD and AnimateDiff sample batches, too. Where latents hold frames, as "
+        "Wan's do, choose `time` latent frames: see *Wan 2.2 5B, an object on a path*.",
+    ),
     "move-object": Example(
         20,
         "Move an object",
