@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from bench.guides.appearance import SAMPLER_STEPS, TRANSLATING, coloured, halved, style, translated
 from bench.guides.placement import DETECTING, LOOKING, PLACING, detected, held, segmented
@@ -16,7 +17,7 @@ from bench.guides.restoration import (
     restoring,
     rules_fitting,
 )
-from bench.guides.sentences import ENOUGH, SAYING, said
+from bench.guides.sentences import ENOUGH, REFINING, SAYING, said
 from bench.guides.task import STRENGTH, Ask, Task
 from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.image.degradations import Compose, GaussianBlur, Shrink
@@ -27,6 +28,7 @@ STYLING = 0.7  # strength of Rule: Forward, relative, of a style
 GUIDED = Settings(steps=SAMPLER_STEPS, eta=1.0)
 PLACED = replace(GUIDED, recurrences=4, end_percent=0.4)
 BOXED = replace(GUIDED, recurrences=3, end_percent=0.4)
+SAID = Settings(steps=100, eta=1.0, decoder="fitted")
 IMAGE_TO_IMAGE = Settings(steps=6, denoise=0.3)
 
 
@@ -126,8 +128,19 @@ TASKS = (
         f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {SAYING:g}, to the end",
         "60 % show what is asked and are clean",
         lambda before, after: bool(after["as asked"].mean() >= 0.6),
-        said,
-        Settings(steps=100, eta=1.0, decoder="fitted"),
+        partial(said, False),
+        SAID,
+        ("open_clip", "fast_decoder"),
+    ),
+    Task(
+        "sentence, refined",
+        "one of three sentences, with an empty prompt, by both rules",
+        f"CLIP Text until the cosine is {ENOUGH:g}; Forward and Backward ({REFINING} gd steps), "
+        f"both relative {SAYING:g}, to the end",
+        "80 % show what is asked and are clean",
+        lambda before, after: bool(after["as asked"].mean() >= 0.8),
+        partial(said, True),
+        SAID,
         ("open_clip", "fast_decoder"),
     ),
 )

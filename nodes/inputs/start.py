@@ -25,6 +25,7 @@ TRACE = Trace.Output(display_name="trace", tooltip=TRACE_TIP)
 # Where steps are taken several times, as measured: places are settled later on.
 RECURRING = PercentWindow(0.0, 0.4)
 RULES = {"forward": Forward, "manifold": Manifold}
+LOOK_AT = "positive"  # above CFG 1 sentences obey more, labels as much: docs/cfg.md
 
 
 def model_input() -> io.Input:
@@ -152,7 +153,7 @@ def guided_by_image(
         vae: see `guide.apply`.
         decoder: see `guide.apply`.
     """
-    steered = RULES[rule](energy, Scaled(PercentWindow(*window), strength))
+    steered = RULES[rule](energy, Scaled(PercentWindow(*window), strength), look_at=LOOK_AT)
     return guided(model, [steered] if strength else [], recurrences, vae=vae, decoder=decoder)
 
 

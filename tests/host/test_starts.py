@@ -48,7 +48,7 @@ def started(node, **inputs):
 
 
 @torch.inference_mode()
-def sampled(parts, model, positive=None, sampler="euler_ancestral", steps=4, batch=1):
+def sampled(parts, model, positive=None, sampler="euler_ancestral", steps=4, batch=1, cfg=1.0):
     _, clip, _ = parts
     empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
     latent = torch.zeros(batch, 4, 16, 16)
@@ -58,7 +58,7 @@ def sampled(parts, model, positive=None, sampler="euler_ancestral", steps=4, bat
         model.get_model_object("model_sampling"), "normal", steps
     )
     return comfy.sample.sample_custom(
-        *(model, noise, 1.0, kind, sigmas, positive or empty, empty, latent),
+        *(model, noise, cfg, kind, sigmas, positive or empty, empty, latent),
         seed=1,
         disable_pbar=True,
     )
@@ -84,6 +84,20 @@ def test_guide_with_text_is_an_energy_a_rule_and_apply_guidance(parts, strength,
         long_way = ApplyGuidance.execute(model, rule, "auto", vae=vae).args[0]
     assert torch.equal(sampled(parts, guided), sampled(parts, long_way))
     assert len(trace.rows) > 0
+
+
+def test_above_cfg_1_a_start_looks_at_the_positive_branch(parts):
+    model, clip, vae = parts
+    guided, _ = started(GuideWithText, model=model, text="a red circle", vae=vae)
+    network = networks.load(networks.OPEN_CLIP, "shapes")
+    energy = EnergyCLIPText.execute(network, "a red circle", "spherical", 0, True, 0, 1.0).args[0]
+    prompt = {"positive": clip.encode_from_tokens_scheduled(clip.tokenize("a circle")), "cfg": 4.0}
+    for look_at, same in (("positive", True), ("cfg", False)):
+        rule = RuleForward.execute(energy, MEDIUM, "relative", 0.0, WHOLE, look_at=look_at).args[0]
+        with torch.inference_mode():
+            long_way = ApplyGuidance.execute(model, rule, "auto", vae=vae).args[0]
+        found = torch.equal(sampled(parts, guided, **prompt), sampled(parts, long_way, **prompt))
+        assert found is same
 
 
 def test_recurrences_of_a_model_are_those_of_the_recurrent_sampler(parts):
