@@ -38,7 +38,8 @@ EXAMPLES: dict[str, Example] = {
         "circle and leaves its colour open; the sentence makes it blue. With an amount of 0 any "
         "colour comes.\n\n"
         "**Try:** another colour in the sentence; weak and strong.\n\n"
-        "**Your model:** load a checkpoint instead, and connect its VAE.",
+        "**Your model:** load a checkpoint instead, connect its VAE, and put a CLIP file into "
+        "models/guidance, such as CLIP-ViT-B-32.",
     ),
     "tour-what": Example(
         2,
