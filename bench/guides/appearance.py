@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from bench.editing.sources import Each
 from bench.guides.task import (
     STRENGTH,
     Ask,
@@ -19,8 +21,12 @@ from bench.guides.task import (
     scenes_of,
 )
 from guidance_core.energies.color_histogram import ColorHistogram
+from guidance_core.energies.range import Range
 from guidance_core.energies.segmentation import Segmentation
+from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style
+from guidance_core.energies.text_direction import TextDirection
+from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.procedures.inversion import invert
 from guidance_core.shapes import scenes
 from guidance_core.types import Energy
@@ -29,6 +35,8 @@ from tools.diffusers_host import LEVELS, Shapes, denoiser, guide_network
 SAMPLER_STEPS = 20
 STYLE_BLOCKS = (1, 2, 3)
 TRANSLATING = 1.5, 1.0  # of the structure, of the colours
+# DiffuseIT's weights of structure, text and range, over 1000; latents of Shapes are within 5.9.
+COEFFICIENTS, LIMIT, DIFFUSING = (1.0, 2.0, 0.2), 6.0, 1.25
 
 
 def coloured(make: Callable[[Shapes, Tensor], Energy], strength: float = STRENGTH) -> Ask:
@@ -67,6 +75,32 @@ def translated(model: Shapes, seed: int, batch: int) -> Asked:
     rules = [*forward(structure, TRANSLATING[0]), *forward(colour, TRANSLATING[1])]
     noise = noise_of(model, source, SAMPLER_STEPS)
     return Asked(rules, figures_of, noise=noise, before=source)
+
+
+def diffuseit(model: Shapes, seed: int, batch: int) -> Asked:
+    """A scene in the colour of another by sentences, with DiffuseIT's whole loss."""
+    scenes_there = scenes_of(seed, batch, count=1)
+    wanted = [scene.items[0].colour for scene in scenes_of(1000 + seed, batch, count=1)]
+    recoloured = [
+        scenes.Scene((replace(scene.items[0], colour=colour),))
+        for scene, colour in zip(scenes_there, wanted, strict=True)
+    ]
+    source, target = scenes.render(scenes_there), scenes.render(recoloured)
+    captions = [[scene.caption() for scene in side] for side in (recoloured, scenes_there)]
+    clip, there = guide_network("open_clip", model.device), source.to(model.device)
+    one = lambda i, after, before: TextDirection(clip, after, before, there[i : i + 1], cutouts=0)
+    direction = Each(tuple(one(i, *pair) for i, pair in enumerate(zip(*captions, strict=True))))
+    structure = Structure(guide_network("vit", model.device), there)
+    parts = zip(COEFFICIENTS, (structure, direction, Range(LIMIT)), strict=True)
+
+    def figures_of(images: Tensor) -> Figures:
+        return {
+            "contour IoU": overlap(foreground(images), foreground(source)),
+            "palette distance": palette_distance(images, target),
+        }
+
+    rules = forward(WeightedSum(tuple(parts)), DIFFUSING)
+    return Asked(rules, figures_of, start=source, before=source)
 
 
 def noise_of(model: Shapes, images: Tensor, steps: int) -> Tensor:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from bench.guides.appearance import SAMPLER_STEPS, TRANSLATING, coloured, halved, style, translated
+from bench.guides.appearance import (
+    COEFFICIENTS,
+    DIFFUSING,
+    LIMIT,
+    SAMPLER_STEPS,
+    TRANSLATING,
+    coloured,
+    diffuseit,
+    halved,
+    style,
+    translated,
+)
 from bench.guides.placement import DETECTING, LOOKING, PLACING, detected, held, segmented
 from bench.guides.restoration import (
     FITTING,
@@ -29,6 +40,8 @@ GUIDED = Settings(steps=SAMPLER_STEPS, eta=1.0)
 PLACED = replace(GUIDED, recurrences=4, end_percent=0.4)
 BOXED = replace(GUIDED, recurrences=3, end_percent=0.4)
 SAID = Settings(steps=100, eta=1.0, decoder="fitted")
+# From 70 % of the noise; the first step, which begins there, is taken ten times.
+TRANSLATED = Settings(steps=14, denoise=0.7, recurrences=10, end_percent=0.33, decoder="fitted")
 IMAGE_TO_IMAGE = Settings(steps=6, denoise=0.3)
 
 
@@ -121,6 +134,17 @@ TASKS = (
         translated,
         Settings(steps=20),
         ("segmenter",),
+    ),
+    Task(
+        "diffuseit",
+        "one scene in another colour, by sentences (DiffuseIT)",
+        "Structure diffuseit, Text Direction and Range {:g} in a sum of {:g}, {:g} and {:g}, "
+        "Forward relative {:g}, to the end".format(LIMIT, *COEFFICIENTS, DIFFUSING),
+        "contour IoU 0.75 (median), palette distance halved (mean)",
+        lambda before, after: halved(before, after) and bool(after["contour IoU"].median() >= 0.75),
+        diffuseit,
+        TRANSLATED,
+        ("vit", "open_clip", "fast_decoder"),
     ),
     Task(
         "sentence",

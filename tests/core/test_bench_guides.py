@@ -75,6 +75,12 @@ def test_palette_distance_is_the_share_of_other_colours():
         ("inpaint", {"PSNR": 30}, {"PSNR": 40, "consistency": 41}, {"PSNR": 40, "consistency": 39}),
         ("segmentation", {}, {"IoU": 0.71}, {"IoU": 0.69}),
         ("detection", {}, {"box IoU": 0.51}, {"box IoU": 0.49}),
+        (
+            "diffuseit",
+            {"palette distance": 0.8, "contour IoU": 1},
+            {"palette distance": 0.4, "contour IoU": 0.76},
+            {"palette distance": 0.4, "contour IoU": 0.74},
+        ),
         ("style", {"palette distance": 0.8}, {"palette distance": 0.4}, {"palette distance": 0.5}),
     ],
 )

@@ -273,14 +273,17 @@ EXAMPLES: dict[str, Example] = {
     ),
     "translation": Example(
         25,
-        "Colours of another image",
+        "Translate by a sentence",
         "a big yellow triangle",
-        "**The structure of one image, the colours of another**, as in DiffuseIT. *Invert* "
-        "turns the first image into its noise, so that nothing is lost. While it is sampled "
-        "again, *Energy: Segmentation* keeps what is where, and *Energy: Palette* gives it the "
-        "colours of the second.\n\n"
-        "For images of your own: two *Load Image* nodes, and a *VAE Encode* before *Invert*. "
-        "For things that the segmenter does not know use *Energy: Structure* with a ViT.",
+        "**What one sentence says, turned into what another says, in the same layout "
+        "(DiffuseIT).** The image is sampled again from 70 % of the noise, without a prompt. "
+        "*Energy: Structure* holds its layout by a ViT, *Energy: Text Direction* changes what "
+        "differs between the sentences, *Energy: Range* keeps colours from burning, with the "
+        "published weights. The first step is taken ten times.\n\n"
+        "**Try:** another colour in both places; `appearance` of a second image in a second "
+        "*Energy: Structure*, in place of the sentences; less noise, which keeps more.\n\n"
+        "For an image of your own: *Load Image* and *VAE Encode* in place of the first sampler, "
+        "a DINO and an OpenCLIP network, 8 cutouts.",
     ),
     "flow-edit": Example(
         27,
