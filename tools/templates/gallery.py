@@ -276,7 +276,7 @@ EXAMPLES: dict[str, Example] = {
         "Translate by a sentence",
         "a big yellow triangle",
         "**What one sentence says, turned into what another says, in the same layout "
-        "(DiffuseIT).** The image is sampled again from 70 % of the noise, without a prompt. "
+        "(DiffuseIT).** The image is sampled again from 60 % of the noise, without a prompt. "
         "*Energy: Structure* holds its layout by a ViT, *Energy: Text Direction* changes what "
         "differs between the sentences, *Energy: Range* keeps colours from burning, with the "
         "published weights. The first step is taken ten times.\n\n"
