@@ -27,9 +27,9 @@ PAGE = """\
 Written by `python -m bench.cfg`. Percentages ± standard error, judged from pixels by the oracle; 20
 Euler steps (measurement: 10, from the enlarged image), relative scale, windows and energies as the
 nodes have them, label and sentence through Shapes' fitted decoder. No seed had a part in choosing
-anything. "positive" shows the energy the
-estimate of the positive branch, "cfg" the result of CFG with the slope of the positive branch,
-"both" the same with its true derivative, for which both branches carry a graph.
+anything. "positive" shows the energy the estimate of the positive branch, "cfg" the result of CFG
+with the slope of the positive branch, "both" the same with its true derivative, for which both
+branches carry a graph.
 
 {tables}
 

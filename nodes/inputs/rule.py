@@ -71,7 +71,8 @@ def look_input() -> io.Input:
             default=LOOK_AT,
             optional=True,
             tooltip="What the energy sees where CFG is above 1. positive: the estimate of the "
-            "positive prompt alone, an image that the model believes in. cfg: the result of CFG. "
+            "positive prompt alone, an image that the model believes in; sentences obey more that "
+            "way, labels as much. cfg: the result of CFG. "
             "both: the result of CFG with its exact gradient, which needs twice the memory and "
             "time for the gradient. At CFG 1 all are the same.",
         )
