@@ -158,6 +158,7 @@ def test_steps_at_the_estimate_are_refused_for_words_and_those_through_the_model
 
 ACCEPTS = {
     "EGEnergyCLIPText": "encode_text",
+    "EGEnergyTextDirection": "encode_text",
     "EGEnergyCLIPImage": "encode_image",
     "EGEnergyAesthetic": "encode_image",
     "EGEnergyClassifier": "labels",

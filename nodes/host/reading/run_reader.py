@@ -105,7 +105,8 @@ def check_references(rules: Any, latent: Tensor, prompts: Sequence[Cond] | None)
     for rule in rules:
         parts = list(walk(rule))
         # Prompts of references whose words are given for themselves may have any length.
-        other = [part.reference for part in parts if getattr(part, "source", ())]
+        named = [part for part in parts if isinstance(getattr(part, "reference", None), Reference)]
+        other = [part.reference for part in named if getattr(part, "source", ())]
         for reference in (part for part in parts if isinstance(part, Reference)):
             free = any(reference is one for one in other)
             same = prompts and not free
