@@ -1,4 +1,4 @@
-"""Objects of several images in one, and the layout of one image with the looks of another."""
+"""Objects of several images in one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from bench.editing.outlines import MAPS, NEAR, STEPS, guided, overlap, pixels_of, seen
+from bench.editing.outlines import NEAR, STEPS, guided, overlap, pixels_of, seen
+from bench.editing.placement import MAPS
 from bench.editing.sources import Source, caption, distance, found, object_words, place
 from bench.editing.task import COLOUR, FULL, Figures, Session, tokens
 from guidance_core.energies.shape import Shape

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.editing.outlines import STEPS, TRIES
+from bench.editing.outlines import STEPS
+from bench.editing.placement import TRIES
 from bench.editing.sources import Source, caption, distance, found, object_words
 from bench.editing.task import PLAIN, Figures, Session, tokens
 from guidance_core.attention.keyframes import Keyframes, along

@@ -1,4 +1,4 @@
-"""Objects in outlines that are drawn or recorded, and objects of several images in one."""
+"""Objects in outlines that are drawn or recorded."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from bench.editing.placement import MAPS, PLACING, TRIES
 from bench.editing.sources import Source, distance, found, object_words, place
 from bench.editing.task import COLOUR, FULL, Figures, Session, tokens
-from guidance_core.captures import Attention
 from guidance_core.energies.shape import Shape
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
@@ -21,8 +21,6 @@ from guidance_core.types import Energy
 STEPS = 10
 ENOUGH = 0.75  # intersection over union of a filled outline
 NEAR = 0.1  # of the image: an object counts as where it was
-FILLING, TRIES = PercentWindow(0.0, 0.6, "linear_down", 2.5), (3, 0.4)
-MAPS = frozenset({Attention()})
 RADII = {"small": 13.0, "big": 20.5}
 CENTRES = ((0.3, 0.35), (0.7, 0.35), (0.3, 0.65), (0.7, 0.65), (0.5, 0.4), (0.65, 0.5), (0.35, 0.5))
 
@@ -38,7 +36,7 @@ def overlap(mask: Tensor, other: Tensor) -> float:
     return float((mask & other).sum() / (mask | other).sum().clamp_min(1))
 
 
-def guided(source: Source, energy: Energy, strength: PercentWindow = FILLING) -> Tensor:
+def guided(source: Source, energy: Energy, strength: PercentWindow = PLACING) -> Tensor:
     """Images after Forward, the early steps three times."""
     recurrences, end = TRIES
     rules = [Forward(energy, strength)]

@@ -21,6 +21,7 @@ from guidance_core.procedures.white_noise import WhiteNoise, whiteness
 from guidance_core.rules.forward import Forward
 from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import oracle, scenes
+from guidance_core.types import Rule
 from tools.diffusers_host import LEVELS, Settings, Shapes, denoiser, sample
 
 SENTENCES = pathlib.Path(__file__).parents[2] / "assets" / "sentences"
@@ -70,28 +71,30 @@ def round_trip(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
 
 def circle_to_square(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     """Pix2Pix-Zero on rendered circles."""
-    shapes, true = session.shapes, rendered(seeds, shape="circle")
-    path, _, states = inverted(shapes, true, 30)
-    edited = move_states(states, direction(shapes), 1.0)
-    keep = AttentionKeep(attention_of(shapes, path, states))
-    rules = {"unguided": [], "guided": [Forward(keep, PercentWindow(0.0, 0.3, value=0.1))]}
-    settings, rows = Settings(steps=30), [{} for _ in seeds]
-    for kind, own in rules.items():
-        latents = sample(shapes, own, settings, positive=edited, noise=path.states[0])
-        seen = oracle.judge(shapes.images(latents))
-        for row, verdict, scene in zip(rows, seen, true, strict=True):
-            row[kind] = changed(verdict, scene.items[0])
-    return rows
+    keeping = PercentWindow(0.0, 0.3, value=0.1)
+    return _made_square(session, seeds, Settings(steps=30), keeping, (30,))
 
 
 def zero_shot(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     """Pix2Pix-Zero as published, with white noise, in few steps at a high CFG."""
+    settings = Settings(steps=STEPS, cfg=EDIT_CFG)
+    return _made_square(session, seeds, settings, KEEPING, (STEPS, 1, WHITE))
+
+
+def _made_square(
+    session: Session,
+    seeds: tuple[int, ...],
+    settings: Settings,
+    keeping: PercentWindow,
+    inverting: tuple[Any, ...],
+) -> list[Figures]:
+    """Circles edited to squares, without and with attention kept; `inverting` is of `inverted`."""
     shapes, true = session.shapes, rendered(seeds, shape="circle")
-    path, _, states = inverted(shapes, true, STEPS, 1, WHITE)
+    path, _, states = inverted(shapes, true, *inverting)
     edited = move_states(states, direction(shapes), 1.0)
     keep = AttentionKeep(attention_of(shapes, path, states))
-    rules = {"unguided": [], "guided": [Forward(keep, KEEPING)]}
-    settings, rows = Settings(steps=STEPS, cfg=EDIT_CFG), [{} for _ in seeds]
+    rules: dict[str, list[Rule]] = {"unguided": [], "guided": [Forward(keep, keeping)]}
+    rows: list[dict[str, Any]] = [{} for _ in seeds]
     for kind, own in rules.items():
         latents = sample(shapes, own, settings, positive=edited, noise=path.states[0])
         seen = oracle.judge(shapes.images(latents))
