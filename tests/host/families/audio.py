@@ -1,4 +1,4 @@
-"""Audio: Stable Audio, ACE-Step."""
+"""Audio: Stable Audio, ACE-Step, MiniMax-Music3."""
 
 from __future__ import annotations
 
@@ -95,6 +95,28 @@ def _with_angles(model):
     return model
 
 
+# Channels of MiniMax-Music3 that are made fewer; its latents and its text keep theirs.
+FEWER = {2048: 128, 2304: 384, 6144: 384, 8192: 256, 16384: 512}
+
+
+def _minimax_music(config):
+    """The host's model, whose network knows one size: two of its blocks, with fewer channels."""
+    model = comfy.model_base.MiniMaxMusic3(config, device=torch.device("meta"))
+    model.device = None
+    transformer = model.diffusion_model.diffusion_transformer.transformer
+    del transformer.layers[2:]
+    for layer in transformer.layers:
+        layer.self_attn.num_heads = FEWER[2048] // layer.self_attn.dim_heads
+    for module in model.diffusion_model.modules():
+        for kept in (module._parameters, module._buffers):
+            for name, tensor in kept.items():
+                if tensor is not None:
+                    fewer = torch.zeros([FEWER.get(n, n) for n in tensor.shape], dtype=tensor.dtype)
+                    is_weight = isinstance(tensor, torch.nn.Parameter)
+                    kept[name] = torch.nn.Parameter(fewer, False) if is_weight else fewer
+    return _with_angles(model)
+
+
 FAMILIES = {
     "Stable Audio": Family(
         *("StableAudio", _stable_audio, STABLE_AUDIO, (64, 24)), width=768, wide=(64, 32)
@@ -110,5 +132,12 @@ FAMILIES = {
         *("ACEStep15", "ACEStep15", ACE_15, (64, 20)),
         conds=lambda seed: {"conditioning_lyrics": draw(seed, 1, 5, 32)},
         wide=(64, 30),
+    ),
+    # Longer than the 689 places that it sees at once.
+    "MiniMax-Music3": Family(
+        *("MiniMaxMusic3", _minimax_music, {"audio_model": "minimax_music3"}, (128, 20)),
+        width=8 * 4096,
+        conds=lambda seed: {"conditioning_scale": torch.ones(1, 1, 1)},
+        wide=(128, 720),
     ),
 }

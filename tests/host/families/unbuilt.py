@@ -38,9 +38,7 @@ APART = {
     "DepthAnything3": "measures depth",
 }
 # What is not tried yet.
-UNTRIED = {
-    "MiniMaxMusic3": "its network knows one size, too large for a test",
-}
+UNTRIED: dict[str, str] = {}
 
 
 def reasons() -> dict[str, str]:

@@ -11,6 +11,7 @@ REASONS = {
     "comfy.ldm.audio.dit.AudioDiffusionTransformer": SOUND,
     "comfy.ldm.ace.model.ACEStepTransformer2DModel": SOUND,
     "comfy.ldm.ace.ace_step15.AceStepConditionGenerationModel": SOUND,
+    "comfy.ldm.minimax_music.dit.MiniMaxMusic3DiT": SOUND,
     "comfy.ldm.hunyuan3d.model.Hunyuan3Dv2": "it makes a solid from an image, without a text",
     "comfy.ldm.hunyuan3dv2_1.hunyuandit.HunYuanDiTPlain": (
         "it makes a solid from an image, without a text"
