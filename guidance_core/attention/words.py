@@ -20,10 +20,12 @@ class Context:
     Arguments:
         states: one for each token, shape (1, N, C).
         text: the prompt, for messages; empty where it is not known.
+        beside: states of a second encoder, shape (1, M, C); None where there is none.
     """
 
     states: Tensor
     text: str = ""
+    beside: Tensor | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Context:
         """Itself: nobody writes to it, and each run copies its rules with what they hold."""
@@ -31,8 +33,16 @@ class Context:
 
     def is_of_the_text_of(self, other: Context) -> bool:
         """Whether both were made of one text by one encoder."""
-        same = self.states.shape == other.states.shape
-        return other is self or (same and bool(is_near(self.states, other.states).all()))
+        return other is self or (
+            are_near(self.states, other.states) and are_near(self.beside, other.beside)
+        )
+
+
+def are_near(states: Tensor | None, others: Tensor | None) -> bool:
+    """Whether both texts have states, the same but for rounding, or neither has any."""
+    if states is None or others is None:
+        return states is others
+    return states.shape == others.shape and bool(is_near(states, others.to(states.device)).all())
 
 
 def is_near(states: Tensor, others: Tensor) -> Tensor:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import comfy.text_encoders.hunyuan_video
 import comfy.text_encoders.t5
 import pytest
-import tokenizers
 import torch
 import transformers
 from energy_guidance.nodes.host.reading.words import find_words, words_of
+from energy_guidance.tests.host import llama
 from energy_guidance.tests.host.test_tokens import clip_of, model_of, positions
 
 PIECES = Path(comfy.text_encoders.t5.__file__).parent / "t5_pile_tokenizer" / "tokenizer.model"
@@ -121,46 +120,14 @@ ENCODERS = {
     "HunyuanVideo": Encoder(
         *("hunyuan_video", "HunyuanVideoTokenizer", "HunyuanVideoClipModel", "llama"), ("clip_l",)
     ),
-    "HiDream-I1": Encoder(
-        *("hidream", "HiDreamTokenizer", "HiDreamTEModel", "t5xxl"), ("clip_l", "clip_g", "llama")
-    ),
 }
 KNOWN = [name for name, encoder in ENCODERS.items() if encoder.is_known]
 EACH = pytest.mark.parametrize("family", KNOWN)
-MARKS = {
-    "<|begin_of_text|>": 128000,
-    "<|start_header_id|>": 128006,
-    "<|end_header_id|>": 128007,
-    "<|eot_id|>": 128009,
-}
-
-
-class Llama:
-    """Bytes, a few words and Llama 3's marks, where the host looks for them."""
-
-    @staticmethod
-    def from_pretrained(path: str, **kwargs: Any) -> Any:
-        alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-        merges = [("u", "s"), ("us", "e"), ("use", "r"), ("Ċ", "Ċ"), ("r", "e"), ("re", "d")]
-        known = {"user": 882, "ĊĊ": 271, "Ġ": 220}
-        vocabulary = {text: known.get(text, 1000 + i) for i, text in enumerate(alphabet)}
-        for i, pair in enumerate(merges):
-            vocabulary["".join(pair)] = known.get("".join(pair), 2000 + i)
-        found = tokenizers.Tokenizer(tokenizers.models.BPE({**vocabulary, **MARKS}, merges))
-        found.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-        found.decoder = tokenizers.decoders.ByteLevel()
-        start = ("<|begin_of_text|>", MARKS["<|begin_of_text|>"])
-        found.post_processor = tokenizers.processors.TemplateProcessing(
-            f"{start[0]} $A", None, [start]
-        )
-        found.add_special_tokens(list(MARKS))
-        return transformers.PreTrainedTokenizerFast(tokenizer_object=found)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _vocabularies():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comfy.text_encoders.hunyuan_video, "LlamaTokenizerFast", Llama)
+def _vocabularies(tmp_path_factory):
+    with llama.installed(tmp_path_factory.mktemp("llama")), pytest.MonkeyPatch.context() as patch:
         for kind in (transformers.Qwen2Tokenizer, transformers.CLIPTokenizer):
             patch.setattr(kind, "from_pretrained", functools.cache(kind.from_pretrained))
         yield

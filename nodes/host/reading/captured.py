@@ -113,8 +113,9 @@ class Captured:
                 f"{q.shape[2]}: another pack changes this layer; leave that pack out, or use "
                 "energies of the latent or of the image"
             )
-        there = self.positions[name] or range(self.prompt.places)
-        positions = tuple(text + self.prompt.first + position for position in there)
+        places = self.prompt.places
+        there = self.positions[name] or range(len(places))
+        positions = tuple(text + places[position] for position in there)
         heads = "each" if name in self.by_head else "mean"
         maps = attention_maps(q, k, positions, mask, scale, heads)
         self._maps[name] = maps.unflatten(-1, size)
@@ -128,11 +129,11 @@ class Captured:
             image: outputs for the image, as many as the maps have places.
             text: outputs for the model's whole context.
         """
-        first, count = self.prompt.first, self.prompt.places
+        places = list(self.prompt.places)
         for request, names in self._asked("concept").items():
             if name in names:
-                there = request.positions or tuple(range(count))
-                maps = concept_maps(image, text[:, :, first : first + count], there, request.heads)
+                there = request.positions or tuple(range(len(places)))
+                maps = concept_maps(image, text[:, :, places], there, request.heads)
                 self._concepts[name, request] = maps.unflatten(-1, size)
 
     def keep_features(self, name: str, activation: Tensor) -> None:

@@ -7,11 +7,12 @@ prompt, of which the host keeps a part: see `conversations`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from comfy.sdxl_clip import SDXLClipModel
 from comfy.text_encoders.flux import FluxClipModel
+from comfy.text_encoders.hidream import HiDreamTEModel
 from comfy.text_encoders.sd3_clip import SD3ClipModel
 
 from .conversations import context_of, inner_tokenizer, prompt_alone
@@ -52,8 +53,11 @@ def parts_of(clip: Any, prompt: str) -> list[Part]:
         return [_part(clip, tokens, "l"), _part(clip, tokens, "g")]
     if isinstance(model, FluxClipModel):
         return [_part(clip, tokens, "t5xxl")]
-    found = [_of_a_conversation(clip, tokens, prompt, name) for name in tokens]
-    parts = [part for part in found if part is not None]
+    if isinstance(model, HiDreamTEModel):
+        parts = _of_hidream(clip, model, tokens)
+    else:
+        found = [_of_a_conversation(clip, tokens, prompt, name) for name in tokens]
+        parts = [part for part in found if part is not None]
     if not parts:
         raise ValueError(
             f"expected a text encoder that keeps a state for each token, got "
@@ -66,7 +70,7 @@ def _part(clip: Any, tokens: dict[str, Any], name: str, start: int = 0) -> Part:
     """The part of one encoder, whose states begin at a place of the context."""
     tokenizer, chunks = inner_tokenizer(clip, name), tokens[name]
     weights = {start + i: weight for i, weight in enumerate(_weights(chunks))}
-    starts = tokenizer.start_token is not None
+    starts = start == 0 and tokenizer.start_token is not None
     return Part(tokenizer, spoken(tokenizer, chunks, start), weights, starts)
 
 
@@ -80,6 +84,20 @@ def _of_sd3(clip: Any, model: Any, tokens: dict[str, Any]) -> list[Part]:
     length = min((sum(map(len, tokens[name])) for name in first), default=0)
     parts = [_part(clip, tokens, name) for name in first]
     return parts + ([_part(clip, tokens, "t5xxl", length)] if model.t5xxl is not None else [])
+
+
+def _of_hidream(clip: Any, model: Any, tokens: dict[str, Any]) -> list[Part]:
+    """T5's states come first; behind them Llama's, of its last layer and of each block's own.
+
+    T5 reads the first 128 tokens of a prompt, Llama all. Llama's start token has no place.
+    """
+    parts = [_part(clip, tokens, "t5xxl")] if model.t5xxl is not None else []
+    if model.llama is None:
+        return parts
+    before, length = (sum(map(len, tokens[name])) for name in ("t5xxl", "llama"))
+    last = _part(clip, tokens, "llama", before - 1)
+    own = lambda places: tuple(place + length - 1 for place in places)
+    return [*parts, replace(last, pieces=[(text, (*at, *own(at))) for text, at in last.pieces])]
 
 
 def _of_a_conversation(clip: Any, tokens: dict[str, Any], prompt: str, name: str) -> Part | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
 
 from torch import Tensor
 
-from ....guidance_core.attention.words import Context, Word, is_near
+from ....guidance_core.attention.words import Context, Word, are_near, is_near
 from ....guidance_core.requirements import walk
 
 Cond = dict[str, Any]
+# HiDream's: what Llama made of the text, (B, layers, M, C); see `encoders`.
+LLAMA = "conditioning_llama3"
 OTHER_PROMPT = (
     "the words are of {}, which the sampler does not get as its positive prompt: connect the "
     "same text and the same text encoder, with the same LoRA and CLIP skip, to Prompt Words and to "
@@ -36,14 +38,13 @@ class Prompt:
     Arguments:
         uuid: the host's name for it within an evaluation.
         length: places in its context.
-        first: where the text that is read begins: behind padding, or behind another text.
-        places: places of that text.
+        places: where each place of the text that is read stands in the model's text: behind
+            padding, or behind another text.
     """
 
     uuid: Any
     length: int
-    first: int
-    places: int
+    places: tuple[int, ...]
 
 
 def context_of(rules: Iterable[Any]) -> Context | None:
@@ -71,7 +72,13 @@ def check_context(prompts: Sequence[Cond], context: Context | None) -> int:
     if found is None:
         text = shorten(context.text if context else "", 80, placeholder=" ...")
         raise ValueError(OTHER_PROMPT.format(f"the prompt '{text}'" if text else "a prompt"))
-    return found[2]
+    return len(found[1])
+
+
+def second_states(cond: Cond) -> Tensor | None:
+    """What a second encoder made of a cond's text, (B, M, C); None where there is none."""
+    llama = cond.get(LLAMA)
+    return None if llama is None else llama[:, -1]
 
 
 def prompt_at(prompts: Sequence[Cond], context: Context | None, sigma: float) -> Prompt | None:
@@ -90,18 +97,18 @@ def prompt_at(prompts: Sequence[Cond], context: Context | None, sigma: float) ->
     found = _found(prompts, context, sigma)
     if found is None:
         return None
-    cond, first, places = found
+    cond, places = found
     inside = cond["model_conds"]["c_crossattn"].cond
     # Families that change their text before attention sees it keep its places; FLUX.2 pads it.
     (padding, *_) = _starts(inside, cond["cross_attn"]) or [0]
-    return Prompt(cond["uuid"], inside.shape[1], padding + first, places)
+    return Prompt(cond["uuid"], inside.shape[1], tuple(padding + place for place in places))
 
 
 def _found(
     prompts: Sequence[Cond], context: Context | None, sigma: float | None
-) -> tuple[Cond, int, int] | None:
-    """The cond to read, and where in its context the text begins and how long it is."""
-    there = [(cond, *place) for cond in prompts for place in _places(cond, context)]
+) -> tuple[Cond, tuple[int, ...]] | None:
+    """The cond to read, and where the text stands in it."""
+    there = [(cond, places) for cond in prompts for places in _places(cond, context)]
     if not there:
         return None
     whole = [found for found in there if found[0].get("area") is None]
@@ -113,16 +120,26 @@ def _found(
     return next((found for found in whole if sigma is None or inside(found[0])), whole[0])
 
 
-def _places(cond: Cond, context: Context | None) -> list[tuple[int, int]]:
-    """Where the words' text, or the cond's own, stands in the cond's text, and how long it is."""
-    inside = cond.get("cross_attn")
-    if inside is None:
+def _places(cond: Cond, context: Context | None) -> list[tuple[int, ...]]:
+    """Places of the words' text, or of the cond's own, wherever it stands in the cond's text."""
+    inside, beside = cond.get("cross_attn"), second_states(cond)
+    if inside is None or not (context is None or are_near(beside, context.beside)):
         return []
     states = inside if context is None else context.states
     # Anima reads the tokens of another encoder, made states inside the model.
     ids = cond.get("t5xxl_ids")
     length = states.shape[1] if ids is None else ids.shape[-1]
-    return [(first, length) for first in _starts(inside, states)]
+    return [
+        (*range(first, first + length), *_behind(inside.shape[1], beside))
+        for first in _starts(inside, states)
+    ]
+
+
+def _behind(begin: int, beside: Tensor | None) -> Iterator[int]:
+    """Places of Llama's states behind T5's, twice, each time without their start token."""
+    count = 0 if beside is None else beside.shape[1]
+    for start in (begin, begin + count):
+        yield from range(start + 1, start + count)
 
 
 def _starts(context: Tensor, states: Tensor) -> list[int]:

@@ -58,7 +58,7 @@ class RunReader:
         prompt = prompt_at(prompts, context_of(working), sigma)
         if prompt is None:
             return None
-        _check_positions(wanted, prompt.places)
+        _check_positions(wanted, len(prompt.places))
         layout = layout_of(network)
         return layout.reader(Captured(layout, wanted, prompt))
 

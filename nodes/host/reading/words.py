@@ -10,11 +10,13 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from textwrap import shorten
 from typing import Any
 
 from ....guidance_core.attention.alignment import Placed
 from ....guidance_core.attention.words import Context, Word
 from .encoders import Part, parts_of
+from .prompts import second_states
 from .spelling import UNKNOWN, Pieces, spoken, tokenized
 
 SEPARATORS = re.compile(r"[\n,]")
@@ -23,6 +25,11 @@ WORD = re.compile(r"\w+(?:['-]\w+)*")
 # Scripts that are written without blanks between words.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 LETTER = re.compile(rf"[^\W{UNSPACED}]")
+# https://github.com/huggingface/transformers/issues/45488, which leaves Llama 3 no blanks.
+RUN_TOGETHER = (
+    "the words of the prompt cannot be told apart, because the text encoder's tokenizer leaves out "
+    "all blanks ('{}'), for the model too: Llama needs the package transformers below 5"
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ def find_words(clip: Any, prompt: str, words: str) -> tuple[Word, ...]:
         )
     parts = parts_of(clip, prompt)
     starts = parts[0].starts
-    return tuple(Word(phrase, _positions(parts, phrase), starts) for phrase in phrases)
+    return tuple(Word(phrase, _positions(parts, prompt, phrase), starts) for phrase in phrases)
 
 
 def in_context(clip: Any, prompt: str, words: tuple[Word, ...]) -> tuple[Word, ...]:
@@ -64,12 +71,14 @@ def in_context(clip: Any, prompt: str, words: tuple[Word, ...]) -> tuple[Word, .
         prompt: the text as it is encoded.
         words: words of it.
     """
-    states, _ = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))[0]
-    context = Context(states.detach().cpu(), prompt)
+    states, rest = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))[0]
+    beside = second_states(rest)
+    kept = None if beside is None else beside.detach().cpu()
+    context = Context(states.detach().cpu(), prompt, kept)
     return tuple(replace(word, context=context) for word in words)
 
 
-def _positions(parts: list[Part], phrase: str) -> tuple[int, ...]:
+def _positions(parts: list[Part], prompt: str, phrase: str) -> tuple[int, ...]:
     """Positions of a phrase in every part of the context."""
     numbered = OCCURRENCE.match(phrase)
     text, number = (numbered["phrase"], int(numbered["number"])) if numbered else (phrase, None)
@@ -79,7 +88,7 @@ def _positions(parts: list[Part], phrase: str) -> tuple[int, ...]:
         for span in spans if number is None else spans[number - 1 : number]:
             found.update(span)
     if not found:
-        raise ValueError(_absence(parts, phrase))
+        raise ValueError(_absence(parts[0], prompt, phrase))
     return tuple(sorted(found))
 
 
@@ -131,12 +140,11 @@ def _runs(text: str, owners: list[int]) -> Iterator[str]:
         yield "".join(letter for letter, _ in run)
 
 
-def _words(parts: list[Part]) -> list[str]:
-    return WORD.findall(_joined(parts[0].pieces)[0])
-
-
-def _absence(parts: list[Part], phrase: str) -> str:
-    there = ", ".join(dict.fromkeys(_words(parts))) or "nothing"
+def _absence(part: Part, prompt: str, phrase: str) -> str:
+    text = _joined(part.pieces)[0].strip()
+    if " " in prompt.strip() and " " not in text:
+        return RUN_TOGETHER.format(shorten(text, 40, placeholder=" ..."))
+    there = ", ".join(dict.fromkeys(WORD.findall(text))) or "nothing"
     return (
         f"expected words of the prompt, got '{phrase}', which is not in it: choose among {there} "
         "(a number after # counts occurrences)"
