@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...guidance_core.compose import any_active, guided, with_noise_levels
+from ...guidance_core.procedures.restart import Standing
 from ...guidance_core.run import Run
 from ...guidance_core.steering import depth_of, needs_both, needs_graph
 from ...guidance_core.types import Estimate
@@ -85,6 +86,7 @@ class GuidedRun:
         self.model_sampling = guider.model_patcher.get_model_object("model_sampling")
         # The latest evaluation of the step that is running; the host's callbacks find it here.
         self.evaluation: Evaluation | None = None
+        self.standing = Standing()
         self._alone = False
         self._moves_uncond = steps.noise_from_uncond(sampler)
         self.lender = Lender()
@@ -107,6 +109,7 @@ class GuidedRun:
         return self
 
     def _record(self, record: Any) -> None:
+        self.standing(record)
         for trace in self.guidance.traces:
             trace(record)
 

@@ -15,6 +15,11 @@ RECURRENCES_TIP = (
     "cost of the step each time. Samplers that use earlier steps start afresh."
 )
 
+TRIES_TIP = (
+    "How often an image may be tried; 1 is off, 3 is usual. Where its energies are not reached at "
+    "the end of the window, it goes back to the window's start with fresh noise, and the better "
+    "try is kept. The whole batch takes as long as its last image."
+)
 
 TRACE_TIP = (
     "Energy, gradient and step size at every sampling step, filled during sampling; for Plot "
@@ -25,6 +30,11 @@ TRACE_TIP = (
 def recurrences_input() -> io.Input:
     """How often each step is repeated."""
     return io.Int.Input("recurrences", default=2, min=1, max=100, tooltip=RECURRENCES_TIP)
+
+
+def tries_input(default: int = 1) -> io.Input:
+    """How often an image may be tried."""
+    return io.Int.Input("tries", default=default, min=1, max=100, tooltip=TRIES_TIP)
 
 
 def seed_input(tooltip: str) -> io.Input:

@@ -12,7 +12,15 @@ from ...guidance_core.schedules import PercentWindow, Scaled
 from ...guidance_core.trace import Trace as TraceData
 from ..host import guide
 from ..host.recurrence import recurrent_model
-from .sampling import NO_VAE_TIP, RECURRENCES_TIP, TRACE_TIP, VAE_TIP, decoder_input
+from ..host.restart import restarting_model
+from .sampling import (
+    NO_VAE_TIP,
+    RECURRENCES_TIP,
+    TRACE_TIP,
+    VAE_TIP,
+    decoder_input,
+    tries_input,
+)
 from .sockets import Trace, advanced
 from .window import window_inputs
 
@@ -24,6 +32,9 @@ MODEL = io.Model.Output(tooltip="The guided model, for any sampler.")
 TRACE = Trace.Output(display_name="trace", tooltip=TRACE_TIP)
 # Where steps are taken several times, as measured: places are settled later on.
 RECURRING = PercentWindow(0.0, 0.4)
+# What an image goes through again that is not as asked: from where the outlines are not settled, to
+# where CLIP reads the estimate as it reads the finished image.
+RESTARTING = PercentWindow(0.1, 0.8)
 RULES = {"forward": Forward, "manifold": Manifold}
 LOOK_AT = "positive"  # above CFG 1 sentences obey more, labels as much: docs/cfg.md
 
@@ -83,6 +94,7 @@ def folded_inputs(end: float) -> list[io.Input]:
             *(_optional(widget) for widget in (start_percent, end_percent)),
             recurrence_input(),
             _optional(decoder_input()),
+            _optional(tries_input()),
         )
     ]
 
@@ -140,6 +152,7 @@ def guided_by_image(
     recurrences: int,
     vae: Any,
     decoder: str,
+    tries: int,
 ) -> io.NodeOutput:
     """A MODEL under one rule, for an energy that looks at the image.
 
@@ -152,13 +165,21 @@ def guided_by_image(
         recurrences: how often each of the first steps is taken.
         vae: see `guide.apply`.
         decoder: see `guide.apply`.
+        tries: how often an image is tried at most.
     """
     steered = RULES[rule](energy, Scaled(PercentWindow(*window), strength), look_at=LOOK_AT)
-    return guided(model, [steered] if strength else [], recurrences, vae=vae, decoder=decoder)
+    rules = [steered] if strength else []
+    return guided(model, rules, recurrences, tries=tries, vae=vae, decoder=decoder)
 
 
 def guided(
-    model: Any, rules: list[Any], recurrences: int, *, extra: Any = None, **options: Any
+    model: Any,
+    rules: list[Any],
+    recurrences: int,
+    *,
+    tries: int = 1,
+    extra: Any = None,
+    **options: Any,
 ) -> io.NodeOutput:
     """A MODEL under rules, whose samplers take each of the first steps several times.
 
@@ -166,6 +187,7 @@ def guided(
         model: the host's MODEL; without rules it is given back itself.
         rules: rules, innermost first.
         recurrences: how often each of the first steps is taken.
+        tries: how often an image is tried at most.
         extra: what the node puts out between the model and its trace.
         options: see `guide.apply`.
     """
@@ -173,4 +195,5 @@ def guided(
     if rules:
         model = guide.apply(model, rules, trace=trace, **options)
         model = recurrent_model(model, recurrences, RECURRING)
+        model = restarting_model(model, tries, RESTARTING)
     return io.NodeOutput(*(part for part in (model, extra, trace) if part is not None))

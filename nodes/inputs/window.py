@@ -17,12 +17,12 @@ END_TIP = (
 
 
 def window_inputs(
-    start_tip: str = START_TIP, end_tip: str = END_TIP, end: float = 0.7
+    start_tip: str = START_TIP, end_tip: str = END_TIP, *, start: float = 0.0, end: float = 0.7
 ) -> list[io.Input]:
     """The two widgets, with the defaults measured to follow the energy without burnt-in texture."""
     limits = {"min": 0.0, "max": 1.0, "step": 0.01}
     return [
-        io.Float.Input("start_percent", default=0.0, tooltip=start_tip, **limits),
+        io.Float.Input("start_percent", default=start, tooltip=start_tip, **limits),
         io.Float.Input("end_percent", default=end, tooltip=end_tip, **limits),
     ]
 

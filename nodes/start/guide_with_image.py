@@ -117,6 +117,7 @@ class GuideWithImage(io.ComfyNode):
         end_percent: float = END,
         recurrences: int = 1,
         decoder: str = "auto",
+        tries: int = 1,
     ) -> io.NodeOutput:
         """Guide a clone of the model."""
         copied = COPIED[copy]
@@ -131,4 +132,5 @@ class GuideWithImage(io.ComfyNode):
             recurrences=recurrences,
             vae=vae,
             decoder=decoder,
+            tries=tries,
         )

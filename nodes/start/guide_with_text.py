@@ -84,6 +84,7 @@ class GuideWithText(io.ComfyNode):
         end_percent: float = END,
         recurrences: int = 1,
         decoder: str = "auto",
+        tries: int = 1,
     ) -> io.NodeOutput:
         """Guide a clone of the model."""
         embedded = shapes.is_shapes(model)
@@ -100,4 +101,5 @@ class GuideWithText(io.ComfyNode):
             recurrences=recurrences,
             vae=vae,
             decoder=decoder,
+            tries=tries,
         )

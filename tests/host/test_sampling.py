@@ -273,7 +273,7 @@ def test_recurrence_leaves_steps_outside_its_window_alone(model):
         comfy.samplers.sampler_object("euler"), 2, PercentWindow(0.0, 0.5)
     )
     sigmas = torch.tensor([14.0, 0.3, 0.1, 0.0])
-    assert whole._total(model.get_model_object("model_sampling"), sigmas) == 4
+    assert whole.total(model.get_model_object("model_sampling"), sigmas) == 4
 
 
 @pytest.mark.parametrize("value", [0, -1])
