@@ -75,10 +75,10 @@ def circle_to_square(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     return _made_square(session, seeds, Settings(steps=30), keeping, (30,))
 
 
-def zero_shot(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
+def zero_shot(heads: str, session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     """Pix2Pix-Zero as published, with white noise, in few steps at a high CFG."""
     settings = Settings(steps=STEPS, cfg=EDIT_CFG)
-    return _made_square(session, seeds, settings, KEEPING, (STEPS, 1, WHITE))
+    return _made_square(session, seeds, settings, KEEPING, (STEPS, 1, WHITE), heads)
 
 
 def _made_square(
@@ -87,12 +87,13 @@ def _made_square(
     settings: Settings,
     keeping: PercentWindow,
     inverting: tuple[Any, ...],
+    heads: str = "mean",
 ) -> list[Figures]:
     """Circles edited to squares, without and with attention kept; `inverting` is of `inverted`."""
     shapes, true = session.shapes, rendered(seeds, shape="circle")
     path, _, states = inverted(shapes, true, *inverting)
     edited = move_states(states, direction(shapes), 1.0)
-    keep = AttentionKeep(attention_of(shapes, path, states))
+    keep = AttentionKeep(attention_of(shapes, path, states, heads), heads=heads)
     rules: dict[str, list[Rule]] = {"unguided": [], "guided": [Forward(keep, keeping)]}
     rows: list[dict[str, Any]] = [{} for _ in seeds]
     for kind, own in rules.items():
@@ -121,10 +122,10 @@ def direction(shapes: Shapes) -> Tensor:
     return edit_direction(*([one[None] for one in side] for side in sides))
 
 
-def attention_of(shapes: Shapes, path: Path, states: Tensor) -> Reference:
+def attention_of(shapes: Shapes, path: Path, states: Tensor, heads: str) -> Reference:
     """The attention maps of every noise level of a path."""
     levels: dict[float, Any] = {}
-    record = recording(frozenset({Attention()}), levels)
+    record = recording(frozenset({Attention(heads=heads)}), levels)
     plain = denoiser(shapes, states, states[:1], 1.0, [record])
     with torch.no_grad():
         for sigma, x in zip(path.sigmas[:-1], path.states[:-1], strict=True):

@@ -262,18 +262,21 @@ TASKS = (
         whitened,
         steps=ZERO_STEPS,
     ),
-    Task(
-        "circle to square, Pix2Pix-Zero",
-        f"Invert, 1 iteration, white_noise {WHITE.weight:g}; Edit Direction by word; Keep "
-        f"Attention, Forward, relative, strength {KEEPING.value:g} up to {KEEPING.end_percent:g}; "
-        f"CFG {EDIT_CFG:g}",
-        (
-            Figure("mean drift", "drift", "low", 0.5, relative=True),
-            Figure("median drift", "drift", "median", 0.5, relative=True),
-            Figure("is a square", "square", "share"),
-            Figure("colour kept", "colour", "share"),
-        ),
-        zero_shot,
-        steps=ZERO_STEPS,
+    *(
+        Task(
+            f"circle to square, Pix2Pix-Zero{suffix}",
+            f"Invert, 1 iteration, white_noise {WHITE.weight:g}; Edit Direction by word; Keep "
+            f"Attention{how}, Forward, relative, strength {KEEPING.value:g} up to "
+            f"{KEEPING.end_percent:g}; CFG {EDIT_CFG:g}",
+            (
+                Figure("mean drift", "drift", "low", 0.5, relative=True),
+                Figure("median drift", "drift", "median", 0.5, relative=True),
+                Figure("is a square", "square", "share"),
+                Figure("colour kept", "colour", "share"),
+            ),
+            partial(zero_shot, heads),
+            steps=ZERO_STEPS,
+        )
+        for suffix, how, heads in (("", "", "mean"), (", each head", ", heads each", "each"))
     ),
 )
