@@ -10,6 +10,7 @@ from bench import markdown
 from bench.guides.task import Figures, Task
 from bench.guides.tasks import TASKS
 from bench.records import Row
+from tools.diffusers_host import RESTARTED
 
 HEAD = ("task", "bound", "figure", "before", "guided", "holds", "images", "s/image")
 PAGE = """\
@@ -76,6 +77,9 @@ def _sampler(task: Task) -> str:
         parts.append(f"denoise {own.denoise:g}")
     if own.recurrences > 1:
         parts.append(f"{own.recurrences} recurrences until {own.end_percent:.0%}")
+    if own.tries > 1:
+        first, last = RESTARTED
+        parts.append(f"{own.tries} tries from {first:.0%} to {last:.0%}")
     if own.eta:
         parts.append(f"eta {own.eta:g}")
     if own.decoder != "vae":

@@ -16,10 +16,11 @@ from tools.diffusers_host import Shapes, guide_network
 
 SENTENCES = ("a big blue square", "a small red circle", "a big yellow triangle")
 ENOUGH, SAYING = 0.38, 1.4  # cosine at which an image is done; strength of the rules, relative
+TRYING = 0.8  # strength where an image is tried again
 REFINING = 2  # steps of Rule: Backward
 
 
-def said(refined: bool, model: Shapes, seed: int, batch: int) -> Asked:
+def said(strength: float, refined: bool, model: Shapes, seed: int, batch: int) -> Asked:
     """One sentence a batch, each in its turn; by Forward, and where refined by Backward besides."""
     sentence = SENTENCES[(seed // batch) % len(SENTENCES)]
     words = set(sentence.split()) - {"a"}
@@ -31,7 +32,7 @@ def said(refined: bool, model: Shapes, seed: int, batch: int) -> Asked:
     network = guide_network("open_clip", model.device)
     # No crops: the CLIP of Shapes knows whole scenes only.
     energy = ClipText(network, sentence, cutouts=0, enough=ENOUGH)
-    always = PercentWindow(0.0, 1.0, value=SAYING)
+    always = PercentWindow(0.0, 1.0, value=strength)
     backward = [Backward(energy, always, steps=REFINING, optimiser="gd")] * refined
     return Asked([Forward(energy, always), *backward], figures_of)
 

@@ -28,7 +28,7 @@ from bench.guides.restoration import (
     restoring,
     rules_fitting,
 )
-from bench.guides.sentences import ENOUGH, REFINING, SAYING, said
+from bench.guides.sentences import ENOUGH, REFINING, SAYING, TRYING, said
 from bench.guides.task import STRENGTH, Ask, Task
 from guidance_core.energies.color_histogram import ColorHistogram
 from guidance_core.image.degradations import Compose, GaussianBlur, Shrink
@@ -152,8 +152,18 @@ TASKS = (
         f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {SAYING:g}, to the end",
         "60 % show what is asked and are clean",
         lambda before, after: bool(after["as asked"].mean() >= 0.6),
-        partial(said, False),
+        partial(said, SAYING, False),
         SAID,
+        ("open_clip", "fast_decoder"),
+    ),
+    Task(
+        "sentence, restarted",
+        "one of three sentences, with an empty prompt, tried again where it fails",
+        f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {TRYING:g}, to the end",
+        "80 % show what is asked and are clean",
+        lambda before, after: bool(after["as asked"].mean() >= 0.8),
+        partial(said, TRYING, False),
+        replace(SAID, tries=3),
         ("open_clip", "fast_decoder"),
     ),
     Task(
@@ -163,7 +173,7 @@ TASKS = (
         f"both relative {SAYING:g}, to the end",
         "80 % show what is asked and are clean",
         lambda before, after: bool(after["as asked"].mean() >= 0.8),
-        partial(said, True),
+        partial(said, SAYING, True),
         SAID,
         ("open_clip", "fast_decoder"),
     ),

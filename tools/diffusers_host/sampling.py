@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, pairwise, zip_longest
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from guidance_core.compose import any_active, guided, with_noise_levels
-from guidance_core.procedures.recurrence import Sampler, recurrent
+from guidance_core.procedures.restart import Standing
 from guidance_core.requirements import requirements_of
 from guidance_core.run import Run
 from guidance_core.steering import depth_of, needs_both
@@ -23,6 +23,7 @@ from guidance_core.types import Denoiser, Estimate, Rule
 from tools.diffusers_host.model import Shapes
 from tools.diffusers_host.noise_levels import LEVELS
 from tools.diffusers_host.reading import reading
+from tools.diffusers_host.samplers import ancestral_share, sampler_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Settings:
 
     `eta` is the noise put back after each step: 0 makes the sampler Euler's, 1 DDPM's, infinity
     `lcm`, which keeps none of the noise. `scheduler` is normal or sgm_uniform, `decoder` vae or
-    fitted.
+    fitted. `tries`: how often an image is tried whose energies are not reached.
     """
 
     seed: int = 0
@@ -44,6 +45,7 @@ class Settings:
     denoise: float = 1.0
     scheduler: str = "normal"
     decoder: str = "vae"
+    tries: int = 1
 
 
 def denoiser(
@@ -119,42 +121,6 @@ def _in_order(block: Any) -> list[nn.Module]:
     return [part for pair in pairs for part in pair if part is not None]
 
 
-def euler(
-    denoise: Denoiser, x: Tensor, sigmas: Tensor, *, step: Callable[[], None] = lambda: None
-) -> Tensor:
-    """Euler's method from the first noise level to the last."""
-    for high, low in zip(sigmas[:-1], sigmas[1:], strict=True):
-        x0 = denoise(x, high.expand(x.shape[0])).x0
-        x = x + (x - x0) / high * (low - high)
-        step()
-    return x
-
-
-def ancestral_share(eta: float, sigma: float, following: float) -> float:
-    """Share of a change of x0 that a step with noise carries on, by the settings' eta."""
-    up = min(1.0, eta * (1 - (following / sigma) ** 2) ** 0.5)
-    return 1 - following * (1 - up**2) ** 0.5 / sigma
-
-
-def ancestral(eta: float, run: Run) -> Sampler:
-    """Euler's method with noise put back after each step, by the settings' eta."""
-    # Below 0: recurrence draws by the number of its step, from 0 on.
-    draws = count(-1, -1)
-
-    def sampler(
-        denoise: Denoiser, x: Tensor, sigmas: Tensor, *, step: Callable[[], None] = lambda: None
-    ) -> Tensor:
-        for high, low in pairwise(sigmas.tolist()):
-            x0 = denoise(x, sigmas.new_full(x.shape[:1], high)).x0
-            share = ancestral_share(eta, high, low)
-            up = max(low**2 - ((1 - share) * high) ** 2, 0.0) ** 0.5
-            x = x0 + (1 - share) * (x - x0) + up * run.noise(x, next(draws), 0)
-            step()
-        return x
-
-    return sampler
-
-
 def sample(
     model: Shapes,
     rules: Sequence[Rule],
@@ -183,7 +149,13 @@ def sample(
     whole = getattr(LEVELS, settings.scheduler)(int(settings.steps / settings.denoise))
     sigmas = whole[-(settings.steps + 1) :].to(model.device)
     share = partial(ancestral_share, settings.eta)
-    run = Run(torch.ones_like, sigmas, record, seed=settings.seed, share=share)
+    standing = Standing()
+
+    def told(entry: Record) -> None:
+        standing(entry)
+        record(entry)
+
+    run = Run(torch.ones_like, sigmas, told, seed=settings.seed, share=share)
     own = [with_noise_levels(rule, LEVELS.at_percent, sigmas[:-1].tolist()) for rule in rules]
     if not isinstance(positive, Tensor):
         positive = model.encode([positive] if isinstance(positive, str) else positive)
@@ -194,14 +166,8 @@ def sample(
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:
         return (guided_denoise if any_active(own, float(sigma[0])) else plain)(x, sigma)
 
-    end = LEVELS.at_percent(settings.end_percent)
-    sampler = recurrent(
-        ancestral(settings.eta, run) if settings.eta else euler,
-        settings.recurrences,
-        run.alpha,
-        run.noise,
-        active=lambda sigma: sigma > end,
-    )
+    what = settings.eta, settings.recurrences, settings.end_percent, settings.tries
+    sampler = sampler_of(*what, run, standing)
     with torch.no_grad():
         noise = starting_noise(model, settings, sigmas[0]) if noise is None else noise
         return sampler(denoise, noise if start is None else start + noise, sigmas, step=step)
