@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
-from ...guidance_core.procedures.restart import Restarting, Standing
+from ...guidance_core.compose import any_active
+from ...guidance_core.procedures.restart import Restarting
 from ...guidance_core.run import Run
 from ...guidance_core.schedules import PercentWindow
 from .looped import Loop, Looped, Stretches, looped_model, looped_sampler
 from .run import GuidedRun
 
 NAME, KEY = "restart", "energy_guidance_restart"
+# What an image goes through again that is not as asked: from where the outlines are not settled, to
+# where CLIP reads the estimate as it reads the finished image.
+RESTARTING = PercentWindow(0.1, 0.8)
 
 
 def restart_sampler(sampler: Any, tries: int, window: PercentWindow) -> Any:
@@ -20,7 +25,7 @@ def restart_sampler(sampler: Any, tries: int, window: PercentWindow) -> Any:
     Arguments:
         sampler: the host's SAMPLER; with one try it is returned itself.
         tries: how often the window is gone through at most, >= 1.
-        window: what is gone through again.
+        window: what is gone through again; of it the steps at which a rule has work.
 
     Raises:
         ValueError: tries is below 1, or the SAMPLER has no sampler function of the host's kind
@@ -33,7 +38,7 @@ def restart_sampler(sampler: Any, tries: int, window: PercentWindow) -> Any:
     return looped_sampler(sampler, Loop(NAME, _restarting(tries), tries, window))
 
 
-def restarting_model(model: Any, tries: int, window: PercentWindow) -> Any:
+def restarting_model(model: Any, tries: int, window: PercentWindow = RESTARTING) -> Any:
     """Return a clone of a MODEL whose samplers go through the window again, see above.
 
     A SAMPLER that starts over by itself is left alone.
@@ -51,7 +56,9 @@ def _restarting(tries: int) -> Callable:
     ) -> Callable:
         # Recurrence draws by the number of a step: the one after the last is free.
         noise = lambda like, turn: run.noise(like, len(run.sigmas), turn)
-        standing = Standing() if guided is None else guided.standing
-        return Restarting(stretches, tries, run.alpha, noise, standing, inside)
+        if guided is None:
+            return functools.partial(stretches, turn=0)
+        acting = lambda sigma: inside(sigma) and any_active(guided.rules, sigma)
+        return Restarting(stretches, tries, run.alpha, noise, guided.standing, acting)
 
     return sampler

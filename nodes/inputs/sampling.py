@@ -32,9 +32,10 @@ def recurrences_input() -> io.Input:
     return io.Int.Input("recurrences", default=2, min=1, max=100, tooltip=RECURRENCES_TIP)
 
 
-def tries_input(default: int = 1) -> io.Input:
+def tries_input(default: int = 1, *, optional: bool = False) -> io.Input:
     """How often an image may be tried."""
-    return io.Int.Input("tries", default=default, min=1, max=100, tooltip=TRIES_TIP)
+    limits = {"min": 1, "max": 100}
+    return io.Int.Input("tries", default=default, optional=optional, tooltip=TRIES_TIP, **limits)
 
 
 def seed_input(tooltip: str) -> io.Input:

@@ -32,9 +32,6 @@ MODEL = io.Model.Output(tooltip="The guided model, for any sampler.")
 TRACE = Trace.Output(display_name="trace", tooltip=TRACE_TIP)
 # Where steps are taken several times, as measured: places are settled later on.
 RECURRING = PercentWindow(0.0, 0.4)
-# What an image goes through again that is not as asked: from where the outlines are not settled, to
-# where CLIP reads the estimate as it reads the finished image.
-RESTARTING = PercentWindow(0.1, 0.8)
 RULES = {"forward": Forward, "manifold": Manifold}
 LOOK_AT = "positive"  # above CFG 1 sentences obey more, labels as much: docs/cfg.md
 
@@ -94,7 +91,7 @@ def folded_inputs(end: float) -> list[io.Input]:
             *(_optional(widget) for widget in (start_percent, end_percent)),
             recurrence_input(),
             _optional(decoder_input()),
-            _optional(tries_input()),
+            tries_input(optional=True),
         )
     ]
 
@@ -195,5 +192,5 @@ def guided(
     if rules:
         model = guide.apply(model, rules, trace=trace, **options)
         model = recurrent_model(model, recurrences, RECURRING)
-        model = restarting_model(model, tries, RESTARTING)
+        model = restarting_model(model, tries)
     return io.NodeOutput(*(part for part in (model, extra, trace) if part is not None))

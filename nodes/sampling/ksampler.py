@@ -13,8 +13,16 @@ from ...guidance_core.schedules import PercentWindow
 from ...guidance_core.trace import Trace as TraceData
 from ..host import guide, samplers
 from ..host.browser.queued import validated
+from ..host.restart import restarting_model
 from ..inputs.faults import image_fault, vae_fault
-from ..inputs.sampling import TRACE_TIP, VAE_TIP, recurrences_input, sampler_inputs, seed_input
+from ..inputs.sampling import (
+    TRACE_TIP,
+    VAE_TIP,
+    recurrences_input,
+    sampler_inputs,
+    seed_input,
+    tries_input,
+)
 from ..inputs.sockets import Energy, Rule, Trace, schema
 from ..inputs.window import window_fault, window_inputs
 
@@ -118,6 +126,7 @@ class GuidedKSampler(io.ComfyNode):
             *window_inputs(),
             *rules,
             io.Vae.Input("vae", optional=True, tooltip=VAE_TIP),
+            tries_input(optional=True),
         ]
 
     @classmethod
@@ -152,6 +161,7 @@ class GuidedKSampler(io.ComfyNode):
         rule_1: Any = None,
         rule_2: Any = None,
         vae: Any = None,
+        tries: int = 1,
     ) -> io.NodeOutput:
         """Sample under guidance."""
         window = PercentWindow(start_percent, end_percent)
@@ -159,6 +169,7 @@ class GuidedKSampler(io.ComfyNode):
         rules = [*energy_rules(energy, replace(window, value=strength), backward_steps), *extra]
         trace = TraceData()
         guided = guide.apply(model, rules, vae=vae, trace=trace)
+        guided = restarting_model(guided, tries)
         widgets = (steps, cfg, sampler_name, scheduler, denoise)
         plan = samplers.plan_of(guided, positive, negative, *widgets)
         again = recurrences if strength or extra else 1

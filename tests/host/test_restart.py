@@ -112,12 +112,28 @@ def test_an_image_that_is_reached_is_not_tried_again(model):
     assert trace.sigmas == pytest.approx(SIGMAS[:-1])
 
 
-def test_without_guidance_or_with_one_try_nothing_changes(model):
+def test_with_one_try_nothing_is_wrapped(model):
     sampler = plain()
     assert restart_sampler(sampler, 1, WINDOW) is sampler
     assert restarting_model(model, 1, WINDOW) is model
-    expected = sampled(model, plain())
-    assert torch.equal(sampled(model, restart_sampler(plain(), 3, WINDOW)), expected)
+
+
+@pytest.mark.parametrize("name", ["euler_ancestral", "dpmpp_2m"])
+def test_without_guidance_it_is_the_stock_sampler(model, name):
+    with torch.inference_mode():
+        none = guide.apply(model, [Forward(Wave(), PercentWindow(0.0, 1.0, value=0.0))])
+    for unguided in (model, none):
+        found = sampled(unguided, restart_sampler(plain(name), 3, WINDOW))
+        assert torch.equal(found, sampled(model, plain(name)))
+
+
+def test_images_are_judged_where_the_rules_end(model):
+    trace = Counted()
+    with torch.inference_mode():
+        ending = Forward(Wave(), PercentWindow(0.0, 0.4, value=0.5))
+        ends = guide.apply(model, [ending], trace=trace)
+    sampled(ends, restart_sampler(plain(), 2, WINDOW))
+    assert trace.sigmas == pytest.approx([20.0, 8.0, 4.0, 8.0, 4.0])
 
 
 def test_a_sample_alone_is_what_it_was_in_its_batch(model):
