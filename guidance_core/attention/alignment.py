@@ -50,8 +50,16 @@ class Alignment:
 
     def edited(self, source: Tensor, target: Tensor) -> Tensor:
         """Attention (..., N, T) made of that of the source (..., N, S) and of the target's own."""
-        matrix, share, factor = (part.to(target) for part in (self.source, self.share, self.factor))
-        return (source.to(target) @ matrix * share + target * (1 - share)) * factor
+        return self.weighted(self.aligned(source, target))
+
+    def aligned(self, source: Tensor, target: Tensor) -> Tensor:
+        """The same without the factors."""
+        matrix, share = self.source.to(target), self.share.to(target)
+        return source.to(target) @ matrix * share + target * (1 - share)
+
+    def weighted(self, target: Tensor) -> Tensor:
+        """Attention (..., N, T), multiplied with the factors alone."""
+        return target * self.factor.to(target)
 
 
 def replaced(
@@ -94,6 +102,15 @@ def refined(
             "write the target as a change of the source"
         )
     return _alignment(source, target, pairs, lengths, factors)
+
+
+def one_behind_another(parts: Sequence[Alignment]) -> Alignment:
+    """The alignment of a context of several texts, such as those of two encoders."""
+    return Alignment(
+        torch.block_diag(*(part.source for part in parts)),
+        torch.cat([part.share for part in parts]),
+        torch.cat([part.factor for part in parts]),
+    )
 
 
 def _text(words: Sequence[Placed]) -> str:

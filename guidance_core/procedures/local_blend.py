@@ -22,16 +22,19 @@ from .inversion import Path
 
 
 def blend_mask(maps: Tensor, size: Sequence[int], threshold: float) -> Tensor:
-    """Where attention is above a part of its largest value, a little widened: (B, 1, H, W), bool.
+    """Where attention is above a part of its largest value, a little widened: (B, 1, *S), bool.
 
     Arguments:
-        maps: attention to the words together, shape (B, h, w).
-        size: height and width of the latent.
+        maps: attention to the words together, shape (B, h, w), with frames (B, T, h, w).
+        size: height and width of the latent, with frames before them.
         threshold: part of the largest value, in (0, 1); published is 0.3.
     """
-    wide = F.max_pool2d(full_precision(maps)[:, None], 3, 1, 1)
+    if len(size) > maps.ndim - 1:
+        maps = maps[:, None]
+    frames = full_precision(maps).flatten(1, -3) if maps.ndim > 3 else full_precision(maps)[:, None]
+    wide = F.max_pool2d(frames, 3, 1, 1).reshape(len(maps), 1, *maps.shape[1:])
     wide = F.interpolate(wide, tuple(size))
-    return wide > threshold * wide.amax((-2, -1), keepdim=True)
+    return wide > threshold * wide.flatten(1).amax(1).reshape(-1, *(1,) * (wide.ndim - 1))
 
 
 def held(x: Tensor, source: Tensor, source_x0: Tensor, share: float) -> Tensor:

@@ -25,7 +25,11 @@ class PlugAndPlay(io.ComfyNode):
             "self-attention of the source are put in the place of the model's own.",
             search_aliases=("pnp", "feature injection", "self-attention injection"),
             inputs=[
-                io.Model.Input("model", tooltip="The diffusion model, a U-Net; it is not changed."),
+                io.Model.Input(
+                    "model",
+                    tooltip="The diffusion model: a U-Net, or a transformer whose image and text "
+                    "are one sequence (SD3, FLUX, Qwen-Image, Z-Image); it is not changed.",
+                ),
                 io.Conditioning.Input(
                     "source", tooltip="The prompt that the path was made with; may be empty."
                 ),
@@ -57,7 +61,8 @@ class PlugAndPlay(io.ComfyNode):
                         "layers",
                         default="default",
                         tooltip="Blocks whose features are given: default is the published one, "
-                        "output.4 in SD 1 and 2. Or names, separated by commas; a wrong name "
+                        "output.4 in SD 1 and 2; in transformers, where none is published, the "
+                        "last of the middle third. Or names, separated by commas; a wrong name "
                         "gives an error that lists the right ones.",
                     )
                 ),

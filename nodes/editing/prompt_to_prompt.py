@@ -24,7 +24,11 @@ class PromptToPrompt(io.ComfyNode):
             "made stronger. What the rest of the prompt shows stays, because its attention does.",
             search_aliases=("p2p", "cross attention control", "local blend", "word swap"),
             inputs=[
-                io.Model.Input("model", tooltip="The diffusion model, a U-Net; it is not changed."),
+                io.Model.Input(
+                    "model",
+                    tooltip="The diffusion model: a U-Net, or a transformer whose image and text "
+                    "are one sequence (SD3, FLUX, Qwen-Image, Z-Image); it is not changed.",
+                ),
                 io.Clip.Input("clip", tooltip="The text encoder of the model."),
                 io.String.Input(
                     "source_prompt", multiline=True, tooltip="The prompt of the source image."
@@ -61,7 +65,8 @@ class PromptToPrompt(io.ComfyNode):
                         min=0,
                         max=65536,
                         tooltip="Self-attention is kept in layers of at most as many places, 32 x "
-                        "32 by default; 0 is all layers, which keeps textures too.",
+                        "32 by default; 0 is all layers, which keeps textures too. In transformers "
+                        "all layers have as many places, and all are kept.",
                     )
                 ),
                 io.String.Input(

@@ -1,18 +1,31 @@
-"""Prompt-to-Prompt: an edit of a prompt that keeps the layout of what the source's prompt shows."""
+"""Prompt-to-Prompt: an edit of a prompt that keeps the layout of what the source's prompt shows.
+
+In U-Nets cross-attention and self-attention are edited, in transformers of joint attention what
+the image attends to: its text, and itself.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from ...guidance_core.attention.alignment import Alignment, refined, replaced
+from ...guidance_core.attention.alignment import (
+    Alignment,
+    Placed,
+    one_behind_another,
+    refined,
+    replaced,
+)
 from ...guidance_core.procedures.inversion import Path
 from ...guidance_core.schedules import PercentWindow
+from .injecting.exchange import check_exchange
 from .injecting.injected import injected
 from .injecting.injection import TAG, Blend, Injection
-from .injecting.unet import check_unet, self_attending
+from .injecting.unet import self_attending
 from .reading.layouts import layout_of
 from .reading.words import SEPARATORS, find_words, placed_words
 
@@ -31,7 +44,7 @@ class Edit:
         kind: "replace" or "refine".
         cross_end: until where attention to the prompt is the source's, in [0, 1]; 0 is never.
         self_end: until where self-attention is.
-        most: largest number of places whose self-attention is.
+        most: largest number of places whose self-attention is, in U-Nets.
         weights: lines "word: factor" of the target.
         words: words that the blend attends to, of either prompt; empty for no blend.
         threshold: of the blend.
@@ -59,7 +72,7 @@ def edited(model: Any, clip: Any, edit: Edit, path: Path | None) -> tuple[Any, A
     """Return a MODEL that edits, and the CONDITIONING of the edit.
 
     Arguments:
-        model: MODEL of a U-Net.
+        model: MODEL of a U-Net, or of a transformer of joint attention.
         clip: its CLIP.
         edit: what to edit.
         path: of an inverted image; None samples the source first.
@@ -69,21 +82,24 @@ def edited(model: Any, clip: Any, edit: Edit, path: Path | None) -> tuple[Any, A
             neither.
     """
     network = model.get_model_object("diffusion_model")
-    check_unet(network, NAME)
+    check_exchange(network, NAME)
     encode = lambda text: clip.encode_from_tokens_scheduled(clip.tokenize(text))
     source, target = encode(edit.source), encode(edit.target)
     lengths = source[0][0].shape[1], target[0][0].shape[1]
     layout, tag = layout_of(network), (NAME, edit.source, edit.target)
+    layers, ends = tuple(layout.attention), (until(edit.self_end), until(edit.cross_end))
+    itself = layout.laid is not None
     injection = Injection(
         NAME,
         source,
         path,
         tag,
-        own=(self_attending(network), until(edit.self_end)),
+        own=((), None) if itself else (self_attending(network), ends[0]),
         most=edit.most,
-        cross=(tuple(layout.attention), until(edit.cross_end)),
+        cross=(layers, ends[1]),
         alignment=_alignment(clip, edit, lengths),
         blend=_blend(clip, edit, layout.default),
+        itself=(layers, ends[0]) if itself else ((), None),
     )
     marked = [[states, {**rest, TAG: tag}] for states, rest in target]
     return injected(model, injection), marked
@@ -93,14 +109,29 @@ def _alignment(clip: Any, edit: Edit, lengths: tuple[int, int]) -> Alignment:
     if edit.kind not in EDITS:
         raise ValueError(f"edit must be one of {', '.join(EDITS)}, got '{edit.kind}'")
     factors = factors_of(clip, edit)
-    source, target = (placed_words(clip, text) for text in (edit.source, edit.target))
-    texts = [[word.text for word in words] for words in (source, target)]
+    sides = [placed_words(clip, text) for text in (edit.source, edit.target)]
+    texts = [[[word.text for word in words] for words in side.values()] for side in sides]
     if texts[0] == texts[1] and not factors:
         raise ValueError(
             "both prompts are the same and no word has a weight: change a word of the prompt, or "
             "write one as word: 2 under weights"
         )
-    return EDITS[edit.kind](source, target, lengths, factors)
+    spans = [list(pairwise([*side, length])) for side, length in zip(sides, lengths, strict=True)]
+    parts = []
+    for there, here in zip(*spans, strict=True):
+        words = [
+            _moved(side[begin], begin)
+            for side, (begin, _) in zip(sides, (there, here), strict=True)
+        ]
+        own = {place - here[0]: factor for place, factor in factors.items()}
+        own = {place: factor for place, factor in own.items() if 0 <= place < here[1] - here[0]}
+        parts.append(EDITS[edit.kind](*words, (there[1] - there[0], here[1] - here[0]), own))
+    return one_behind_another(parts)
+
+
+def _moved(words: Sequence[Placed], begin: int) -> list[Placed]:
+    """Words with their places in a text that begins there."""
+    return [Placed(word.text, tuple(place - begin for place in word.places)) for word in words]
 
 
 def factors_of(clip: Any, edit: Edit) -> dict[int, float]:

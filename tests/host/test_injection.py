@@ -10,7 +10,6 @@ import comfy.samplers
 import pytest
 import torch
 from energy_guidance.guidance_core.attention.alignment import Alignment
-from energy_guidance.guidance_core.procedures.inversion import Path
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.schedules import Constant, PercentWindow
 from energy_guidance.nodes.editing.plug_and_play import PlugAndPlay
@@ -22,12 +21,14 @@ from energy_guidance.nodes.host.injecting.injection import TAG, Blend, Injection
 from energy_guidance.nodes.host.injecting.unet import check_unet, from_features
 from energy_guidance.nodes.host.reading.layouts import layout_of
 from energy_guidance.tests.host import probe, tiny
+from energy_guidance.tests.host.edits import hooks, mixed, near, one_step, same, standing_path
 
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
 needs_shapes = pytest.mark.skipif(
     not THERE and not os.environ.get("CI"), reason="the embedded model is not in assets/shapes"
 )
-WHOLE, STEPS, PLACES, TOKEN = PercentWindow(0.0, 1.0), 3, 7, ("P2P", "a", "b")
+WHOLE, STEPS, TOKEN = PercentWindow(0.0, 1.0), 3, ("P2P", "a", "b")
+NEGATIVE = tiny.cond(2)
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +42,6 @@ def tagged(seed=1):
 
 def names(model):
     return tuple(layout_of(model.model.diffusion_model).attention)
-
-
-def mixed():
-    """An alignment with words swapped, words of one's own, and factors."""
-    matrix = torch.eye(PLACES).roll(1, 0)
-    share = torch.tensor([1.0, 1.0, 0.0, 1.0, 0.5, 1.0, 1.0])
-    return Alignment(matrix, share, torch.tensor([1.0, 1.0, 1.0, 2.0, 1.0, 1.0, -1.0]))
-
-
-def same():
-    return Alignment(torch.eye(PLACES), torch.ones(PLACES), torch.ones(PLACES))
 
 
 def injection(model, path=None, **parts):
@@ -71,17 +61,6 @@ def recorded(model, batch=1, cfg=4.0, seed=5, steps=STEPS, **changes):
         latent = {"samples": tiny.latent(batch)["samples"]}
         conds = (tiny.cond(seed), *widgets, tiny.cond(2), latent)
         return RecordReference.execute(model, *conds).args[1:]
-
-
-def near(a, b):
-    return float((a - b).norm() / b.norm())
-
-
-def hooks(model):
-    return sum(
-        len(part._forward_hooks) + len(part._forward_pre_hooks)
-        for part in model.model.diffusion_model.modules()
-    )
 
 
 def test_nothing_wanted_is_the_stock_sampler_bit_for_bit(eps):
@@ -108,25 +87,6 @@ def test_a_source_put_into_itself_changes_nothing(kind):
     assert near(painted(injected(model, own), batch=2), stock) < 1e-4
     other = Injection("Edit", tiny.cond(5), None, tag=TOKEN, own=own.own)
     assert near(painted(injected(model, other), batch=2), stock) > 1e-3
-
-
-def one_step(model, positive, x, sigma):
-    """The model's estimate at x by a stock guider without CFG."""
-    answers = []
-
-    def look(network, noise, sigmas, extra_args=None, **options):
-        level = sigmas[:1].expand(len(x))
-        answers.append(network.inner_model(x.clone(), level, extra_args["model_options"], seed=1))
-        return noise
-
-    with torch.inference_mode():
-        guider = comfy.samplers.CFGGuider(model)
-        guider.set_conds(positive, tiny.cond(2))
-        guider.set_cfg(1.0)
-        levels = torch.tensor([sigma, 0.0])
-        sampler = comfy.samplers.KSAMPLER(look)
-        guider.sample(torch.zeros_like(x), torch.zeros_like(x), sampler, levels, disable_pbar=True)
-    return answers[0]
 
 
 def published(model, part, change):
@@ -161,11 +121,6 @@ def two_prompts():
         return [[torch.cat([tiny.cond(5)[0][0], tiny.cond(1)[0][0]]), {}]]
 
 
-def standing_path(x, sigma):
-    """A path whose state is x at sigma."""
-    return Path(torch.tensor([sigma, 0.0]), torch.stack([x, x]))
-
-
 @pytest.mark.parametrize("part", ["attn1", "attn2"])
 def test_attention_is_that_of_two_prompts_in_one_batch_as_published(eps, part):
     sigma, x = 3.0, 3.0 * torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(4))
@@ -179,11 +134,11 @@ def test_attention_is_that_of_two_prompts_in_one_batch_as_published(eps, part):
         edited = (edited * plan.share + weights[1] * (1 - plan.share)) * plan.factor
         return edited @ v[1]
 
-    both = one_step(published(eps, part, change), two_prompts(), torch.cat([x, x]), sigma)
+    both = one_step(published(eps, part, change), two_prompts(), NEGATIVE, torch.cat([x, x]), sigma)
     parts = {"own": (names(eps), WHOLE), "cross": ((), None)} if part == "attn1" else {}
     edit = injected(eps, injection(eps, standing_path(x, sigma), **parts))
-    mine = one_step(edit, tagged(), x, sigma)
-    assert near(mine, one_step(eps, tiny.cond(1), x, sigma)) > 1e-3
+    mine = one_step(edit, tagged(), NEGATIVE, x, sigma)
+    assert near(mine, one_step(eps, tiny.cond(1), NEGATIVE, x, sigma)) > 1e-3
     torch.testing.assert_close(mine, both[1:], rtol=1e-4, atol=1e-4)
 
 
@@ -196,7 +151,7 @@ def test_only_the_rows_of_the_edited_prompt_are_changed(eps):
     for name, model in (("edit", edit), ("stock", eps)):
         clone = model.clone()
         clone.set_model_sampler_post_cfg_function(keep, disable_cfg1_optimization=True)
-        one_step(clone, tagged(), x, sigma)
+        one_step(clone, tagged(), NEGATIVE, x, sigma)
         answers[name] = answers.pop("uncond")
     torch.testing.assert_close(answers["edit"], answers["stock"], rtol=1e-5, atol=1e-5)
 
@@ -218,14 +173,14 @@ def test_features_are_those_of_two_prompts_in_one_batch_as_published(eps):
     sigma, x = 3.0, 3.0 * torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(4))
     path = standing_path(x, sigma)
     plugged = PlugAndPlay.execute(eps, tiny.cond(5), path, 1.0, 0.0, "default").args[0]
-    mine = one_step(plugged, tiny.cond(1), x, sigma)
+    mine = one_step(plugged, tiny.cond(1), NEGATIVE, x, sigma)
     last = eps.model.diffusion_model.output_blocks[1][0].out_layers[-1]
     handle = last.register_forward_hook(lambda conv, args, out: torch.cat([out[:1], out[:1]]))
     try:
-        both = one_step(eps, two_prompts(), torch.cat([x, x]), sigma)
+        both = one_step(eps, two_prompts(), NEGATIVE, torch.cat([x, x]), sigma)
     finally:
         handle.remove()
-    assert near(mine, one_step(eps, tiny.cond(1), x, sigma)) > 1e-4
+    assert near(mine, one_step(eps, tiny.cond(1), NEGATIVE, x, sigma)) > 1e-4
     assert near(mine, both[1:]) < 1e-5
 
 

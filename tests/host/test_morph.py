@@ -10,7 +10,8 @@ from energy_guidance.nodes.editing.invert import Invert
 from energy_guidance.nodes.editing.morph import Morph
 from energy_guidance.nodes.host import invert, mixed_prompts, morph, samplers
 from energy_guidance.nodes.host.injecting.putting import Putting, mixed
-from energy_guidance.nodes.host.injecting.unet import UNetExchange, Wanted
+from energy_guidance.nodes.host.injecting.unet import UNetExchange
+from energy_guidance.nodes.host.injecting.wanted import Wanted
 from energy_guidance.nodes.host.reading.layouts import layout_of
 from energy_guidance.tests.host import tiny
 

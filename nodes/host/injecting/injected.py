@@ -15,7 +15,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from .. import run
-from .injection import Injection, check
+from .injection import Injection, beside, check
 from .run import SOURCE, InjectedRun
 
 
@@ -47,6 +47,7 @@ def _outer_sample(injection: Injection, key: str) -> Callable:
         prompts = guider.conds
         fresh = lambda conds: {name: [cond.copy() for cond in part] for name, part in conds.items()}
         source = comfy.sampler_helpers.convert_cond(injection.source)
+        source = beside(injection, guider, source)
         here = transformer[key] = InjectedRun(injection, guider, sampler, sigmas)
         others = transformer.get(run.WHOLE, ())
         transformer[run.WHOLE] = (*others, *here.modules)

@@ -18,6 +18,8 @@ from ....guidance_core.schedules import PercentWindow
 
 # What tells a prompt's cond in a sampler.
 TAG = "energy_guidance_edited"
+# What a prompt's cond tells the model beside its text.
+BESIDE = ("guidance", "reference_latents", "reference_latents_method")
 LEVEL = 1e-3
 
 
@@ -56,6 +58,7 @@ class Injection:
         features: layers whose features are the source's, and where.
         blend: where the edit may show; None for the whole image.
         shared: layers whose keys and values of self-attention are the sources', and where.
+        itself: layers of joint attention whose image attends to itself as the source's, and where.
         mix: how much of each of several sources each row is given, shape (rows, sources); None
             for one source.
     """
@@ -72,6 +75,7 @@ class Injection:
     blend: Blend | None = None
     shared: tuple[tuple[str, ...], PercentWindow | None] = ((), None)
     mix: Tensor | None = None
+    itself: tuple[tuple[str, ...], PercentWindow | None] = ((), None)
 
 
 def check(injection: Injection, guider: Any, noise: Tensor, sigmas: Tensor) -> None:
@@ -102,6 +106,13 @@ def check(injection: Injection, guider: Any, noise: Tensor, sigmas: Tensor) -> N
             f"{injection.name}: the path was made at other noise levels than this run has: use "
             "the steps, scheduler and denoise of Invert in the sampler"
         )
+
+
+def beside(injection: Injection, guider: Any, conds: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Conds of the source with what those of the edit tell the model beside their text."""
+    targets = edited(injection, guider) if injection.tag is not None else []
+    given = {key: one[key] for one in targets[:1] for key in BESIDE if key in one}
+    return [{**given, **cond} for cond in conds]
 
 
 def edited(injection: Injection, guider: Any) -> list[dict[str, Any]]:

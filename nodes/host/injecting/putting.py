@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from ....guidance_core.attention.alignment import Alignment
-from ....guidance_core.attention.maps import heads_of
-from ....guidance_core.process import full_precision, lengths
+from ....guidance_core.attention.maps import heads_of, weights_of
+from ....guidance_core.process import lengths
 
 QUERIES, KEYS, VALUES, OUT = "to_q", "to_k", "to_v", "to_out"
-Taken = dict[tuple[str, str, str], Tensor]
+Taken = dict[tuple[str, str, str], Any]
+# Places of the prompt in its context, or of words in it: of the source, and of the target.
+Texts = tuple[slice, slice]
+Words = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(eq=False)
@@ -24,17 +27,19 @@ class Putting:
         taken: what was taken.
         uuids: of the conds whose rows are changed; None changes all.
         alignment: how attention to the prompt is edited.
-        places: of the target's context.
+        texts: places of the prompts in the contexts of both.
+        words: of the prompts, whose attention is looked at.
         most: largest number of places whose self-attention is exchanged; 0 for no limit.
     """
 
     taken: Taken
     uuids: frozenset[Any] | None
     alignment: Alignment | None = None
-    places: int = 0
+    texts: Texts = (slice(0), slice(0))
+    words: Words = ((), ())
     most: int = 0
-    # Attention of the source and of the target's rows, by layer: (B, heads, N, places).
-    maps: dict[str, tuple[Tensor, Tensor, tuple[int, int]]] = field(default_factory=dict)
+    # Attention of the source and of the target's rows to their words, by layer: (B, *size).
+    maps: dict[str, list[Tensor]] = field(default_factory=dict)
 
     def begin(self, network: nn.Module, args: tuple, kwargs: dict) -> None:
         """An evaluation of the network begins: find the rows."""
@@ -66,7 +71,7 @@ class Putting:
         self._done.add(key)
         source = self.taken[key]
         if source.shape[1:] != out.shape[1:]:
-            raise RuntimeError(_changed(key[1], source, out))
+            raise RuntimeError(changed(key[1], source, out))
         out = out.clone()
         for rows in self.rows:
             out[rows] = source.to(out)
@@ -82,17 +87,28 @@ class Putting:
         if name in self._done or not self.rows:
             return None
         self._done.add(name)
-        source = _weights(*(self.taken["attn2", name, layer] for layer in (QUERIES, KEYS)), heads)
+        there, here = self.texts
+        taken = (self.taken["attn2", name, layer] for layer in (QUERIES, KEYS))
+        source = weights_of(*(heads_of(part, heads) for part in taken))[..., there]
         out = args[0].clone() if edited else args[0]
         for rows in self.rows:
-            q, k, v = (self._noted[name, layer][rows] for layer in (QUERIES, KEYS, VALUES))
-            target = _weights(q, k[:, : self.places], heads)
-            self.maps[name] = (source, target.detach(), self._sizes[name])
+            noted = (self._noted[name, layer][rows] for layer in (QUERIES, KEYS, VALUES))
+            q, k, v = (heads_of(part, heads) for part in noted)
+            target = weights_of(q, k[:, :, here])
+            looks = self.to_words(source, target)
+            self.maps[name] = [part.unflatten(-1, self._sizes[name]) for part in looks]
             if edited and self.alignment is not None:
                 change = self.alignment.edited(source, target) - target
-                values = heads_of(v[:, : self.places], heads).to(change)
+                values = v[:, :, here].to(change)
                 out[rows] += (change @ values).transpose(1, 2).flatten(2).to(out)
         return (out, *args[1:]) if edited else None
+
+    def to_words(self, source: Tensor, target: Tensor) -> list[Tensor]:
+        """Attention (B, heads, N, places) of both to their words together, (B, N) each."""
+        return [
+            weights.detach()[..., list(places)].sum(-1).mean(1)
+            for weights, places in zip((source, target), self.words, strict=True)
+        ]
 
 
 def mixed(mix: Tensor, sources: Tensor) -> Tensor:
@@ -100,13 +116,8 @@ def mixed(mix: Tensor, sources: Tensor) -> Tensor:
     return torch.einsum("bs,snd->bnd", mix.to(sources), sources)
 
 
-def _weights(q: Tensor, k: Tensor, heads: int) -> Tensor:
-    """Attention of every head, shape (B, heads, N, T), float32 or wider."""
-    q, k = (full_precision(heads_of(part, heads)) for part in (q, k))
-    return ((q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)).softmax(3)
-
-
-def _changed(name: str, source: Tensor, out: Tensor) -> str:
+def changed(name: str, source: Tensor, out: Tensor) -> str:
+    """What is said where another pack changes a layer."""
     return (
         f"layer {name}: the source has {lengths(source[0])}, the edit {lengths(out[0])}: another "
         "pack changes this layer; leave that pack out"

@@ -14,14 +14,13 @@ from ....guidance_core.attention.maps import resized
 from ....guidance_core.procedures.local_blend import States, blend_mask, held, states_of
 from ....guidance_core.process import euler_share
 from .. import run, steps
-from ..autograd.kernels import as_written
 from ..autograd.weights import normal
 from ..caches import switched_off
-from ..reading.layouts import layout_of
-from ..reading.layouts.unet import blocks
+from ..reading.prompts import prompt_at
+from .exchange import exchange_of
 from .injection import Blend, Injection, edited
-from .putting import Putting, Taken, mixed
-from .unet import UNetExchange, Wanted, residual
+from .putting import Putting, Taken, Texts, mixed
+from .wanted import Wanted
 
 SOURCE = "source"
 # Of the length of a latent: what starts further away from a path does not start from it.
@@ -47,9 +46,7 @@ class InjectedRun:
         self._levels = sigmas.tolist()
         share = steps.share_of(sampler, sigmas, run.is_flow(model_sampling))
         self._share = share or euler_share
-        there = dict(blocks(as_written(self.network)))
-        residuals = {name: residual(there[name]) for name in injection.features[0]}
-        self.exchange = UNetExchange(layout_of(self.network).attention, residuals)
+        self.exchange = exchange_of(self.network, injection.features[0])
         self._recorded: dict[float, tuple[Tensor, Tensor]] = {}
         self._recording = False
         path = injection.path
@@ -64,10 +61,11 @@ class InjectedRun:
     @property
     def modules(self) -> list[Any]:
         """Modules that must keep their graph, for they are changed while they run."""
-        names = {*self.injection.own[0], *self.injection.cross[0], *self.injection.shared[0]}
-        names |= set(self.injection.blend.layers) if self.injection.blend else set()
+        one, blend = self.injection, self.injection.blend
+        names = {*one.own[0], *one.cross[0], *one.shared[0], *one.itself[0]}
+        names |= set(blend.layers) if blend else set()
         attention = [self.exchange.attention[name] for name in names]
-        return [*attention, *self.exchange.residuals.values()]
+        return [*attention, *(self.exchange.features[name] for name in one.features[0])]
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
@@ -102,9 +100,9 @@ class InjectedRun:
             self._check_start(x, state)
             taken = self._taken(state, normal(sigma), options, wanted)
             uuids = None if self.injection.tag is None else self._uuids()
-        alignment = self.injection.alignment
-        places = 0 if alignment is None else len(alignment.share)
-        putting = Putting(taken, uuids, alignment, places, self.injection.most)
+        one = self.injection
+        words = ((), ()) if one.blend is None else (one.blend.source, one.blend.target)
+        putting = Putting(taken, uuids, one.alignment, self._texts(level), words, one.most)
         with self.exchange.putting(self.network, wanted, putting):
             predicted = executor(x, sigma, options, seed)
         return self._blended(predicted, x, level, putting, (state, x0))
@@ -115,8 +113,18 @@ class InjectedRun:
         one, blend = self.injection, self.injection.blend
         seen = () if blend is None else blend.layers
         return Wanted(
-            inside(one.own), inside(one.cross), seen, inside(one.features), inside(one.shared)
+            *(inside(one.own), inside(one.cross), seen, inside(one.features)),
+            *(inside(one.shared), inside(one.itself)),
         )
+
+    def _texts(self, level: float) -> Texts:
+        """Where both prompts stand in their contexts; nowhere where none is edited."""
+        if self.injection.tag is None:
+            return slice(0), slice(0)
+        target = edited(self.injection, self.guider)
+        found = [prompt_at(conds, None, level) for conds in (self.guider.conds[SOURCE], target)]
+        there, here = (slice(one.first, one.first + one.places) for one in found)
+        return there, here
 
     def _check_start(self, x: Tensor, state: Tensor) -> None:
         if self._begun or self.injection.path is None or self.injection.mix is not None:
@@ -165,23 +173,14 @@ class InjectedRun:
             return predicted
         following = max((one for one in self._levels if one < level), default=0.0)
         outside = held(x, *source, self._share(level, following))
-        mask = self._mask(blend, x.shape[-2:])
+        mask = self._mask(blend, x.shape[2:])
         if isinstance(predicted, tuple):
             return (torch.where(mask, predicted[0], outside), *predicted[1:])
         return torch.where(mask, predicted, outside)
 
     def _collect(self, blend: Blend, putting: Putting) -> None:
         """Keep the attention to the words of this evaluation, for source and target."""
-        pairs = []
-        for name in blend.layers:
-            source, target, size = putting.maps[name]
-            sides = ((source, blend.source), (target, blend.target))
-            pairs.append(
-                [
-                    weights[..., list(places)].sum(-1).mean(1).unflatten(-1, size)
-                    for weights, places in sides
-                ]
-            )
+        pairs = [putting.maps[name] for name in blend.layers]
         finest = max((pair[0].shape[-2:] for pair in pairs), key=lambda size: size[0] * size[1])
         means = [
             torch.stack([resized(maps, finest) for maps in side]).mean(0)
@@ -190,7 +189,7 @@ class InjectedRun:
         self._maps.append((means[0], means[1]))
 
     def _mask(self, blend: Blend, size: Any) -> Tensor:
-        """Where the edit may show, shape (B, 1, H, W), by the attention up to now."""
+        """Where the edit may show, shape (B, 1, *S), by the attention up to now."""
         sides = [torch.stack(side).mean(0) for side in zip(*self._maps, strict=True)]
         places = (blend.source, blend.target)
         masks = [

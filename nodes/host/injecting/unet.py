@@ -19,29 +19,7 @@ from torch import Tensor, nn
 from ..autograd.kernels import as_written, uncompiled
 from ..reading.layouts import layout_of
 from .putting import KEYS, OUT, QUERIES, VALUES, Putting, Taken
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is exchanged at a noise level, by names of layers.
-
-    Arguments:
-        own: layers whose self-attention is the source's.
-        cross: layers whose attention to the prompt is edited.
-        seen: layers whose attention to the prompt is looked at.
-        features: layers whose features are the source's.
-        shared: layers whose keys and values of self-attention are the source's.
-    """
-
-    own: tuple[str, ...] = ()
-    cross: tuple[str, ...] = ()
-    seen: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    shared: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        """Whether anything is exchanged or looked at."""
-        return bool(self.own or self.cross or self.seen or self.features or self.shared)
+from .wanted import Wanted
 
 
 def check_unet(network: nn.Module, what: str) -> None:
@@ -101,11 +79,11 @@ class UNetExchange:
 
     Arguments:
         attention: blocks by name.
-        residuals: last convolutions of residual branches, by name of their block.
+        features: last convolutions of residual branches, by name of their block.
     """
 
     attention: dict[str, Any]
-    residuals: dict[str, nn.Module]
+    features: dict[str, nn.Module]
 
     @contextlib.contextmanager
     def taking(self, wanted: Wanted) -> Iterator[Taken]:
@@ -132,7 +110,7 @@ class UNetExchange:
                 for layer in layers:
                     yield (part, name, layer), getattr(getattr(self.attention[name], part), layer)
         for name in wanted.features:
-            yield ("residual", name, OUT), self.residuals[name]
+            yield ("residual", name, OUT), self.features[name]
 
     @contextlib.contextmanager
     def putting(self, network: nn.Module, wanted: Wanted, putting: Putting) -> Iterator[None]:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ....guidance_core.captures import Attention, Capture, chosen_layers
+from .laid import Laid
 
 NO_CONCEPTS = (
     "expected a model whose text attends to the image, got one of cross-attention, where a text "
@@ -28,6 +29,7 @@ class Layout:
         reader: makes the reader of one evaluation from its `Captured`.
         joint: whether the text attends to the image too, and so has concept maps.
         structure: layers of activations that tell where things are best; none: the default ones.
+        laid: of transformers, how the tokens of an evaluation are laid out.
     """
 
     attention: dict[str, nn.Module]
@@ -37,6 +39,7 @@ class Layout:
     reader: Callable[..., Any]
     joint: bool = False
     structure: tuple[str, ...] = ()
+    laid: Callable[[tuple, dict], Laid] | None = None
 
     def layers(self, request: Capture) -> tuple[str, ...]:
         """Names of the layers that a request means.

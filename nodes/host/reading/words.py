@@ -108,22 +108,34 @@ def words_of(clip: Any, prompt: str) -> list[Spelt]:
     return found
 
 
-def placed_words(clip: Any, prompt: str) -> tuple[Placed, ...]:
-    """Return every word of a prompt, in order, with its places in the context.
+def placed_words(clip: Any, prompt: str) -> dict[int, tuple[Placed, ...]]:
+    """Return every word of a prompt, in order, for each text of the context.
+
+    Encoders whose states lie side by side are one text, those behind one another several.
+
+    Returns:
+        By the place where a text begins: its words, with their places in the whole context.
 
     Raises:
         ValueError: the prompt has no words, or the text encoder is of a kind whose context is not
             known.
     """
-    pieces = parts_of(clip, prompt)[0].pieces
-    text, owner = _joined(pieces)
+    parts = parts_of(clip, prompt)
+    # A conversation begins with the context, whatever of it the prompt is.
+    starts = [0] if len(parts) == 1 else [min(part.weights) for part in parts]
+    found = dict(zip(reversed(starts), map(_placed, reversed(parts)), strict=True))
+    if not all(found.values()):
+        raise ValueError("expected a prompt of one word or more, got none: write what it shows")
+    return {start: found[start] for start in sorted(found)}
+
+
+def _placed(part: Part) -> tuple[Placed, ...]:
+    text, owner = _joined(part.pieces)
     found = []
     for match in WORD.finditer(text):
         owners = dict.fromkeys(owner[match.start() : match.end()])
-        places = {place for index in owners for place in pieces[index][1]}
+        places = {place for index in owners for place in part.pieces[index][1]}
         found.append(Placed(match.group(), tuple(sorted(places))))
-    if not found:
-        raise ValueError("expected a prompt of one word or more, got none: write what it shows")
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from ...autograd.kernels import as_written
+from ..laid import Laid
 from ..layout import Layout
 from ..tokens import Tokens
 from ..transformer_reader import TransformerReader
@@ -50,9 +51,10 @@ class Transformer:
         middle = usual[third : len(usual) - third]
         patch = getattr(network, self.patch) if isinstance(self.patch, str) else self.patch
         sides = tuple(patch) if isinstance(patch, (tuple, list)) else (patch, patch)
-        reader = partial(TransformerReader, network=network, patch=sides, tokens=self.tokens)
+        laid = partial(Laid, self.tokens, sides)
+        reader = partial(TransformerReader, network=network, laid=laid)
         attention = {name: self.attention(as_written(block)) for name, block in blocks.items()}
-        return Layout(attention, blocks, middle, middle[-1:], reader, self.tokens.joint)
+        return Layout(attention, blocks, middle, middle[-1:], reader, self.tokens.joint, laid=laid)
 
 
 def family_of(network: nn.Module, families: Mapping[str, Any]) -> Any:
