@@ -98,7 +98,7 @@ def edited(model: Any, clip: Any, edit: Edit, path: Path | None) -> tuple[Any, A
         most=edit.most,
         cross=(layers, ends[1]),
         alignment=_alignment(clip, edit, lengths),
-        blend=_blend(clip, edit, layout.default),
+        blend=_blend(clip, edit, layout.default, lengths),
         itself=(layers, ends[0]) if itself else ((), None),
     )
     marked = [[states, {**rest, TAG: tag}] for states, rest in target]
@@ -109,7 +109,8 @@ def _alignment(clip: Any, edit: Edit, lengths: tuple[int, int]) -> Alignment:
     if edit.kind not in EDITS:
         raise ValueError(f"edit must be one of {', '.join(EDITS)}, got '{edit.kind}'")
     factors = factors_of(clip, edit)
-    sides = [placed_words(clip, text) for text in (edit.source, edit.target)]
+    prompts = zip((edit.source, edit.target), lengths, strict=True)
+    sides = [placed_words(clip, text, length) for text, length in prompts]
     texts = [[[word.text for word in words] for words in side.values()] for side in sides]
     if texts[0] == texts[1] and not factors:
         raise ValueError(
@@ -160,11 +161,14 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _blend(clip: Any, edit: Edit, layers: tuple[str, ...]) -> Blend | None:
+def _blend(
+    clip: Any, edit: Edit, layers: tuple[str, ...], lengths: tuple[int, int]
+) -> Blend | None:
     phrases = [part.strip() for part in SEPARATORS.split(edit.words) if part.strip()]
     if not phrases:
         return None
-    sides = [_places(clip, text, phrases) for text in (edit.source, edit.target)]
+    prompts = zip((edit.source, edit.target), lengths, strict=True)
+    sides = [_places(clip, text, phrases, length) for text, length in prompts]
     for number, phrase in enumerate(phrases):
         if not (sides[0][number] or sides[1][number]):
             raise ValueError(
@@ -175,12 +179,13 @@ def _blend(clip: Any, edit: Edit, layers: tuple[str, ...]) -> Blend | None:
     return Blend(source, target, layers, edit.threshold, PercentWindow(edit.start, 1.0))
 
 
-def _places(clip: Any, prompt: str, phrases: list[str]) -> list[tuple[int, ...]]:
-    """Places of each phrase in a prompt; none where it is not in it."""
+def _places(clip: Any, prompt: str, phrases: list[str], length: int) -> list[tuple[int, ...]]:
+    """Places of each phrase in a prompt's context of this length; none where it is not in it."""
     found = []
     for phrase in phrases:
         try:
-            found.append(find_words(clip, prompt, phrase)[0].positions)
+            positions = find_words(clip, prompt, phrase)[0].positions
+            found.append(tuple(place for place in positions if place < length))
         except ValueError:
             found.append(())
     return found

@@ -6,6 +6,7 @@ import comfy.model_management
 import comfy.sample
 import pytest
 import torch
+from comfy.text_encoders.sd3_clip import SD3Tokenizer
 from energy_guidance.guidance_core.attention.alignment import Alignment
 from energy_guidance.guidance_core.attention.words import Word
 from energy_guidance.guidance_core.energies.presence import Presence
@@ -17,8 +18,10 @@ from energy_guidance.nodes.host.injecting.exchange import check_exchange
 from energy_guidance.nodes.host.injecting.injected import injected
 from energy_guidance.nodes.host.injecting.injection import TAG, Blend, Injection
 from energy_guidance.nodes.host.reading.layouts import layout_of
+from energy_guidance.nodes.host.reading.words import placed_words
 from energy_guidance.tests.host import encoders, families, probe, tiny
 from energy_guidance.tests.host.edits import hooks, mixed, near, one_step, same, standing_path
+from energy_guidance.tests.host.test_tokens import sd3
 
 WHOLE, TOKEN, SIGMA = PercentWindow(0.0, 1.0), ("P2P", "a", "b"), 0.6
 # Where text and image stand among the tokens of the small models: seven tokens of text, and
@@ -440,6 +443,28 @@ def test_the_source_is_seen_with_the_guidance_of_the_edit():
     given = run([[source[0], {**source[1], "guidance": 9.0}]])
     assert torch.equal(run([source]), given)
     assert not torch.equal(run([[source[0], {**source[1], "guidance": 1.0}]]), given)
+
+
+def test_each_text_of_a_context_is_aligned_by_itself():
+    # CLIP's 77 places, then T5's, in which "teacup" has two pieces and "cup" one.
+    clip = sd3(SD3Tokenizer())
+    prompts = ("a red cup there", "a red teacup there")
+    edit = prompt_to_prompt.Edit(*prompts, weights="red: 3")
+    sides = [placed_words(clip, text, 154) for text in prompts]
+    assert [list(side) for side in sides] == [[0, 77], [0, 77]]
+    for side, text in zip(sides, prompts, strict=True):
+        assert [[word.text for word in words] for words in side.values()] == [text.split()] * 2
+    plan = prompt_to_prompt._alignment(clip, edit, (154, 154))
+    assert plan.source.shape == (154, 154)
+    assert not plan.source[:77, 77:].any()
+    assert not plan.source[77:, :77].any()
+    for start in (0, 77):
+        for there, here in zip(sides[0][start], sides[1][start], strict=True):
+            taken = plan.source[list(there.places)][:, list(here.places)]
+            torch.testing.assert_close(taken.sum(), torch.tensor(float(len(there.places))))
+        red = sides[1][start][1].places
+        assert (plan.factor[list(red)] == 3.0).all()
+    assert (plan.factor != 1).sum() == sum(len(side[1].places) for side in sides[1].values())
 
 
 @torch.inference_mode()

@@ -119,11 +119,13 @@ class InjectedRun:
 
     def _texts(self, level: float) -> Texts:
         """Where both prompts stand in their contexts; nowhere where none is edited."""
-        if self.injection.tag is None:
+        if self.injection.alignment is None:
             return slice(0), slice(0)
         target = edited(self.injection, self.guider)
         found = [prompt_at(conds, None, level) for conds in (self.guider.conds[SOURCE], target)]
-        there, here = (slice(one.first, one.first + one.places) for one in found)
+        first = [one.places[0] for one in found if one is not None]
+        lengths = self.injection.alignment.source.shape
+        there, here = (slice(at, at + count) for at, count in zip(first, lengths, strict=True))
         return there, here
 
     def _check_start(self, x: Tensor, state: Tensor) -> None:

@@ -108,10 +108,16 @@ def words_of(clip: Any, prompt: str) -> list[Spelt]:
     return found
 
 
-def placed_words(clip: Any, prompt: str) -> dict[int, tuple[Placed, ...]]:
+def placed_words(clip: Any, prompt: str, length: int) -> dict[int, tuple[Placed, ...]]:
     """Return every word of a prompt, in order, for each text of the context.
 
     Encoders whose states lie side by side are one text, those behind one another several.
+
+    Arguments:
+        clip: the host's CLIP.
+        prompt: the text as it is encoded.
+        length: places of the context; what a text has behind them (Llama's states in HiDream-I1,
+            which are there twice) is left out.
 
     Returns:
         By the place where a text begins: its words, with their places in the whole context.
@@ -120,7 +126,7 @@ def placed_words(clip: Any, prompt: str) -> dict[int, tuple[Placed, ...]]:
         ValueError: the prompt has no words, or the text encoder is of a kind whose context is not
             known.
     """
-    parts = parts_of(clip, prompt)
+    parts = [part for part in parts_of(clip, prompt) if max(part.weights) < length]
     # A conversation begins with the context, whatever of it the prompt is.
     starts = [0] if len(parts) == 1 else [min(part.weights) for part in parts]
     found = dict(zip(reversed(starts), map(_placed, reversed(parts)), strict=True))
