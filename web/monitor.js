@@ -7,6 +7,7 @@ import { announce } from "./latest_run.js";
 import { inWordColors } from "./monitor_colors_data.js";
 import { curves, withMessage } from "./monitor_data.js";
 import { legend, notices } from "./monitor_notes_view.js";
+import { isUnguided } from "./monitor_verdict_data.js";
 import { monitorPlot } from "./monitor_view.js";
 import { addPanel, refit } from "./panels.js";
 import { STARTS } from "./start.js";
@@ -89,9 +90,12 @@ class Panel {
   fill() {
     const run = this.run ?? NOTHING;
     const made = inWordColors(curves(run), knownColor);
-    const above = this.run
-      ? legend(made.energy, t)
-      : html("div", { class: "eg-empty" }, t("monitor.empty", "Curves appear while sampling."));
+    const empty = (/** @type {string} */ text) => html("div", { class: "eg-empty" }, text);
+    const above = !this.run
+      ? empty(t("monitor.empty", "Curves appear while sampling."))
+      : isUnguided(run)
+        ? empty(t("monitor.unguided", "Not guided: strength 0, or no step inside the window."))
+        : legend(made.energy, t);
     const below = notices(made, run, t);
     this.body.replaceChildren(above, below);
     const width = Math.max(this.element.clientWidth, 160);
@@ -138,7 +142,7 @@ function received({ detail }) {
   const key = keyOf(detail.node, detail.prompt_id);
   const run = withMessage(runs.get(key), detail);
   runs.set(key, run);
-  if (detail.sigmas) announce(run);
+  if (detail.sigmas?.length) announce(run);
   if (!key.startsWith(`${workflowKey()}\n`)) return;
   for (const [id, node] of everyNode()) if (id === detail.node) panels.get(node)?.show(run);
 }

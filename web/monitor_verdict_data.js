@@ -37,6 +37,9 @@ export function passed(run, guided) {
   return { taken, skipped: Array.from({ length: taken }, (_, step) => step).filter((s) => !guided.has(s)) };
 }
 
+/** Whether a run has ended in which no rule had work. @param {Run} run */
+export const isUnguided = (run) => run.done && !run.rows.length && !run.fault && !run.interrupted;
+
 /** @param {Curves} made @returns {Warning[]} */
 export function warnings({ energy, gradient, push, late }) {
   const bad = [...energy, ...gradient, ...push].flatMap(({ points }) => points);

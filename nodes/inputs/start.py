@@ -11,6 +11,7 @@ from ...guidance_core.rules.manifold import Manifold
 from ...guidance_core.schedules import PercentWindow, Scaled
 from ...guidance_core.trace import Trace as TraceData
 from ..host import guide
+from ..host.browser import monitor
 from ..host.recurrence import recurrent_model
 from ..host.restart import restarting_model
 from .sampling import (
@@ -193,4 +194,6 @@ def guided(
         model = guide.apply(model, rules, trace=trace, **options)
         model = recurrent_model(model, recurrences, RECURRING)
         model = restarting_model(model, tries)
+    else:
+        monitor.unguided(trace)
     return io.NodeOutput(*(part for part in (model, extra, trace) if part is not None))

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { curves, withMessage, stepOf } from "../../web/monitor_data.js";
-import { TOO_STRONG } from "../../web/monitor_verdict_data.js";
+import { isUnguided, TOO_STRONG } from "../../web/monitor_verdict_data.js";
 import { near } from "./truth.js";
 
 const SIGMAS = [8, 4, 2, 1, 0];
@@ -35,6 +35,12 @@ test("messages of one run follow each other, and a first one begins anew", () =>
 test("a message without a beginning still has rows to keep", () => {
   const made = withMessage(undefined, message([row(8)]));
   assert.deepEqual([made.rows.length, made.sigmas, made.levels], [1, [], []]);
+});
+
+test("a run is unguided once it has ended without a step of any rule, and was not stopped", () => {
+  assert.equal(isUnguided(run([])), true);
+  for (const other of [run([row(8)]), run([], { done: false }), run([], { interrupted: true }), run([], { fault: "no" })])
+    assert.equal(isUnguided(other), false);
 });
 
 test("noise levels lie at their steps, and in between by their value", () => {

@@ -143,6 +143,17 @@ FIRST = """name => {
     const found = document.querySelector('[role="option"]')?.innerText ?? "";
     return found.startsWith(name) && !found.includes("Blueprint");
 }"""
+# Puts a node that guides between loader and sampler.
+AROUND = """id => {
+    const [loader, sampler] = ["EGLoadShapes", "KSampler"].map((kind) =>
+        app.graph.nodes.find((one) => one.type === kind));
+    const node = app.graph.getNodeById(id);
+    const link = (from, output, to, input) =>
+        from.connect(output, to, to.inputs.findIndex(({ name }) => name === input));
+    link(loader, 0, node, "model");
+    link(loader, 2, node, "vae");
+    link(node, 0, sampler, "model");
+}"""
 LINKS = "() => [...app.graph.links.values()].length"
 
 
@@ -183,3 +194,21 @@ def test_a_stock_workflow_is_guided_by_one_node_and_three_links_drawn_by_mouse(d
     # Two more links than before, as one of the three takes the place of the stock one.
     desk.comes(lambda: desk.run(LINKS), before + 2)
     assert desk.pictures() != plain
+
+
+def test_amount_zero_is_the_stock_image_and_leaves_no_curves_of_the_run_before(desk: Desk) -> None:
+    desk.run(STOCK)
+    plain = desk.pictures()
+    node = desk.add("EGGuideWithText", at=(500, 100), text="a big red circle")
+    desk.run(AROUND, node)
+    assert desk.pictures() != plain
+    dots = desk.find('[data-metric="energy"] .eg-dot')
+    desk.comes(lambda: dots.count() > 0, True)
+    desk.set("EGGuideWithText", strength="custom", amount=0.0)
+    assert desk.pictures() == plain
+    expect(desk.find(".eg-monitor .eg-empty")).to_contain_text("Not guided")
+    expect(dots).to_have_count(0)
+    desk.set("EGGuideWithText", amount=0.5)
+    assert desk.pictures() != plain
+    desk.comes(lambda: dots.count() > 0, True)
+    expect(desk.find(".eg-monitor .eg-empty")).to_have_count(0)

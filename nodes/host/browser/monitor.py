@@ -43,6 +43,13 @@ def sinks_of(trace: Any) -> tuple[Any, ...]:
     return (trace,) if context is None else (trace, Monitor(trace, context.node_id))
 
 
+def unguided(trace: Any) -> None:
+    """Say on the running node that it leaves the model as it is: nothing tells of its runs."""
+    for sink in sinks_of(trace)[1:]:
+        sink.begin(lambda: {"sigmas": [], "levels": []})
+        sink.end()
+
+
 def start(traces: Sequence[Any]) -> None:
     """Empty traces of an earlier prompt: the host keeps guided models in its cache."""
     context = get_executing_context()
