@@ -1,4 +1,7 @@
-"""Run every test: the core alone, web/ in node, each ComfyUI found, and a browser on the first.
+"""Run every test: the core alone, web/ in node, each ComfyUI found, and a browser.
+
+The browser runs all of its tests on the first ComfyUI, and on newer ones those that every frontend
+must show.
 
     .venv/bin/python -m tools.run_tests [arguments for pytest]
 
@@ -25,6 +28,8 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 TOGETHER = ("-n", "auto", "--maxprocesses=4", "--dist=loadfile")
 # What one ComfyUI has shown, the others need not show again.
 NOT_AGAIN = ("-m", "not once")
+# What the browser shows on every frontend.
+EVERY_FRONTEND = ("-m", "frontends")
 # pytest's own code for "nothing was collected", for example under -k.
 NO_TESTS = 5
 
@@ -37,18 +42,22 @@ def main(arguments: Sequence[str]) -> int:
     codes, closing = [code], [f"core: {line}"]
     node_code, line = _node(ci)
     closing.append(f"js: {line}")
-    for host in _hosts(ci):
+    found = _hosts(ci)
+    for host in found:
+        first = host is found[0]
         variables = {"COMFYUI_PATH": str(host.path), **ONE_THREAD}
-        chosen = shared if len(codes) == 1 else (*NOT_AGAIN, *shared)
-        code, line = _pytest(environment.of(host), "host", chosen, variables)
+        code, line = _pytest(
+            environment.of(host), "host", shared if first else (*NOT_AGAIN, *shared), variables
+        )
         codes.append(code)
         closing.append(f"host {host.version}: {line}")
-        if len(codes) == 2:
+        if first or _number(host) > _number(found[0]):
             variables["COMFYUI_PYTHON"] = str(environment.of(host))
-            code, line = _pytest(environment.own(), "web", arguments, variables)
+            chosen = arguments if first else (*EVERY_FRONTEND, *arguments)
+            code, line = _pytest(environment.own(), "web", chosen, variables)
             codes.append(code)
             closing.append(f"web {host.version}: {line}")
-    missing = len(codes) == 1
+    missing = not found
     if missing:
         closing.append(f"host: {'failed' if ci else 'skipped'}, {ADVICE}")
     nothing = set(codes) == {NO_TESTS}
@@ -63,6 +72,11 @@ def _hosts(ci: bool) -> list[hosts.Host]:
     found = hosts.find()
     cloned = hosts.clone() if ci and not found else None
     return [cloned] if cloned else found
+
+
+def _number(host: hosts.Host) -> tuple[int, ...]:
+    """A version that can be compared; that of an unknown one is the least."""
+    return tuple(map(int, re.findall(r"\d+", host.version)))
 
 
 def _pytest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from guidance_core.shapes import oracle, scenes
 from tools import thumbnails
 from tools.templates import __main__ as templates
+from tools.templates.definitions import inputs
 from tools.templates.gallery import EXAMPLES
 
 FOLDER = CHECKOUT / "example_workflows"
@@ -61,6 +63,28 @@ def test_no_template_uses_a_node_that_is_deprecated_or_experimental(info: dict[s
             about = info.get(node["class_type"])  # a family may be younger than this ComfyUI
             assert not (about and about.get("deprecated")), (key, node["class_type"])
             assert not (about and "[DEPR" in str(about["display_name"])), (key, node["class_type"])
+
+
+# What a note calls by name besides nodes, their inputs and choices: buttons, menus, folders.
+ELSEWHERE = re.compile(r"Run|Node info|Open in MaskEditor|bell|late|rule|models/\w+")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("key", NAMES)
+def test_a_note_names_nodes_and_widgets_that_there_are(info: dict[str, Any], key: str) -> None:
+    prompt = thumbnails.stored(key)
+    nodes = {about["display_name"] for about in info.values()}
+    known = nodes | {name.partition(" · ")[2] for name in NAMES.values()}
+    for node in prompt.values():
+        known |= {node["_meta"]["title"], *map(str, node["inputs"].values())}
+        for one in inputs(info, node["class_type"]):
+            known |= {one.name, *map(str, one.options.get("options", ()))}
+    page = json.loads((FOLDER / f"{NAMES[key]}.json").read_text(encoding="utf-8"))
+    (note,) = (one for one in page["nodes"] if one["type"] == "MarkdownNote")
+    (text,) = note["widgets_values"]
+    named = re.findall(r"`([^`]+)`|(?<!\*)\*([^*\n]+)\*(?!\*)", text)
+    strange = {"".join(one) for one in named} - known
+    assert not {name for name in strange if not ELSEWHERE.fullmatch(name)}
 
 
 @pytest.mark.once

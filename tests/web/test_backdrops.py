@@ -252,6 +252,7 @@ def queue(desk: Desk) -> None:
     desk.run("() => app.queuePrompt(0)")
 
 
+@pytest.mark.frontends
 def test_two_workflows_in_two_tabs_have_each_its_own_image(desk: Desk) -> None:
     desk.run(COUNT)
     first = desk.run(SMALL, [128, "one"])

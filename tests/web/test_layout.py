@@ -36,6 +36,7 @@ def added(desk: Desk, kind: str, **values: float) -> int:
     return node
 
 
+@pytest.mark.frontends
 def test_a_box_is_moved_as_it_is_and_stays_in_the_picture(desk: Desk) -> None:
     node = added(desk, "EGEnergyBox", **BOX)
     drag(desk, "move", 0.22, 0.13)

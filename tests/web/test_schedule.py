@@ -29,6 +29,7 @@ def added(desk: Desk, **values: float | str) -> int:
     return node
 
 
+@pytest.mark.frontends
 def test_dragging_a_point_writes_the_text_and_changes_the_schedule(desk: Desk) -> None:
     node = added(desk, points="0:1, 0.4:1, 0.8:0")
     wide = desk.find(PLOT).bounding_box()["width"] - 38

@@ -45,6 +45,7 @@ def lines(desk: Desk, node: int) -> list[str]:
     return desk.values(node)["boxes"].splitlines()
 
 
+@pytest.mark.frontends
 def test_words_get_boxes_by_clicking_and_each_is_dragged_on_its_own(desk: Desk) -> None:
     node = desk.add("EGPlaceWords", text=PROMPT)
     desk.rest(".eg-word", PLOT)
@@ -132,6 +133,9 @@ STOCK = """() => {
 SLOT = """([kind, side, name]) => {
     const node = app.graph.nodes.find((one) => one.type === kind);
     const index = node[side].findIndex((slot) => slot.name === name);
+    const key = `${node.id}-${side === "inputs" ? "in" : "out"}-${index}`;
+    const dot = document.querySelector(`[data-slot-key="${key}"]`)?.getBoundingClientRect();
+    if (dot) return [dot.left + dot.width / 2, dot.top + dot.height / 2];
     const [x, y] = node.getConnectionPos(side === "inputs", index);
     const { offset, scale } = app.canvas.ds;
     const { left, top } = app.canvas.canvas.getBoundingClientRect();
@@ -170,8 +174,23 @@ def connect(desk: Desk, output: tuple[str, str], taken: tuple[str, str]) -> None
     mouse.up()
 
 
-def test_a_stock_workflow_is_guided_by_one_node_and_three_links_drawn_by_mouse(desk: Desk) -> None:
+@pytest.fixture(params=[False, True], ids=["classic", "nodes2"])
+def canvas(desk: Desk, request: pytest.FixtureRequest):
+    """The window, drawn by one of the two renderers."""
+    if request.param and desk.version < (1, 47):
+        pytest.skip("this frontend's Nodes 2.0 show no elements of extensions")
+    desk.setting("Comfy.VueNodes.Enabled", request.param)
+    yield desk
+    desk.setting("Comfy.VueNodes.Enabled", False)
+
+
+@pytest.mark.frontends
+def test_a_stock_workflow_is_guided_by_one_node_and_three_links_drawn_by_mouse(
+    canvas: Desk,
+) -> None:
+    desk = canvas
     desk.run(STOCK)
+    desk.set("KSampler", steps=3)
     plain = desk.pictures()
     before = desk.run(LINKS)
     desk.page.mouse.dblclick(560, 130)
@@ -182,9 +201,9 @@ def test_a_stock_workflow_is_guided_by_one_node_and_three_links_drawn_by_mouse(d
     desk.page.keyboard.press("Enter")
     # Newer frontends let the node hang on the mouse until it is put down.
     desk.until(HAS)
-    desk.rest(".eg-monitor")
+    desk.rest()
     desk.page.mouse.move(570, 140, steps=5)
-    desk.page.wait_for_timeout(1000)
+    desk.rest()
     desk.page.mouse.click(570, 140)
     desk.rest(".eg-monitor")
     desk.set("EGGuideWithText", text="a big red circle", amount=1.0)
@@ -198,6 +217,7 @@ def test_a_stock_workflow_is_guided_by_one_node_and_three_links_drawn_by_mouse(d
 
 def test_amount_zero_is_the_stock_image_and_leaves_no_curves_of_the_run_before(desk: Desk) -> None:
     desk.run(STOCK)
+    desk.set("KSampler", steps=2)
     plain = desk.pictures()
     node = desk.add("EGGuideWithText", at=(500, 100), text="a big red circle")
     desk.run(AROUND, node)
@@ -208,7 +228,3 @@ def test_amount_zero_is_the_stock_image_and_leaves_no_curves_of_the_run_before(d
     assert desk.pictures() == plain
     expect(desk.find(".eg-monitor .eg-empty")).to_contain_text("Not guided")
     expect(dots).to_have_count(0)
-    desk.set("EGGuideWithText", amount=0.5)
-    assert desk.pictures() != plain
-    desk.comes(lambda: dots.count() > 0, True)
-    expect(desk.find(".eg-monitor .eg-empty")).to_have_count(0)

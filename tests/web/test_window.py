@@ -1,4 +1,4 @@
-"""The pack in the whole window: examples, themes, sizes, Nodes 2.0 and settings."""
+"""The pack in the whole window: themes, sizes, Nodes 2.0 and settings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.web.desk import Desk, workflow
-from tools.templates.__main__ import names
 
-NAMES = list(names())
 PANELS = {
     "EGGuidedKSampler": ".eg-monitor",
     "EGApplyGuidance": ".eg-monitor",
@@ -18,22 +16,6 @@ PANELS = {
 }
 # Lines of text stand below some of them.
 PANEL = ".eg-panel:not(.eg-said)"
-
-
-# Titles of nodes that lie on each other, headers included.
-OVERLAPPING = """() => {
-    const boxes = app.graph.nodes.map(({ title, pos: [x, y], size: [w, h] }) =>
-        ({ title, left: x, top: y - LiteGraph.NODE_TITLE_HEIGHT, right: x + w, bottom: y + h }));
-    const apart = (a, b) =>
-        a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
-    return boxes.flatMap((a, i) =>
-        boxes.slice(0, i).filter((b) => !apart(a, b)).map((b) => [b.title, a.title]));
-}"""
-
-
-def kept(saved: dict) -> dict:
-    """What a workflow says, without where its nodes stand."""
-    return {node["id"]: (node["type"], node.get("widgets_values")) for node in saved["nodes"]}
 
 
 def test_no_title_makes_its_node_wider(desk: Desk) -> None:
@@ -48,26 +30,6 @@ def test_no_title_makes_its_node_wider(desk: Desk) -> None:
         })
         .map(({ type }) => type)"""
     assert desk.run(widened) == []
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_example_opens_whole_and_saves_the_same_values(desk: Desk, name: str) -> None:
-    content = workflow(name)
-    desk.open(content)
-    missing = "() => app.graph.nodes.filter((n) => !LiteGraph.registered_node_types[n.type])"
-    notes = desk.run(f"{missing}.map((node) => node.type)")
-    assert not set(notes) - {"MarkdownNote", "Note"}
-    # With what their panels grew to; older frontends have taller stock nodes.
-    if desk.version >= (1, 30):
-        desk.comes(lambda: desk.run(OVERLAPPING), [])
-    first = kept(desk.saved())
-    desk.open(desk.saved())
-    desk.comes(lambda: kept(desk.saved()), first)
-    for node in content["nodes"]:
-        values = node.get("widgets_values")
-        if values:
-            # Later versions may have added widgets at the end, never between.
-            assert first[node["id"]][1][: len(values)] == values
 
 
 def show_all(desk: Desk) -> None:

@@ -22,6 +22,7 @@ def click(desk: Desk, index: int) -> None:
     desk.find(".eg-word").nth(index).click()
 
 
+@pytest.mark.frontends
 def test_words_are_chosen_and_dropped_by_clicking(desk: Desk) -> None:
     node = added(desk, prompt=PROMPT, words="big red")
     chosen = lambda: desk.values(node)["words"].split("\n")

@@ -177,8 +177,8 @@ EXAMPLES: dict[str, Example] = {
         "Object in a box, by a detector",
         "a big red circle",
         "**An object in a box, by a detector.** *Energy: Detection* is the loss that the "
-        "detector was trained with, as if your boxes were the truth: one line per object, left, "
-        "top, right, bottom as fractions of the image.\n\n"
+        "detector was trained with, as if your boxes were the truth: drag them on its node, and "
+        "choose a class for each.\n\n"
         "A detector leads only once a shape is visible, and by then places are decided. So "
         "*Energy: Box* gives the same box to the model's own attention, strong at first and "
         "then weaker, and the early steps are taken three times; the detector then sees to "
@@ -199,8 +199,8 @@ EXAMPLES: dict[str, Example] = {
         18,
         "Two words in boxes, by parts",
         "a big red circle and a small white square",
-        "**Boxes for two objects.** Each phrase of the prompt gets a box of its own, as "
-        "fractions of the image; *Energy: Box* draws its attention inside (layout guidance). "
+        "**Boxes for two objects.** Each phrase of the prompt gets a box of its own: drag it on "
+        "its node. *Energy: Box* draws the phrase's attention inside (layout guidance). "
         "The strength falls over the first half of the noise schedule: strong while places are "
         "undecided, gentle afterwards. *Place Words in Boxes* does this in one node.",
     ),
@@ -226,7 +226,7 @@ EXAMPLES: dict[str, Example] = {
         "another place (Diffusion Self-Guidance). The strength falls during sampling: strong "
         "while places are undecided, gentle afterwards; with stop it has no effect once the "
         "object has arrived.\n\n"
-        "Change x and y; the source image is not sampled again. In Shapes the attention to the "
+        "Drag the crosshair; the source image is not sampled again. In Shapes the attention to the "
         "colour fills the object best; with other models choose the noun.",
     ),
     "resize-object": Example(
@@ -246,16 +246,18 @@ EXAMPLES: dict[str, Example] = {
         "**The look of one image in another.** The prompt leaves the colour open; a recording "
         "of another prompt gives it (*Energy: Appearance*, Diffusion Self-Guidance). Guidance "
         "begins at 20 %, when the place is decided, so no other energy has to keep it.\n\n"
-        "The word must stand at the same place in both prompts. `output.1.0` is the layer of "
-        "Shapes in which nouns fill their objects; *Record Reference* must record it too.",
+        "Where the recorded prompt is another one, `source_tokens` take the word from a *Prompt "
+        "Words* of its own; without them it must stand at the same place in both prompts, as here. "
+        "`output.1.0` is the layer of Shapes in which nouns fill their objects; *Record Reference* "
+        "must record it too.",
     ),
     "keep-layout": Example(
         23,
         "New colour, same layout",
         "a big blue circle",
         "**Change a colour, keep the layout.** The source image is sampled in red. The same "
-        "seed is sampled with another colour while *Keep Attention* holds every word where it "
-        "was (Pix2Pix-Zero's cross-attention guidance).",
+        "seed is sampled with another colour while *Energy: Keep Attention* holds every word where "
+        "it was (Pix2Pix-Zero's cross-attention guidance).",
     ),
     "edit-picture": Example(
         24,
@@ -264,7 +266,7 @@ EXAMPLES: dict[str, Example] = {
         "**Edit an image (Pix2Pix-Zero).** *Invert* turns the image back into its noise and makes "
         "that noise white, as its report says; its attention is recorded along that path. *Edit "
         "Direction* writes sentences about circles and about squares and changes the prompt by "
-        "what they differ in. *Keep Attention* holds the layout in the first half.\n\n"
+        "what they differ in. *Energy: Keep Attention* holds the layout in the first half.\n\n"
         "**Try:** strength 0, which is the edit without attention guidance; other words, or "
         "sentences of your own.\n\n"
         "For an image of your own, put *Load Image* in place of the first sampler, its caption "

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tools.templates.definitions import Info, inputs
-from tools.templates.graph import Graph, Node
+from tools.templates.graph import Graph, Link, Node
 
 SIZES = Path(__file__).with_name("sizes.json")
-WIDTH, ACROSS, DOWN = 300, 45, 60  # of a column, and the gaps between nodes
+WIDTH, ACROSS, DOWN = 300, 40, 36  # of a column, and the gaps between nodes
 HEADER = 30  # of a node, above its place
-TEXT = 40  # of a field of several lines, more than the least
+TEXT = 20  # of a field of several lines, more than the least
 # Room for the images that nodes show after a run.
 IMAGE = 300
 IMAGES = {"PreviewImage", "SaveImage", "SaveAnimatedWEBP", "EGPlotTrace"}
 # The gallery shows a template in three quarters of a window, with a margin around the nodes.
 FITTED, MARGIN = (0.75 * 1366, 0.75 * 768), 10
-CLEARLY = 1.03  # times as large
 # What of a window of 1366 x 768 pixels ComfyUI's bars leave free, and where it begins.
 WINDOW, EDGES = (1250, 620), (80, 130)
 READABLE = 0.7
@@ -43,31 +42,80 @@ class Place(NamedTuple):
 def places(graph: Graph, note: str, info: Info) -> dict[int, Place]:
     """A place for each node by its number, and for the note, whose number is the next.
 
-    The note stands below the loaders, where the eye begins.
+    The columns of the graph are cut and joined so that the gallery shows the template as large as
+    it can. Nodes stand in the order in which they run, so that no link runs backwards; the note
+    stands below the first of them, where the eye begins.
     """
     last = max(node.id for node in graph.nodes) + 1
     tall = {node.id: height(node, info) for node in graph.nodes} | {last: _note_height(note)}
-    count = 1 + max(node.column for node in graph.nodes)
-    stacks = [[node.id for node in graph.nodes if node.column == column] for column in range(count)]
-    return _stacked(_narrower([stack for stack in stacks if stack], tall, last), tall)
+    order = sorted(graph.nodes, key=lambda node: node.column)
+    for percent in range(100, 0, -1):
+        count, limit = _room(percent / 100)
+        for one in (order, _packed(order, last, tall, limit)):
+            if stacks := _cut(one, last, tall, count, limit):
+                return _stacked(stacks, tall)
+    raise ValueError("the template is too large for a window")
 
 
-def _narrower(stacks: list[list[int]], tall: dict[int, int], note: int) -> list[list[int]]:
-    """Columns cut in two, as long as the gallery then shows the template clearly larger.
+def _packed(order: list[Node], note: int, tall: dict[int, int], limit: float) -> list[Node]:
+    """The nodes so that columns are filled: next comes the tallest that may run and still fits.
 
-    No link runs backwards then either: nodes of a column stand in the order in which they run.
+    What the graph has in its first column, the loaders, comes first.
     """
-    whole = [[*stacks[0], note], *stacks[1:]]
-    cut = [
-        [*stacks[:column], stacks[column][:place], stacks[column][place:], *stacks[column + 1 :]]
-        for column in range(len(stacks))
-        for place in range(1, len(stacks[column]))
-    ]
-    zoom = lambda one: fitted(_stacked([[*one[0], note], *one[1:]], tall).values())
-    best = max(cut, key=zoom, default=stacks)
-    if best is stacks or zoom(best) < CLEARLY * fitted(_stacked(whole, tall).values()):
-        return whole
-    return _narrower(best, tall, note)
+    found: list[Node] = []
+    column = [note]
+    while left := [node for node in order if node not in found]:
+        done = {node.id for node in found}
+        ready = [node for node in left if _origins(node) <= done]
+        fits = [node for node in ready if _length([*column, node.id], tall) <= limit]
+        column = column if fits else []
+        rank = lambda node: (node.column == 0, tall[node.id])
+        found.append(max(fits, key=rank) if fits else ready[0])
+        column.append(found[-1].id)
+    return found
+
+
+def _origins(node: Node) -> set[int]:
+    return {value.node for value in node.inputs.values() if isinstance(value, Link)}
+
+
+def _cut(
+    order: list[Node], note: int, tall: dict[int, int], count: int, limit: float
+) -> list[list[int]] | None:
+    """At most so many columns, none longer than a limit; None where there are none such.
+
+    They are cut inside a column of the graph as rarely as can be, and then as even as can be.
+    """
+    numbers, columns = [node.id for node in order], [*(node.column for node in order), -1]
+    stack = lambda first, end: [*numbers[first:end], *([] if first else [note])]
+
+    @cache
+    def best(first: int, left: int) -> tuple[int, int, list[list[int]]] | None:
+        if first == len(numbers):
+            return 0, 0, []
+        ways = []
+        for end in range(first + 1, len(numbers) + 1) if left else ():
+            one = stack(first, end)
+            if (length := _length(one, tall)) > limit:
+                break
+            if rest := best(end, left - 1):
+                inside = rest[0] + (columns[end - 1] == columns[end])
+                ways.append((inside, rest[1] + length**2, [one, *rest[2]]))
+        return min(ways, default=None)
+
+    found = best(0, count)
+    return found and found[2]
+
+
+def _length(stack: list[int], tall: dict[int, int]) -> int:
+    """From the first node's corner to the last one's end."""
+    return sum(tall[number] for number in stack) + (len(stack) - 1) * (HEADER + DOWN)
+
+
+def _room(zoom: float) -> tuple[int, float]:
+    """How many columns the gallery shows at a zoom, and how long they may be."""
+    width, height = (side / zoom - 2 * MARGIN for side in FITTED)
+    return int((width + ACROSS) / (WIDTH + ACROSS)), height - HEADER
 
 
 def _stacked(stacks: list[list[int]], tall: dict[int, int]) -> dict[int, Place]:

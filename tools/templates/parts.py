@@ -168,8 +168,8 @@ def _sampled_by_flux2(
     return node[0]
 
 
-def saved(parts: Parts, column: int, latent: Link, model: Link) -> None:
-    """Add what decodes and saves the result, and the plot of the guidance."""
+def saved(parts: Parts, column: int, latent: Link, model: Link, *, plot: bool = True) -> None:
+    """Add what decodes and saves the result, and a plot of the guidance."""
     images = parts.graph.add("VAEDecode", column, samples=latent, vae=parts.vae)[0]
     prefix = f"energy-guidance/{parts.name}"
     if parts.family.is_video:
@@ -184,5 +184,6 @@ def saved(parts: Parts, column: int, latent: Link, model: Link) -> None:
         )
     else:
         parts.graph.add("SaveImage", column, images=images, filename_prefix=prefix)
-    trace = Link(model.node, 1)
-    parts.graph.add("EGPlotTrace", column, trace=trace, after=latent, **TRACE)
+    if plot:
+        trace = Link(model.node, 1)
+        parts.graph.add("EGPlotTrace", column, trace=trace, after=latent, **TRACE)

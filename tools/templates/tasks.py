@@ -86,7 +86,9 @@ def _sampled(
     rule = add(kind, 3, energy=energy, strength=strength, schedule=schedule[0])
     model = parts.guided(part, 3, rule[0], reads_image=reads_image)
     conds, latent = parts.prompted(part, 1, text), parts.empty_latent(part, 1)
-    parts.saved(part, 6, parts.sampled(part, 4, model, conds, latent), model)
+    latent = parts.sampled(part, 4, model, conds, latent)
+    # Editors of words stand large; the monitor draws the course too.
+    parts.saved(part, 6, latent, model, plot=reads_image)
 
 
 def _network(part: Parts) -> Link:
