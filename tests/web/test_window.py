@@ -66,8 +66,11 @@ def test_text_can_be_read_in_both_themes(desk: Desk, palette: str) -> None:
             const style = getComputedStyle(document.querySelector(selector));
             return [style.color, style.backgroundColor];
         })"""
+        caption = """() => ["fill", "backgroundColor"].map((name, k) => getComputedStyle(
+            document.querySelector([".eg-caption", ".eg-schedule .eg-chip"][k]))[name])"""
+        read = lambda: [contrast(*pair) > 4.5 for pair in [*desk.run(colors), desk.run(caption)]]
         # A palette is loaded in parts.
-        desk.comes(lambda: [contrast(*pair) > 4.5 for pair in desk.run(colors)], [True, True])
+        desk.comes(read, [True, True, True])
     finally:
         desk.setting("Comfy.ColorPalette", "dark")
 
