@@ -161,7 +161,8 @@ def check(maps, looks, image, text, left_out=()):
     torch.testing.assert_close(maps.double(), expected, rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("family", TRANSFORMERS)
+# A frame that is given replaces the latent's, whose change shows in no query of the first block.
+@pytest.mark.parametrize("family", [n for n in TRANSFORMERS if n != "Kandinsky 5 image to video"])
 def test_the_map_is_the_softmax_of_the_kernels_own_queries_and_keys(family, monkeypatch):
     maps, looks, image, first, last, text = attended(family, monkeypatch)
     check(maps, looks, image, text, STARTS.get(family, ()))

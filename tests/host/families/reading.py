@@ -35,11 +35,12 @@ WORDS = {
         "UMT5",
     ),
     "HunyuanVideo": "Llama",
-    **dict.fromkeys(("HunyuanVideo 1.5", "HunyuanImage 2.1"), QWEN),
+    **dict.fromkeys(("HunyuanVideo 1.5", "HunyuanVideo 1.5 image to video"), QWEN),
+    "HunyuanImage 2.1": QWEN,
     "LTX-Video": T5,
     "Mochi": T5,
     "CogVideoX": T5,
-    **dict.fromkeys(("Kandinsky 5", "Kandinsky 5 image"), QWEN),
+    **dict.fromkeys(("Kandinsky 5", "Kandinsky 5 image to video", "Kandinsky 5 image"), QWEN),
     "PixelDiT": "Gemma 2",
 }
 

@@ -169,6 +169,11 @@ def _image(seed):
     return {"concat_latent_image": draw(3, 1, *FRAMES)}
 
 
+def _given(height, width):
+    """The first frame is given; the host adds the others' mask."""
+    return {"concat_mask": torch.zeros(1, 1, 1, height, width)}
+
+
 def _angles(model):
     """Fill the frequencies that come with its weights: the host leaves memory as it finds it."""
     frequencies = model.diffusion_model.rope.inv_freq
@@ -194,6 +199,13 @@ FAMILIES = {
         *("HunyuanVideo15", "HunyuanVideo15", HUNYUAN_15, (32, 2, 4, 4)),
         pooled=32,
         wide=(32, 2, 4, 6),
+    ),
+    "HunyuanVideo 1.5 image to video": Family(
+        *("HunyuanVideo15", "HunyuanVideo15", HUNYUAN_15, (32, 2, 4, 4)),
+        pooled=32,
+        conds=lambda seed: {"concat_latent_image": draw(3, 1, 32, 2, 4, 4), **_given(4, 4)},
+        wide=(32, 2, 4, 6),
+        frames=(2,),
     ),
     "HunyuanImage 2.1": Family(
         *("HunyuanImage21", "HunyuanImage21", HUNYUAN_IMAGE, (64, 8, 8)), wide=(64, 8, 12)
@@ -230,6 +242,12 @@ FAMILIES = {
     ),
     "CogVideoX": Family("CogVideoX_T2V", "CogVideoX", COGVIDEO, FRAMES, wide=WIDE),
     "Kandinsky 5": Family("Kandinsky5", "Kandinsky5", KANDINSKY, FRAMES, pooled=32, wide=WIDE),
+    "Kandinsky 5 image to video": Family(
+        *("Kandinsky5", "Kandinsky5", KANDINSKY, WIDE),
+        pooled=32,
+        conds=lambda seed: {"time_dim_replace": draw(3, 1, 16, 1, 8, 12), **_given(8, 12)},
+        frames=(2,),
+    ),
     "Kandinsky 5 image": Family(
         *("Kandinsky5Image", "Kandinsky5Image", KANDINSKY_IMAGE, (16, 1, 8, 8)),
         pooled=32,
