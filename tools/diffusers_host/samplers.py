@@ -54,9 +54,15 @@ def ancestral(eta: float, run: Run) -> Sampler:
 
 
 def sampler_of(
-    eta: float, recurrences: int, end_percent: float, tries: int, run: Run, standing: Standing
+    eta: float,
+    recurrences: int,
+    end_percent: float,
+    tries: int,
+    run: Run,
+    standing: Standing,
+    acting: Callable[[float], bool],
 ) -> Sampler:
-    """The sampler that the settings of these names ask for."""
+    """The sampler that the settings of these names ask for; `acting`: where any rule has work."""
     end = LEVELS.at_percent(end_percent)
     first, last = map(LEVELS.at_percent, RESTARTED)
     once = recurrent(
@@ -73,5 +79,5 @@ def sampler_of(
         # Recurrence draws by the number of a step: the one after the last is free.
         lambda like, turn: run.noise(like, len(run.sigmas), turn),
         standing,
-        lambda sigma: last < sigma <= first,
+        lambda sigma: last < sigma <= first and acting(sigma),
     )

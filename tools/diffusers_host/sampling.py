@@ -163,11 +163,13 @@ def sample(
     plain = denoiser(model, *prompts, settings.cfg, own, decode)
     guided_denoise = guided(own, plain, run)
 
+    acting = partial(any_active, own)
+
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:
-        return (guided_denoise if any_active(own, float(sigma[0])) else plain)(x, sigma)
+        return (guided_denoise if acting(float(sigma[0])) else plain)(x, sigma)
 
     what = settings.eta, settings.recurrences, settings.end_percent, settings.tries
-    sampler = sampler_of(*what, run, standing)
+    sampler = sampler_of(*what, run, standing, acting)
     with torch.no_grad():
         noise = starting_noise(model, settings, sigmas[0]) if noise is None else noise
         return sampler(denoise, noise if start is None else start + noise, sigmas, step=step)
