@@ -75,6 +75,7 @@ def workflow(job: plan.Job) -> Graph:
         "strength": job.strength,
         "backward_steps": job.column.backward_steps,
         "recurrences": job.column.recurrences,
+        "tries": 1,
         "start_percent": 0.0,
         "end_percent": 1.0,
     }

@@ -21,7 +21,7 @@ class Task:
         name: name in the report.
         target: a label of the classifier, or a sentence.
         network: the guide network that judges while sampling: `classifier` or `clip`.
-        strength: of Rule: Forward, relative; of a sentence that of the example text-guided.
+        strength: of Rule: Forward, relative; a sentence that is tried once needs more.
         times: as many times the steps of a label: a sentence obeys in a hundred, not in twenty.
     """
 

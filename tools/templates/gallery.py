@@ -122,10 +122,10 @@ EXAMPLES: dict[str, Example] = {
         "a big red circle",
         "**A sentence makes the image.** The prompt is empty: what the image shows comes from "
         "the sentence in *Energy: CLIP Text* alone, which takes a hundred steps where twenty do "
-        "beside a prompt, and obeys in about two of three images. `enough` rests when CLIP sees "
-        "the sentence in the image.\n\n"
-        "Then change the sentence, the strength or the recurrences; strength 0 is the stock "
-        "KSampler. The plot shows the energy falling.",
+        "beside a prompt. `enough` rests when CLIP sees the sentence in the image; an image in "
+        "which it does not goes back to the middle of the run, up to three `tries`.\n\n"
+        "Then change the sentence, the strength or the tries; strength 0 is the stock KSampler. "
+        "The plot shows the energy falling.",
     ),
     "classifier-guided": Example(
         11,
