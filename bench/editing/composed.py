@@ -18,7 +18,7 @@ from guidance_core.shapes.oracle import Verdict
 BOTH = (0, 1)
 
 
-def composed(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
+def composed(tries: int, session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     """Two objects of two images, each where it is in its own; without pairs that would touch."""
     whole = [caption(seed, 2, FULL) for seed in seeds]
     names = [[object_words(text, k) for k in BOTH] for text in whole]
@@ -58,4 +58,4 @@ def composed(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
         ]
         return {"complete": verdict.matches(whole[i]) and all(near), "overlap": sum(shares) / 2}
 
-    return seen(source.images, guided(source, energy), figures)
+    return seen(source.images, guided(source, energy, tries=tries), figures)

@@ -36,11 +36,13 @@ def overlap(mask: Tensor, other: Tensor) -> float:
     return float((mask & other).sum() / (mask | other).sum().clamp_min(1))
 
 
-def guided(source: Source, energy: Energy, strength: PercentWindow = PLACING) -> Tensor:
-    """Images after Forward, the early steps three times."""
+def guided(
+    source: Source, energy: Energy, strength: PercentWindow = PLACING, tries: int = 1
+) -> Tensor:
+    """Images after Forward, the early steps three times; of several tries the best."""
     recurrences, end = TRIES
     rules = [Forward(energy, strength)]
-    return source.guided(rules, recurrences=recurrences, end_percent=end)
+    return source.guided(rules, recurrences=recurrences, end_percent=end, tries=tries)
 
 
 def seen(

@@ -454,7 +454,7 @@ EXAMPLES: dict[str, Example] = {
         "**Objects of several images come together in one.** Each source is sampled from its own "
         "prompt and seed, and recorded. *Energy: Shape* gives each object the outline that it has "
         "in its source: `source_tokens` say which word that is there, `moment` last step looks at "
-        "the source as it ended.\n\n"
+        "the source as it ended. *Restart Sampler* takes the best of eight tries.\n\n"
         "**Try:** another seed in a source.\n\n"
         "**For images of your own:** *Load Image*, *VAE Encode* and *Invert* before each *Record "
         "Reference*, with its path.",

@@ -13,6 +13,7 @@ BELOW = {
     "EGApplyGuidance",
     "EGCombineEnergies",
     "EGRecurrentSampler",
+    "EGRestartSampler",
     "SetLatentNoiseMask",
     "PreviewImage",
     "SaveImage",
