@@ -30,8 +30,12 @@ from bench.editing.real_images import (
 )
 from bench.editing.real_images import STEPS as ZERO_STEPS
 from bench.editing.refined import refined
+from bench.editing.reproduced import CFG as HIGH_CFG
+from bench.editing.reproduced import STEPS as STEPS_AGAIN
+from bench.editing.reproduced import reproduced
 from bench.editing.task import Figure, Task
 from bench.records import fingerprint
+from guidance_core.procedures.null_text import ITERATIONS
 from tools.diffusers_host import THREE_OBJECTS
 
 FORWARD = "Forward, relative, falling from strength"
@@ -247,6 +251,17 @@ TASKS = (
         (Figure("mean PSNR in dB", "psnr", "mean", 35.0),),
         round_trip,
         steps=50,
+    ),
+    Task(
+        "paint again above CFG 1, by null text",
+        f"Invert, 2 iterations, 10 steps; Null Text, {ITERATIONS} iterations; CFG {HIGH_CFG:g}",
+        (
+            Figure("mean PSNR in dB", "psnr", "mean"),
+            Figure("the same at CFG 1, without null text", "plain", "mean"),
+            Figure("as near as at CFG 1, or nearer", "near", "share", 0.5),
+        ),
+        reproduced,
+        steps=STEPS_AGAIN,
     ),
     Task(
         "circle to square in drawn pictures",

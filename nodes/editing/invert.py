@@ -6,23 +6,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...guidance_core.procedures.inversion import psnr
 from ...guidance_core.procedures.white_noise import WhiteNoise, whiteness
 from ..host import invert, samplers
 from ..host.browser.note import note
 from ..inputs.noise_levels import schedule_inputs
 from ..inputs.sampling import negative_input
 from ..inputs.sockets import Path, schema
-
-
-def round_trip(path: Any, plan: samplers.Plan, vae: Any) -> str:
-    """Report how exactly the image of a path is sampled again from its noise, in dB."""
-    again, latent = invert.resampled(plan, path), invert.latent_of(plan, path)
-    if vae is None:
-        error = (again - latent).square().mean() / latent.square().mean()
-        return f"round trip: {-10 * float(error.clamp_min(1e-12).log10()):.1f} dB of the latent"
-    decibels = psnr(vae.decode(again), vae.decode(latent))
-    return f"round trip: {float(decibels.mean()):.1f} dB, worst image {float(decibels.min()):.1f}"
 
 
 def noise_report(path: Any, model: Any) -> str:
@@ -132,7 +121,7 @@ class Invert(io.ComfyNode):
         plan = samplers.plan_of(model, positive, negative, *widgets)
         settle = WhiteNoise(white_noise) if white_noise else None
         path = invert.inverted(plan, latent_image["samples"], iterations, settle)
-        report = round_trip(path, plan, vae) if measure else "round trip: not measured"
+        report = invert.round_trip(path, plan, vae) if measure else "round trip: not measured"
         report = noise_report(path, model) + report
         note(report)
         noisy = invert.noisy_latent(model, path, latent_image)

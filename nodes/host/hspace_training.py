@@ -7,17 +7,13 @@ References:
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import comfy.model_management
-import comfy.sampler_helpers
 import comfy.utils
 import torch
-from comfy.patcher_extension import WrappersMP
 
 from ...guidance_core.networks import hspace
 from ...guidance_core.networks.hspace import TrainedDirection
@@ -25,13 +21,13 @@ from ...guidance_core.procedures.direction_training import DirectionalClip, Dire
 from ...guidance_core.procedures.teaching import Teaching
 from ...guidance_core.schedules import PercentWindow
 from . import guide, networks
+from .asked import Asked
 from .hspace_directions import Runs, lines_of
 from .kept import check_name, kept_in
 from .middle import UNetMiddle
 from .networks import FOLDER
-from .run import KEY
 
-WORK, ASKED = "guidance_directions", "asked"
+WORK = "guidance_directions"
 REPEATS = 3  # steps of training at each noise level: a decoder's pass each, where a run takes more
 SHOWN = 20  # steps whose mean loss is told
 
@@ -93,40 +89,6 @@ class Lesson:
             return None
         sides = (lines_of(self.source, "source"), lines_of(self.target, "target"))
         return DirectionalClip(self.network, *map(tuple, sides), keep=self.keep)
-
-
-class Asked:
-    """Another prompt beside those of a run, which takes the place of the positive one inside."""
-
-    def __init__(self) -> None:
-        self._guider: Any = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Asked:
-        """The prompt itself: runs copy their rules."""
-        return self
-
-    def beside(self, model: Any, conditioning: Any) -> Any:
-        """Return a clone of a MODEL whose runs have this prompt beside theirs."""
-
-        def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Any:
-            self._guider = guider = executor.class_obj
-            prompt = comfy.sampler_helpers.convert_cond(conditioning)
-            guider.conds = {**guider.conds, ASKED: prompt}
-            return executor(*args, **kwargs)
-
-        clone = model.clone()
-        clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, f"{KEY}_{ASKED}", wrapper)
-        return clone
-
-    @contextlib.contextmanager
-    def __call__(self) -> Iterator[None]:
-        """Inside, evaluations see this prompt."""
-        conds = self._guider.conds
-        self._guider.conds = {**conds, "positive": conds[ASKED]}
-        try:
-            yield
-        finally:
-            self._guider.conds = conds
 
 
 def trained(lesson: Lesson) -> tuple[TrainedDirection, str]:

@@ -12,7 +12,7 @@ import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from ...guidance_core.procedures.inversion import Path, invert
+from ...guidance_core.procedures.inversion import Path, invert, psnr
 from ...guidance_core.procedures.white_noise import WhiteNoise
 from ...guidance_core.process import lengths
 from ...guidance_core.types import Estimate
@@ -178,3 +178,13 @@ def resampled(plan: Plan, path: Path) -> Tensor:
     latent = latent_of(plan, path)
     noise = PathNoise(path, plan.model).generate_noise({"samples": latent})
     return plan.run(comfy.samplers.sampler_object("euler"), noise, latent)
+
+
+def round_trip(path: Path, plan: Plan, vae: Any) -> str:
+    """Report how exactly the image of a path is sampled again from its noise, in dB."""
+    again, latent = resampled(plan, path), latent_of(plan, path)
+    if vae is None:
+        error = (again - latent).square().mean() / latent.square().mean()
+        return f"round trip: {-10 * float(error.clamp_min(1e-12).log10()):.1f} dB of the latent"
+    decibels = psnr(vae.decode(again), vae.decode(latent))
+    return f"round trip: {float(decibels.mean()):.1f} dB, worst image {float(decibels.min()):.1f}"
