@@ -35,6 +35,7 @@ def guided(rules: Sequence[Rule], denoise: Denoiser, run: Run) -> Denoiser:
         denoise: model; must build a graph where gradients are enabled.
         run: facts of this run.
     """
+    run = replace(run, model=denoise)
     for rule in rules:
         denoise = _steered(_private(rule), denoise, run)
 

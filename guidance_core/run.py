@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -29,6 +30,7 @@ class Run:
             that read captures only; x0 is then that of the positive branch.
         numbers: number of each sample in the batch that it was first drawn in, by which its noise
             is told; its place if None.
+        model: the denoiser without rules, that `compose.guided` was given; None outside of it.
     """
 
     alpha: Callable[[Tensor], Tensor]
@@ -38,6 +40,7 @@ class Run:
     share: Callable[[float, float], float] | None = euler_share
     positive_alone: Callable[[], AbstractContextManager[None]] = nullcontext
     numbers: tuple[int, ...] | None = None
+    model: Callable[[Tensor, Tensor], Any] | None = None
 
     def next_sigma(self, sigma: float) -> float:
         """The next lower noise level of the run, 0 if there is none.

@@ -64,7 +64,8 @@ class Beside:
         self._check(x)
         if self.strength(float(sigma[0])) == 0:
             return denoise(x, sigma)
-        shown = self._shown(denoise, x.detach(), sigma, run)
+        # Without the rules below this one: the other image is no sample of theirs.
+        shown = self._shown(run.model or denoise, x.detach(), sigma, run)
         rule: Rule = rebuilt(self.rule, lambda part: shown if isinstance(part, Shown) else part)
         return rule(denoise, x, sigma, run)
 

@@ -76,6 +76,25 @@ def test_it_costs_one_evaluation_without_a_graph_a_step_and_one_more_at_the_firs
         assert graphs == [False] * (calls - 1) + [calls > 1]
 
 
+def test_two_images_beside_cost_an_evaluation_each_and_are_shown_without_the_rules_below():
+    third, model, noted = latent(2, seed=4), Seen(), []
+    rules = [beside(Window(2.0, 0.5, value=0.5)), beside(Window(9.0, 0.5, value=0.5), other=third)]
+    steered = guided(rules, model, run_with(noted.append))
+    noises = {}
+    for level, calls in ((3.0, 3), (1.0, 4), (0.7, 3)):
+        model.calls.clear()
+        x, sigma = latent(seed=int(10 * level)), levels(level)
+        steered(x, sigma)
+        assert len(model.calls) == calls
+        assert [graph for _, graph in model.calls].count(True) == 1
+        others = (third,) if level > 2 else (OTHER, third)
+        for other in others:
+            noise = noises.setdefault(id(other), (x - x / (1 + level**2)) / level)
+            there = other + level * noise
+            assert any(torch.allclose(seen, there) for seen, _ in model.calls)
+    assert len(noted) == 1 + 2 + 2
+
+
 def test_a_sample_alone_is_the_sample_in_a_batch():
     both = guided([beside(scale="relative")], Seen(), run_with(lambda _: None))
     x = latent()
