@@ -20,17 +20,17 @@ from bench.cost import comfyui
 from bench.editing.sources import distance, place
 from bench.hspace.edits import (
     BATCH,
-    CFG,
     FIRST,
     FOUND,
-    KINDS,
     METHODS,
     NEAR,
-    SOURCE,
     STEPS,
-    TARGET,
+    TOGETHER,
+    Edit,
+    Method,
+    caption,
     jobs,
-    prompts,
+    unedited,
 )
 from bench.records import MODEL, Row, fingerprint
 from guidance_core.shapes import oracle
@@ -66,52 +66,62 @@ def direction(name: str) -> Any:
     folders.models_dir = str(KEPT)
     folders.get_output_directory = lambda: str(KEPT)
     node = part("nodes.editing.hspace_direction").HSpaceDirection
-    sides = ("\n".join(prompts(SOURCE)), "\n".join(prompts(TARGET)))
-    latent = {"samples": torch.zeros(len(KINDS), 4, 16, 16)}
-    sampling = (FOUND, method.runs, STEPS, CFG, "euler", "normal")
-    training = (None, vae, method.rate, 1.0, method.start, method.end, name.replace(" ", "_"))
+    sides = ("\n".join(method.edit.source), "\n".join(method.edit.wanted))
+    latent = {"samples": torch.zeros(TOGETHER, 4, 16, 16)}
+    sampling = (FOUND, method.runs, STEPS, method.edit.cfg, "euler", "normal")
+    file = name.replace(", ", "_").replace(" ", "_")
+    training = (None, vae, method.rate, 1.0, method.start, method.end, file)
     widgets = (model, clip, method.way, *sides, latent, *sampling, 1, "each its own", encoded(""))
     return node.execute(*widgets, *training).args[0]
 
 
 def images(name: str, seed: int) -> Tensor:
-    """Images (B, 3, H, W), in [0, 1], of a batch of noise; a shape and size for each batch."""
+    """Images (B, 3, H, W), in [0, 1], of a batch of noise, which has a prompt of its own."""
     method, (model, _, vae) = METHODS[name], loaded()
     if method.way:
         node, found = part("nodes.editing.hspace_edit").HSpaceEdit, direction(name)
         widgets = (method.strength, method.end, 1.0, method.start)
         model = node.execute(model, found, *widgets).args[0]
-    samplers, caption = part("nodes.host.samplers"), prompts(SOURCE)[seed // BATCH % len(KINDS)]
-    plan = samplers.plan_of(model, encoded(caption), encoded(""), STEPS, CFG, "euler", "normal")
+    samplers, edit = part("nodes.host.samplers"), method.edit
+    prompts = (encoded(caption(edit, seed)), encoded(""))
+    plan = samplers.plan_of(model, *prompts, STEPS, edit.cfg, "euler", "normal")
     latent = {"samples": torch.zeros(BATCH, 4, 16, 16)}
     done = samplers.sample(plan, "euler", FIRST + seed, latent)["samples"]
     return vae.decode(done).movedim(-1, 1).float()
 
 
 @cache
-def unedited(seed: int) -> list[Verdict]:
+def before(name: str, seed: int) -> list[Verdict]:
     """What the oracle sees without an edit."""
-    return oracle.judge(images("unedited", seed))
+    return oracle.judge(images(name, seed))
 
 
 @torch.inference_mode()
 def measured(job: Row) -> Mapping[str, Any]:
-    """Figures of each image of a batch that shows its caption without the edit."""
+    """Figures of each image of a batch that shows its caption, and not the target, unedited."""
     name, seed = job["method"], job["seed"]
-    caption = prompts(SOURCE)[seed // BATCH % len(KINDS)]
-    before = unedited(seed)
-    after = before if name == "unedited" else oracle.judge(images(name, seed))
-    pairs = zip(before, after, strict=True)
-    return {"rows": [figures(*pair) for pair in pairs if pair[0].matches(caption)]}
+    method: Method = METHODS[name]
+    there = before(unedited(method), seed)
+    after = oracle.judge(images(name, seed)) if method.way else there
+    pairs, edit = zip(there, after, strict=True), method.edit
+    counted = [pair for pair in pairs if counts(edit, caption(edit, seed), pair[0])]
+    return {"rows": [figures(edit, *pair) for pair in counted]}
 
 
-def figures(before: Verdict, after: Verdict) -> dict[str, float]:
+def counts(edit: Edit, text: str, verdict: Verdict) -> bool:
+    """Whether an unedited image shows its caption, and something to edit."""
+    return verdict.matches(text) and getattr(verdict.items[0], edit.word) != edit.target
+
+
+def figures(edit: Edit, was: Verdict, now: Verdict) -> dict[str, float]:
     """What became of the object of one image."""
-    (was,) = before.items
-    item = after.items[0] if after.clean and len(after.items) == 1 else None
-    changed = item is not None and item.colour != was.colour
-    kept = item is not None and item.shape == was.shape and distance(item, *place(was)) < NEAR
-    asked = item is not None and item.colour == TARGET
+    (first,) = was.items
+    item = now.items[0] if now.clean and len(now.items) == 1 else None
+    word = lambda one: getattr(one, edit.word)
+    same = item is not None and all(getattr(item, k) == getattr(first, k) for k in edit.kept)
+    changed = item is not None and word(item) != word(first)
+    kept = same and distance(item, *place(first)) < NEAR
+    asked = item is not None and word(item) == edit.target
     found = {"changed": changed, "asked": asked, "kept": kept, "whole": asked and kept}
     return {name: float(flag) for name, flag in found.items()}
 

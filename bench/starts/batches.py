@@ -22,10 +22,12 @@ image = inside("nodes.start.guide_with_image").GuideWithImage
 text = inside("nodes.start.guide_with_text").GuideWithText
 
 SENTENCE = "a big red circle"
+ENOUGH = 0.5  # IoU at which an object counts as where another is
 SCENES = 93_000_000  # seeds of scenes; those at 91 million were used to choose settings
 Figures = dict[str, list[float]]
-# Prompts of a batch, the reference scenes' images, and figures of guided ones.
-Asked = tuple[list[str], Tensor, Callable[[Tensor], Figures]]
+# Prompts of a batch, the images of its reference scenes in the order that nodes take them, and
+# figures of guided ones.
+Asked = tuple[list[str], Sequence[Tensor], Callable[[Tensor], Figures]]
 
 
 @cache
@@ -76,12 +78,21 @@ def _matching(images: Tensor, texts: Sequence[str]) -> list[float]:
     return [float(v.matches(text)) for v, text in zip(verdicts, texts, strict=True)]
 
 
+def _coloured(images: Tensor, there: Sequence[Any]) -> list[float]:
+    """Whether all objects of each image have the colour of a scene's only one."""
+    pairs = zip(oracle.judge(images), there, strict=True)
+    return [
+        float(bool(v.items) and {i.colour for i in v.items} == {s.items[0].colour})
+        for v, s in pairs
+    ]
+
+
 def _layout(seeds: Sequence[int]) -> Asked:
     there = [drawn(seed, None) for seed in seeds]
     texts = [changed(scene, seed).caption() for scene, seed in zip(there, seeds, strict=True)]
     pictures = scenes.render(there)
     figures = lambda got: {"iou": overlap(got, pictures), "prompt": _matching(got, texts)}
-    return texts, pictures, figures
+    return texts, [pictures], figures
 
 
 def _look(seeds: Sequence[int]) -> Asked:
@@ -90,15 +101,23 @@ def _look(seeds: Sequence[int]) -> Asked:
     others = [changed(scene, seed) for scene, seed in zip(other, seeds, strict=True)]
     texts = [scene.caption(("size", "shape")) for scene in others]
 
-    def figures(got: Tensor) -> Figures:
-        pairs = zip(oracle.judge(got), there, strict=True)
-        own = [
-            float(bool(v.items) and {i.colour for i in v.items} == {s.items[0].colour})
-            for v, s in pairs
-        ]
-        return {"colour": own, "prompt": _matching(got, texts)}
+    figures = lambda got: {"colour": _coloured(got, there), "prompt": _matching(got, texts)}
+    return texts, [scenes.render(there)], figures
 
-    return texts, scenes.render(there), figures
+
+def _mixed(seeds: Sequence[int]) -> Asked:
+    """The layout of one scene of one object in the looks of another."""
+    there, looks = [drawn(seed) for seed in seeds], [drawn(seed + 2_000_000) for seed in seeds]
+    others = [changed(scene, seed) for scene, seed in zip(there, seeds, strict=True)]
+    texts = [scene.caption(("size", "shape")) for scene in others]
+    pictures = scenes.render(there)
+
+    def figures(got: Tensor) -> Figures:
+        near, own = overlap(got, pictures), _coloured(got, looks)
+        both = [float(iou >= ENOUGH and same) for iou, same in zip(near, own, strict=True)]
+        return {"iou": near, "colour": own, "all": both, "prompt": _matching(got, texts)}
+
+    return texts, [pictures, scenes.render(looks)], figures
 
 
 def _image(seeds: Sequence[int]) -> Asked:
@@ -113,28 +132,40 @@ def _image(seeds: Sequence[int]) -> Asked:
             "same": _matching(got, captions),
         }
 
-    return [""] * len(seeds), pictures, figures
+    return [""] * len(seeds), [pictures], figures
 
 
 def _text(seeds: Sequence[int]) -> Asked:
     wanted = [SENTENCE] * len(seeds)
     figures = lambda got: {"prompt": _matching(got, wanted)}
-    return [""] * len(seeds), scenes.render([drawn(seed) for seed in seeds]), figures
+    return [""] * len(seeds), [], figures
 
 
-ASKED = {"layout": _layout, "look": _look, "text": _text}
+# What Keep from Image keeps of each reference, for those that it serves.
+KEEPS: dict[str, tuple[str, ...]] = {
+    "layout": ("layout",),
+    "look": ("look",),
+    "layout and look": ("layout", "look"),
+    "mixed, layout alone": ("layout",),
+    "mixed, look alone": ("", "look"),
+}
+ASKED = {"layout": _layout, "look": _look, "text": _text} | dict.fromkeys(list(KEEPS)[2:], _mixed)
 
 
-def _started(task: str, pictures: Tensor, amount: float) -> Any:
-    """The guided MODEL of a task's node."""
+def _started(task: str, references: Sequence[Tensor], amount: float) -> Any:
+    """The guided MODEL of a task's node, or of one for each reference."""
     model, _, vae = _parts()
-    strength = {"model": model, "vae": vae, "strength": "custom", "amount": amount}
+    strength = {"vae": vae, "strength": "custom", "amount": amount}
     if task == "text":
-        return text.execute(text=SENTENCE, **strength).args[0]
-    reference = pictures.movedim(1, -1)
-    if task in ("layout", "look"):
-        return keep.execute(image=reference, keep=task, **strength).args[0]
-    return image.execute(image=reference, copy=task, **strength).args[0]
+        return text.execute(model=model, text=SENTENCE, **strength).args[0]
+    if task not in KEEPS:
+        (reference,) = (pictures.movedim(1, -1) for pictures in references)
+        return image.execute(model=model, image=reference, copy=task, **strength).args[0]
+    for kept, pictures in zip(KEEPS[task], references, strict=False):
+        if kept:
+            reference = pictures.movedim(1, -1)
+            model = keep.execute(model=model, image=reference, keep=kept, **strength).args[0]
+    return model
 
 
 def _encoded(texts: Sequence[str]) -> Any:
@@ -149,8 +180,8 @@ def measured(job: Mapping[str, Any]) -> dict[str, Any]:
     task, batch = TASKS[job["task"]], job["batch"]
     seeds = range(job["seed"], job["seed"] + batch)
     with torch.inference_mode():
-        texts, pictures, figures = ASKED.get(task.name, _image)(seeds)
-        model = _started(task.name, pictures, job["amount"])
+        texts, references, figures = ASKED.get(task.name, _image)(seeds)
+        model = _started(task.name, references, job["amount"])
         widgets = (task.steps, task.cfg, "euler", "normal")
         plan = samplers.plan_of(model, _encoded(texts), _encoded([""] * batch), *widgets)
         start = {"samples": torch.zeros(batch, 4, 16, 16)}

@@ -40,6 +40,16 @@ class Task:
 
 
 KEPT, CLIP = {"cfg": 2.0}, ("open_clip",)
+LAYOUT, LOOK = (
+    "Layout, Forward 4, falling to 0 at 60 %",
+    "Look, Forward 2, falling from 20 % to 0 at 100 %",
+)
+MIXED = {
+    "iou": "IoU with the first scene's object",
+    "colour": "has the second scene's colour",
+    "all": "both: IoU 0.5 and the colour",
+    "prompt": "shows its prompt",
+}
 TASKS = {
     task.name: task
     for task in (
@@ -47,7 +57,7 @@ TASKS = {
             "layout",
             "Keep from Image: layout",
             "objects of other colours and shapes, named by the prompt, where a scene has its own",
-            "Layout, Forward 4, falling to 0 at 60 %",
+            LAYOUT,
             {"iou": "IoU with the scene's objects", "prompt": "shows its prompt"},
             **KEPT,
         ),
@@ -55,9 +65,25 @@ TASKS = {
             "look",
             "Keep from Image: look",
             "one object of another shape, whose prompt leaves the colour open, in that of a scene",
-            "Look, Forward 2, falling from 20 % to 0 at 100 %",
+            LOOK,
             {"colour": "has the scene's colour", "prompt": "shows its prompt"},
             **KEPT,
+        ),
+        *(
+            Task(
+                name,
+                f"Keep from Image: {start}",
+                "one object of another shape, whose prompt leaves the colour open, where one scene "
+                "has its own, in the colour of another scene",
+                medium,
+                MIXED,
+                **KEPT,
+            )
+            for name, start, medium in (
+                ("layout and look", "layout of one, then look of another", f"{LAYOUT}; {LOOK}"),
+                ("mixed, layout alone", "layout of the first alone", LAYOUT),
+                ("mixed, look alone", "look of the second alone", LOOK),
+            )
         ),
         Task(
             "text",

@@ -30,7 +30,18 @@ def test_a_share_stands_beside_its_standard_error():
     assert line.startswith("| trained | 50 ± 25 | 50 ± 25 | 75 ± 22 | 25 ± 22 | 4 |")
 
 
-def test_prompts_differ_in_their_colour_alone():
-    pairs = zip(edits.prompts("red"), edits.prompts("blue"), strict=True)
-    assert all(one.replace("red", "blue") == other for one, other in pairs)
-    assert len(set(edits.prompts("red"))) == 6
+def test_prompts_of_both_sides_differ_in_what_is_edited_alone():
+    for method in edits.METHODS.values():
+        edit = method.edit
+        assert len(set(edit.source)) == len(edit.source) == len(edit.wanted)
+        for before, after in zip(edit.source, edit.wanted, strict=True):
+            assert after.replace(f"{edit.target} ", "") == before.replace("red ", "") or (
+                edit.word == "size" and after.replace(f"{edit.target} ", "") == before
+            )
+
+
+def test_each_method_is_compared_with_the_unedited_runs_of_its_own_prompts():
+    for method in edits.METHODS.values():
+        plain = edits.METHODS[edits.unedited(method)]
+        assert not plain.way
+        assert plain.edit is method.edit
