@@ -76,8 +76,7 @@ def load(path: str | Path, architecture: str = "auto") -> NoisyClassifierNetwork
     state, metadata = weights.read(path)
     name = Path(path).name
     card, make = _described(metadata, name, architecture)
-    first = next((value for value in state.values() if value.ndim == 4), None)
-    planes = 0 if first is None else first.shape[1]
+    planes = _planes(state, make)
     if planes < 2:
         raise ValueError(f"{name} has no convolution of a latent and its noise level at its start")
     return NoisyClassifierNetwork(
@@ -97,6 +96,17 @@ def labels_in(path: str | Path, architecture: str = "auto") -> tuple[str, ...]:
     """
     _, metadata = weights.outline(path)
     return tuple(_described(metadata, Path(path).name, architecture)[0]["labels"])
+
+
+def _planes(state: dict[str, Tensor], make: Callable[[int], nn.Module]) -> int:
+    """Input channels of a network by its state: those of what timm calls its first layer.
+
+    The least that there can be, 2, where the state has no such layer, and fits no network.
+    """
+    with torch.device("meta"):
+        built: Any = make(2)
+    weight = state.get(f"{built.default_cfg['first_conv']}.weight")
+    return 2 if weight is None else weight.shape[1]
 
 
 def _described(

@@ -311,6 +311,15 @@ def test_a_file_of_the_documented_format_loads(tmp_path):
     assert energy(estimate).shape == (2,)
 
 
+@pytest.mark.parametrize("architecture", ["test_convnext", "test_vit"])
+def test_channels_are_those_of_the_first_layer_wherever_the_file_has_it(architecture, tmp_path):
+    network = timm.create_model(architecture, in_chans=9, num_classes=2)
+    state = network.state_dict()
+    card = json.dumps({"architecture": architecture, "labels": ["a", "b"]})
+    save_file(state, tmp_path / "noisy.safetensors", metadata={"energy_guidance": card})
+    assert noisy_classifier.load(tmp_path / "noisy.safetensors").channels == 8
+
+
 @pytest.mark.parametrize(
     ("card", "planes", "said"),
     [
