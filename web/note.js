@@ -9,6 +9,7 @@ import { addPanel } from "./panels.js";
 const EVENT = "energy_guidance.note";
 const NODES = [
   "EGTokens", "EGRecordReference", "EGInvert", "EGFixMissingObjects", "EGHSpaceDirection", "EGInitialNoise",
+  "EGNullText",
 ];
 /** Of three lines, in CSS pixels. */
 const HEIGHT = 50;

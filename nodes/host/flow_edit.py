@@ -18,8 +18,9 @@ from ...guidance_core.procedures.inversion import Path
 from ...guidance_core.process import lengths
 from ...guidance_core.types import Estimate
 from .invert import Denoise, Walk, check_image
-from .run import KEY, signal_scale
+from .run import KEY
 from .samplers import Plan
+from .steps import signal_scale
 
 SOURCE = "source"
 # Of a noise level, and of the length of a latent: what is further apart is another one.

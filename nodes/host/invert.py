@@ -17,8 +17,8 @@ from ...guidance_core.procedures.white_noise import WhiteNoise
 from ...guidance_core.process import lengths
 from ...guidance_core.types import Estimate
 from .autograd.weights import normal
-from .run import signal_scale
 from .samplers import Plan
+from .steps import signal_scale
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 

@@ -18,7 +18,8 @@ from ...guidance_core.noise import mixed_seed
 from ...guidance_core.run import Run
 from ...guidance_core.schedules import PercentWindow
 from .batch_numbers import batch_numbers
-from .run import KEY, GuidedRun, signal_scale
+from .run import KEY, GuidedRun
+from .steps import signal_scale
 
 # In a run of one step UniPC does not move at all; its first order would be Euler's.
 UNMOVED_BY_ONE_STEP = ("sample_unipc", "sample_unipc_bh2")

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import comfy.model_management
-import comfy.model_sampling
 import torch
 from torch import Tensor
 
@@ -34,13 +33,6 @@ KEY = "energy_guidance"
 WHOLE, UNGUIDED = "energy_guidance_whole", "energy_guidance_unguided"
 
 
-def signal_scale(model_sampling: Any) -> Any:
-    """Return alpha(sigma) of x = alpha * x0 + sigma * noise: 1 - sigma for flows, else 1."""
-    if is_flow(model_sampling):
-        return lambda sigma: 1 - sigma
-    return torch.ones_like
-
-
 @contextmanager
 def unguided(transformer: dict[str, Any]) -> Iterator[None]:
     """Sample without guidance inside, with these transformer options."""
@@ -49,11 +41,6 @@ def unguided(transformer: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         transformer.pop(UNGUIDED, None)
-
-
-def is_flow(model_sampling: Any) -> bool:
-    """Whether the model is a flow, whose latents fade as the noise grows."""
-    return isinstance(model_sampling, comfy.model_sampling.CONST)
 
 
 class GuidedRun:
@@ -94,9 +81,9 @@ class GuidedRun:
             percent_to_sigma = self.model_sampling.percent_to_sigma
             at_percent = lambda percent: float(percent_to_sigma(percent))
             self.rules = with_noise_levels(guidance.rules, at_percent, sigmas[:-1].tolist())
-            share = steps.share_of(sampler, sigmas, is_flow(self.model_sampling))
+            share = steps.share_of(sampler, sigmas, steps.is_flow(self.model_sampling))
             steps.check(self.rules, sampler, share, sigmas)
-            alpha = signal_scale(self.model_sampling)
+            alpha = steps.signal_scale(self.model_sampling)
             run = Run(
                 *(alpha, normal(sigmas), self._record, seed or 0, share, self._positive_alone),
                 batch_numbers(noise, seed),

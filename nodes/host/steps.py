@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import comfy.model_sampling
+import torch
 from torch import Tensor
 
 from ...guidance_core.process import EULER_ONLY, ONE_STEP_ONLY, euler_share, is_euler_share
@@ -112,3 +114,15 @@ def _flow_ancestral(eta: float) -> Share:
         return (1 - down / sigma) * (1 - following) / (1 - down)
 
     return share
+
+
+def signal_scale(model_sampling: Any) -> Any:
+    """Return alpha(sigma) of x = alpha * x0 + sigma * noise: 1 - sigma for flows, else 1."""
+    if is_flow(model_sampling):
+        return lambda sigma: 1 - sigma
+    return torch.ones_like
+
+
+def is_flow(model_sampling: Any) -> bool:
+    """Whether the model is a flow, whose latents fade as the noise grows."""
+    return isinstance(model_sampling, comfy.model_sampling.CONST)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from guidance_core.attention import maps
+from guidance_core.attention import maps, weights
 from guidance_core.attention.references import Reference
 from guidance_core.attention.words import Word
 from guidance_core.captures import Attention, Features
@@ -335,8 +335,8 @@ def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
     mask = torch.ones(10, 7, dtype=torch.bool).tril(3)
 
     def both():
-        plain = maps.attention_maps(q, k, (1, 5))
-        hidden = maps.attention_maps(q, k, (1, 5), mask, 0.3)
+        plain = weights.attention_maps(q, k, (1, 5))
+        hidden = weights.attention_maps(q, k, (1, 5), mask, 0.3)
         return plain, hidden, *torch.autograd.grad((plain.square() + hidden).sum(), (q, k))
 
     whole = both()
@@ -344,7 +344,7 @@ def test_maps_are_the_softmax_of_heads_and_chunks_change_nothing(monkeypatch):
     assert_close(whole[0], looks)
     hidden = (0.3 * q @ k.mT).masked_fill(~mask, -math.inf).softmax(3).mean(1)[..., [1, 5]].mT
     assert_close(whole[1], hidden)
-    monkeypatch.setattr(maps, "ROOM", 2 * 3 * 7 * 4)
+    monkeypatch.setattr(weights, "ROOM", 2 * 3 * 7 * 4)
     for once, again in zip(whole, both(), strict=True):
         assert_close(again, once)
 

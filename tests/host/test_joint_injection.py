@@ -352,7 +352,7 @@ def test_long_sequences_are_edited_in_pieces(monkeypatch):
     model = families.model(family)
     edit = injected(model, injection(family, standing_path(x, SIGMA), itself=(names(model), WHOLE)))
     whole = estimate(edit, family, cond(family, 1, TOKEN), x)
-    monkeypatch.setattr("energy_guidance.guidance_core.attention.maps.ROOM", 2 * 23 * 5)
+    monkeypatch.setattr("energy_guidance.guidance_core.attention.weights.ROOM", 2 * 23 * 5)
     assert near(estimate(edit, family, cond(family, 1, TOKEN), x), whole) < 1e-5
 
 

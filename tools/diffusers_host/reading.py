@@ -13,7 +13,7 @@ from typing import Any
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from guidance_core.attention.maps import attention_maps, heads_of
+from guidance_core.attention.weights import attention_maps, heads_of
 from guidance_core.captures import Capture, Features, chosen_layers
 
 # What "default" means in nodes/host/reading/layouts/unet.py: for Stable Diffusion 1, for Shapes.

@@ -9,7 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from ....guidance_core.attention.joint import Columns
-from ....guidance_core.attention.maps import split_mask, weights_of
+from ....guidance_core.attention.weights import split_mask, weights_of
 from ..reading.call import Call
 from ..reading.laid import Laid
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ....guidance_core.attention.alignment import Alignment
-from ....guidance_core.attention.maps import heads_of, weights_of
+from ....guidance_core.attention.weights import heads_of, weights_of
 from ....guidance_core.process import lengths
 
 QUERIES, KEYS, VALUES, OUT = "to_q", "to_k", "to_v", "to_out"

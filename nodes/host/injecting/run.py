@@ -44,7 +44,7 @@ class InjectedRun:
         model_sampling = model.get_model_object("model_sampling")
         self._at = lambda percent: float(model_sampling.percent_to_sigma(percent))
         self._levels = sigmas.tolist()
-        share = steps.share_of(sampler, sigmas, run.is_flow(model_sampling))
+        share = steps.share_of(sampler, sigmas, steps.is_flow(model_sampling))
         self._share = share or euler_share
         self.exchange = exchange_of(self.network, injection.features[0])
         self._recorded: dict[float, tuple[Tensor, Tensor]] = {}

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ....guidance_core.attention.joint import edited_rows
-from ....guidance_core.attention.maps import rows_at_once
+from ....guidance_core.attention.weights import rows_at_once
 from ..autograd.kernels import uncompiled
 from ..reading.call import Call
 from ..reading.laid import Laid

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ....guidance_core.attention.maps import heads_of
+from ....guidance_core.attention.weights import heads_of
 
 
 class Call:

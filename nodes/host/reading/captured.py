@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ....guidance_core.attention.maps import attention_maps, concept_maps
+from ....guidance_core.attention.maps import concept_maps
+from ....guidance_core.attention.weights import attention_maps
 from ....guidance_core.captures import Attention, Capture, Features
 from .layout import Layout
 from .prompts import Prompt

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ....guidance_core.attention.maps import heads_of
+from ....guidance_core.attention.weights import heads_of
 from .captured import Captured
 
 
