@@ -470,6 +470,18 @@ EXAMPLES: dict[str, Example] = {
         "**For an image of your own:** *Load Image*, *VAE Encode* and *Invert* before *Record "
         "Reference*, with its path.",
     ),
+    "layout-and-look": Example(
+        65,
+        "Layout of one, looks of another",
+        "a big yellow square",
+        "**Objects where the first image has its own, in the colours of the second.** Two *Keep "
+        "from Image* nodes in a row: the first keeps the layout of one image, the second the look "
+        "of another. The prompt says what is shown, and leaves the colour open.\n\n"
+        "Both images are made here, so that it runs at once: put *Load Image* in their place.\n\n"
+        "**Try:** other seeds and prompts of the two images; amount 0 in one of the nodes.\n\n"
+        "**Your model:** each of the two shows the model its image at every step, which costs one "
+        "evaluation more each.",
+    ),
 }
 
 
