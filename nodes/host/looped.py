@@ -146,7 +146,7 @@ class Looped(comfy.samplers.KSAMPLER):
             model_sampling = model.inner_model.inner_model.model_sampling
             seed = extra_args.get("seed") or 0
             run = Run(signal_scale(model_sampling), sigmas, seed=seed, numbers=numbers)
-            stretches = Stretches(inner, extra_args, callback, seed)
+            stretches = Stretches(inner, extra_args, callback, seed, self.loop.times)
             inside = self._inside(model_sampling)
             sampler = self.loop.sampler(stretches, run, _guided(extra_args), inside)
             with tqdm(total=self.total(model_sampling, sigmas), disable=disable) as bar:
@@ -169,9 +169,15 @@ class Stretches:
     """
 
     def __init__(
-        self, plain: Callable, extra_args: dict[str, Any], callback: Callable | None, seed: int
+        self,
+        plain: Callable,
+        extra_args: dict[str, Any],
+        callback: Callable | None,
+        seed: int,
+        times: int,
     ) -> None:
         self.plain, self.extra_args, self.callback, self.seed = plain, extra_args, callback, seed
+        self.times = times
         self.calls = self.done = self.steps = 0
 
     def __call__(
@@ -185,13 +191,18 @@ class Stretches:
     ) -> Tensor:
         """Sample from the first of these levels to the last.
 
-        `turn` tells the stretch where calls depend on what other samples of the batch need.
+        `turn` tells the stretch where calls depend on what other samples of the batch need; in a
+        loop of so many times that number is of what follows the loop.
         """
         comfy.model_management.throw_exception_if_processing_interrupted()
         number = self.calls if turn is None else turn
         seed = mixed_seed(self.seed, number) if number else self.extra_args.get("seed")
         args = {**self.extra_args, "seed": seed}
         plain, self.steps = self.plain, len(sigmas) - 1
+        if turn == self.times:  # nothing is repeated any more: progress ends full
+            unspent = max(bar.total - bar.n - self.steps, 0)
+            self.done += unspent
+            bar.update(unspent)
         if len(sigmas) == 2 and getattr(plain, "__name__", "") in UNMOVED_BY_ONE_STEP:
             plain, options = comfy.k_diffusion.sampling.sample_euler, {}
         x = plain(

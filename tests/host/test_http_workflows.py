@@ -99,7 +99,9 @@ def test_strength_zero_is_the_stock_ksampler(server: Server) -> None:
 
 
 def test_progress_counts_recurrences_and_ends_full(server: Server) -> None:
-    prompt = without_trace(workflow("text-guided", seed=11, recurrences=2, end_percent=1.0))
+    prompt = without_trace(
+        workflow("text-guided", seed=11, recurrences=2, end_percent=1.0, tries=1)
+    )
     sampler = id_of(prompt, "EGGuidedKSampler")
     outcome = server.run(prompt)
     progress = [event for event in outcome.of("progress") if event["node"] == sampler]

@@ -273,7 +273,7 @@ def test_the_model_is_as_it_was_after_success_error_and_interrupt(eps):
     for fault in (comfy.model_management.InterruptProcessingException,):
         with pytest.raises(fault):
             painted(edit, callback=stop)
-    broken = injection(eps, alignment=Alignment(torch.eye(4), torch.ones(4), torch.ones(4)))
+    broken = injection(eps, alignment=Alignment(torch.eye(4), torch.ones(5), torch.ones(4)))
     with pytest.raises(RuntimeError):
         painted(injected(eps, broken))
     assert hooks(eps) == before

@@ -368,7 +368,7 @@ def test_the_model_is_as_it_was_after_success_error_and_interrupt():
 
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         painted(edit, family, callback=stop)
-    broken = Alignment(torch.eye(4), torch.ones(4), torch.ones(4))
+    broken = Alignment(torch.eye(4), torch.ones(5), torch.ones(4))
     with pytest.raises(RuntimeError):
         painted(injected(model, injection(family, alignment=broken)), family)
     assert hooks(model) == 0

@@ -106,10 +106,12 @@ def test_the_best_try_is_kept(model, name):
     torch.testing.assert_close(stopped, found, rtol=1e-4, atol=1e-4)
 
 
-def test_an_image_that_is_reached_is_not_tried_again(model):
-    trace = Counted()
-    sampled(guided(model, trace, limit=1e6), restart_sampler(plain(), 3, WINDOW))
+def test_an_image_that_is_reached_is_not_tried_again_and_progress_ends_full(model):
+    trace, steps = Counted(), []
+    sampled(guided(model, trace, limit=1e6), restart_sampler(plain(), 3, WINDOW), steps=steps)
     assert trace.sigmas == pytest.approx(SIGMAS[:-1])
+    most = len(SIGMAS) - 1 + 2 * INSIDE
+    assert steps == [*((step, most) for step in range(1 + INSIDE)), (most - 1, most)]
 
 
 def test_with_one_try_nothing_is_wrapped(model):
