@@ -44,7 +44,7 @@ EXAMPLES: dict[str, Example] = {
     "tour-what": Example(
         2,
         "Tour 1 of 3, what",
-        "a big green square",
+        "a big blue square",
         "**What you want is an energy: how far the image is from it.** At every step the "
         "energy's gradient moves the image a little closer.\n\n"
         "Here a CLIP network compares the image with a sentence; the prompt leaves the colour "
