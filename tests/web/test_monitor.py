@@ -47,7 +47,7 @@ def test_a_run_queued_in_the_browser_shows_a_point_for_each_step(desk: Desk) -> 
     desk.open(workflow("text-guided"))
     desk.set("EmptyLatentImage", batch_size=1)
     desk.set("EGEnergyCLIPText", cutouts=0)
-    quick = {"steps": STEPS, "recurrences": 1, "backward_steps": 0, "end_percent": 1.0}
+    quick = {"steps": STEPS, "recurrences": 1, "tries": 1, "backward_steps": 0, "end_percent": 1.0}
     desk.set("EGGuidedKSampler", **quick)
     desk.run(
         "() => comfyAPI.api.api.addEventListener('execution_success', () => (window.ended = true))"
@@ -174,7 +174,7 @@ def test_switched_off_nothing_is_drawn_or_asked_for(desk: Desk) -> None:
 def test_curves_stay_with_the_node_when_its_workflow_is_opened_again(desk: Desk) -> None:
     show(desk, [row(0), row(1)])
     saved = desk.saved()
-    assert len(saved["nodes"][0]["widgets_values"]) == 12
+    assert len(saved["nodes"][0]["widgets_values"]) == 13
     desk.open(saved)
     expect(dots(desk, "energy")).to_have_count(2)
 
