@@ -116,6 +116,10 @@ def test_what_cannot_be_found_is_refused():
         found(model, *prompts, path, cfg=1.0)
     with pytest.raises(ValueError, match="negative prompt of one part"):
         found(model, prompts[0], [*prompts[1], *prompts[1]], path)
+
+
+@pytest.mark.skipif("FLUX.2" not in families.FAMILIES, reason="this ComfyUI has no FLUX.2")
+def test_a_model_that_makes_something_of_its_text_is_refused():
     known, flux2 = families.FAMILIES["FLUX.2"], families.model("FLUX.2")
     path = inverted(flux2, known.cond(1), image(1, known.latent))
     with pytest.raises(ValueError, match="makes something of the prompt's states"):
