@@ -48,7 +48,8 @@ class ApplyGuidance(io.ComfyNode):
                 Trace.Output(display_name="trace", tooltip=TRACE_TIP),
             ],
             # A cached model draws on the node that made it: a node of another id makes its own.
-            hidden=[io.Hidden.unique_id],
+            # Its monitor draws on this node: another node of the same inputs needs one of its own.
+            not_idempotent=True,
         )
 
     @classmethod

@@ -68,7 +68,8 @@ class FixMissingObjects(io.ComfyNode):
                     "of your own.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
+            # Its monitor draws on this node: another node of the same inputs needs one of its own.
+            not_idempotent=True,
         )
 
     @classmethod

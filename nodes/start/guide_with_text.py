@@ -61,7 +61,8 @@ class GuideWithText(io.ComfyNode):
                 *folded_inputs(END),
             ],
             outputs=outputs(),
-            hidden=[io.Hidden.unique_id],
+            # Its monitor draws on this node: another node of the same inputs needs one of its own.
+            not_idempotent=True,
         )
 
     @classmethod

@@ -85,7 +85,8 @@ class KeepFromImage(io.ComfyNode):
                 advanced(recurrence_input()),
             ],
             outputs=outputs(),
-            hidden=[io.Hidden.unique_id],
+            # Its monitor draws on this node: another node of the same inputs needs one of its own.
+            not_idempotent=True,
         )
 
     @classmethod

@@ -64,7 +64,8 @@ class PlaceWords(io.ComfyNode):
                 backdrop_input(),
             ],
             outputs=prompt_outputs(),
-            hidden=[io.Hidden.unique_id],
+            # Its monitor draws on this node: another node of the same inputs needs one of its own.
+            not_idempotent=True,
         )
 
     @classmethod
