@@ -28,6 +28,9 @@ NODES2 = (1, 47)  # the first frontend whose Nodes 2.0 show elements of extensio
 FIRST_HOUR = NAMES[: NAMES.index("text-guided")]
 LEAST_ZOOM = {"compose-images": 0.37}
 TITLE = 30
+# The words of each prompt have come.
+WORDS = """() => [...document.querySelectorAll(".eg-words:has(> .eg-note)")]
+    .every((panel) => panel.textContent)"""
 # Nodes as rectangles with their titles, once their sizes have been the same for some frames.
 RECTS = """async () => {
     const rects = () => app.graph.nodes.map((node) => {
@@ -72,6 +75,12 @@ def known(desk: Desk, page: dict[str, Any]) -> bool:
     """Whether this ComfyUI has every node of a workflow."""
     there = set(desk.run("() => Object.keys(LiteGraph.registered_node_types)"))
     return {node["type"] for node in page["nodes"]} - {"MarkdownNote", "Note"} <= there
+
+
+def laid_out(desk: Desk) -> list[dict[str, Any]]:
+    """All nodes as rectangles, after the last that comes of itself."""
+    desk.until(WORDS)
+    return desk.run(RECTS)
 
 
 def overlaps(rects: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -191,10 +200,10 @@ def test_a_template_opens_whole_and_readable_and_no_node_lies_on_another(
     # The same in both renderers.
     if not canvas.run("() => LiteGraph.vueNodesMode"):
         opens_whole(canvas, page)
-    before = canvas.run(RECTS)
+    before = laid_out(canvas)
     assert not overlaps(before), "before a run"
     run_told(canvas, page)
-    after = canvas.run(RECTS)
+    after = laid_out(canvas)
     assert not overlaps(after), "after a run"
     grown = [one["name"] for one, other in zip(before, after, strict=True) if one != other]
     assert not grown
@@ -214,6 +223,6 @@ def test_a_run_moves_nothing(canvas: Desk, name: str) -> None:
     page = workflow(name)
     shown(canvas, page)
     quick(page, canvas)
-    before = canvas.run(RECTS)
+    before = laid_out(canvas)
     assert canvas.pictures()
-    assert canvas.run(RECTS) == before
+    assert laid_out(canvas) == before
