@@ -24,8 +24,11 @@ from torch import Tensor
 
 from .alignment import Alignment
 
+# Places that follow each other, or each by its number, shape (N,).
+Places = slice | Tensor
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Columns:
     """Where the keys of a row of joint attention stand.
 
@@ -35,7 +38,7 @@ class Columns:
     """
 
     text: slice
-    image: slice
+    image: Places
 
 
 def edited_rows(

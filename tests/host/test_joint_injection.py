@@ -36,6 +36,8 @@ PLACES = {
     "Z-Image": (slice(0, 7), slice(32, 48), 64),
     "AuraFlow": (slice(8, 15), slice(15, 31), 31),
     "HiDream-I1": (slice(16, 23), slice(0, 16), 33),
+    # Four of eight in each row: behind them stand the reference's.
+    "HiDream-E1": (slice(32, 39), torch.arange(32).view(4, 8)[:, :4].flatten(), 49),
     "Krea 2": (slice(0, 7), slice(7, 23), 23),
 }
 HERE = [name for name in PLACES if name in families.FAMILIES]
@@ -134,21 +136,22 @@ def by_hand(family, x, formula):
 
 def edit_of(family, *, words, itself):
     """The edit's formula, in the words of Prompt-to-Prompt and with rows that add up to 1."""
-    text, own, _ = PLACES[family]
-    plan = mixed()
+    *places, total = PLACES[family]
+    text, own = (torch.arange(total)[part] for part in places)
+    plan, image = mixed(), own[:, None]
 
     def formula(number, source, q, k, v):
         there, rows = softmax_of(*source[:2]), softmax_of(q, k)
         edited = rows.clone()
         if itself:
-            edited[:, :, own, own] = there[:, :, own, own]
+            edited[:, :, image, own] = there[:, :, image, own]
         if words:
-            swapped = there[:, :, own, text] @ plan.source.double()
+            swapped = there[:, :, image, text] @ plan.source.double()
             share = plan.share.double()
-            edited[:, :, own, text] = swapped * share + rows[:, :, own, text] * (1 - share)
+            edited[:, :, image, text] = swapped * share + rows[:, :, image, text] * (1 - share)
         edited[:, :, own] /= edited[:, :, own].sum(-1, keepdim=True)
         if words:
-            edited[:, :, own, text] *= plan.factor.double()
+            edited[:, :, image, text] *= plan.factor.double()
         return edited @ v
 
     return formula

@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import Tensor
 
-from ....guidance_core.attention.joint import Columns
+from ....guidance_core.attention.joint import Columns, Places
 from ....guidance_core.attention.weights import split_mask, weights_of
 from ..reading.call import Call
 from ..reading.laid import Laid
@@ -31,7 +31,7 @@ class Attended:
     k: Tensor
     mask: Tensor | None
     scale: float | None
-    image: slice
+    image: Places
     text: int
 
     def columns(self, text: slice) -> Columns:
@@ -45,7 +45,7 @@ class Attended:
             yield partial(weights_of, q, self.k, mask, self.scale)
 
 
-def image_of(laid: Laid, call: Call) -> slice:
+def image_of(laid: Laid, call: Call) -> Places:
     """The image's places among the queries of a call."""
     return laid.image(call.queries(slice(0, 1)).shape[2])
 

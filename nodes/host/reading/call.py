@@ -7,7 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ....guidance_core.attention.joint import Places
 from ....guidance_core.attention.weights import heads_of
+
+ALL = slice(None)
 
 
 class Call:
@@ -66,35 +69,35 @@ class Call:
         out = out[rows]
         return out if self._out_by_head else heads_of(out, self._heads)
 
-    def looked(self, rows: slice, places: slice) -> tuple[Tensor, Tensor]:
+    def looked(self, rows: slice, places: Places) -> tuple[Tensor, Tensor]:
         """Queries and keys of rows at some places, laid out as the host gives them."""
-        q, k = (self._at(part[rows], places) for part in self._tensors[:2])
+        q, k = (part[rows][self._index(places)] for part in self._tensors[:2])
         return q, k
 
     def with_looks(
-        self, rows: Sequence[slice], places: slice, looks: tuple[Tensor, Tensor]
+        self, rows: Sequence[slice], places: Places, looks: tuple[Tensor, Tensor]
     ) -> Tensor:
         """Compute attention with other queries and keys at some places of rows, laid out alike."""
         changed = []
         for part, look in zip(self._tensors[:2], looks, strict=True):
             part = part.clone()
             for one in rows:
-                self._at(part[one], places).copy_(look)
+                part[one][self._index(places)] = look.to(part)
             changed.append(part)
         out: Tensor = self._kernel(
             *changed, self._tensors[2], self._heads, *self._args, **self._kwargs
         )
         return out
 
-    def _at(self, part: Tensor, places: slice) -> Tensor:
-        return part[:, :, places] if self._by_head else part[:, places]
+    def _index(self, places: Places) -> tuple[Any, ...]:
+        return (ALL, ALL, places) if self._by_head else (ALL, places)
 
-    def add(self, out: Tensor, rows: slice, places: slice, change: Tensor) -> None:
+    def add(self, out: Tensor, rows: slice, places: Places, change: Tensor) -> None:
         """Add to what the call gave, at some places of rows, shape (B, heads, N, D)."""
         if self._out_by_head:
-            out[rows][:, :, places].add_(change.to(out))
+            out[rows][:, :, places] += change.to(out)
         else:
-            out[rows][:, places].add_(change.transpose(1, 2).flatten(2).to(out))
+            out[rows][:, places] += change.transpose(1, 2).flatten(2).to(out)
 
     def __call__(self) -> Tensor:
         """Compute attention as the host asks."""

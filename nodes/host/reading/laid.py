@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .tokens import Given, Tokens
+from ....guidance_core.attention.joint import Places
+from .tokens import Given, ImagePlace, Tokens
 
 
 class Laid:
@@ -32,10 +33,9 @@ class Laid:
         self.size = (frames, *size) if frames > 1 else tuple(size)
         self.count = math.prod(self.size)
 
-    def image(self, length: int) -> slice:
+    def image(self, length: int) -> Places:
         """The image in a sequence of as many tokens."""
-        begin = self.tokens.image(self.given, length, self.count)
-        return slice(begin, begin + self.count)
+        return self._places(self.tokens.image, length)
 
     def text(self, length: int) -> int:
         """The first token of the prompt's context among as many keys."""
@@ -47,11 +47,14 @@ class Laid:
         stream: Tensor = output[self.tokens.stream] if several else output
         return stream.movedim(self.tokens.batch, 0)
 
-    def in_stream(self, output: Any) -> slice:
+    def in_stream(self, output: Any) -> Places:
         """The image among the tokens of that stream."""
         several = isinstance(output, (tuple, list))
         length = math.prod(self.stream(output).shape[1:-1])
         if several and self.tokens.joint:
-            begin = self.tokens.in_stream(self.given, length, self.count)
-            return slice(begin, begin + self.count)
+            return self._places(self.tokens.in_stream, length)
         return self.image(length)
+
+    def _places(self, place: ImagePlace, length: int) -> Places:
+        begin = place(self.given, length, self.count)
+        return begin if isinstance(begin, Tensor) else slice(begin, begin + self.count)

@@ -30,6 +30,8 @@ class Given:
 # `place(given, length, count)`: where something begins in a sequence of as many tokens, of which
 # `count` are the image's.
 Place = Callable[[Given, int, int], int]
+# Where the image begins, or the place of each of its tokens where others stand between them, (N,).
+ImagePlace = Callable[[Given, int, int], int | Tensor]
 
 
 def first(given: Given, length: int, count: int) -> int:
@@ -67,19 +69,19 @@ class Tokens:
     """How a family lays its tokens out.
 
     Arguments:
-        image: the first token of the image among the queries.
+        image: the first token of the image among the queries, or the place of each.
         text: the first token of the prompt among the keys.
         joint: whether image and text are one sequence, so that the text attends to the image too.
         stream: which of a block's outputs is the image, where there are several.
-        in_stream: the first token of the image in that output.
+        in_stream: the first token of the image in that output, or the place of each.
         batch: axis of the batch in what a block returns.
         call: `call(module)`, which of a module's attentions is that to the prompt, from 0.
     """
 
-    image: Place = first
+    image: ImagePlace = first
     text: Place = first
     joint: bool = True
     stream: int = 0
-    in_stream: Place = first
+    in_stream: ImagePlace = first
     batch: int = 0
     call: Callable[[nn.Module], int] = only_call

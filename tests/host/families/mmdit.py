@@ -87,6 +87,10 @@ LAYERS = (1, 3) if hasattr(comfy.supported_models, "ZImage") else (1,)
 SQUARE, WIDE = (16, 8, 8), (16, 8, 12)
 
 
+def _llama(seed):
+    return {"conditioning_llama3": draw(seed, 1, 2, 5, 32)}
+
+
 FAMILIES = {
     "SD3.5": Family(
         *("SD3", "SD3", SD3, SQUARE),
@@ -99,7 +103,14 @@ FAMILIES = {
     "HiDream-I1": Family(
         *("HiDream", "HiDream", HIDREAM, SQUARE),
         pooled=32,
-        conds=lambda seed: {"conditioning_llama3": draw(seed, 1, 2, 5, 32)},
+        conds=_llama,
+        wide=WIDE,
+    ),
+    # The image of reference stands beside the latent, in the same rows of tokens.
+    "HiDream-E1": Family(
+        *("HiDream", "HiDream", HIDREAM, SQUARE),
+        pooled=32,
+        conds=lambda seed: {**_llama(seed), "concat_latent_image": draw(3, 1, *SQUARE)},
         wide=WIDE,
     ),
     "Qwen-Image": Family(

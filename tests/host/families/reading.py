@@ -13,7 +13,7 @@ WORDS = {
     **dict.fromkeys(("SDXL", "SDXL (v)", "SDXL (EDM, Playground)", "SDXL refiner"), CLIPS),
     "SD3.5": "CLIP and T5",
     "AuraFlow": T5,
-    "HiDream-I1": "T5 and Llama",
+    **dict.fromkeys(("HiDream-I1", "HiDream-E1"), "T5 and Llama"),
     **dict.fromkeys(("Qwen-Image", "Qwen-Image-Edit"), QWEN),
     "Mage-Flow": "Qwen3-VL",
     "JoyImage": "Qwen3-VL",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ..layout import Layout
 from ..tokens import Given, Tokens, behind_image, behind_text, first
 from .transformer import Transformer, family_of
 
-NAMES = (
-    "SD3, AuraFlow, Qwen-Image, Mage-Flow, HiDream-I1, Lens, JoyImage, Mochi, CogVideoX, PixelDiT"
-)
+NAMES = "SD3, AuraFlow, Qwen-Image, Mage-Flow, HiDream, Lens, JoyImage, Mochi, CogVideoX, PixelDiT"
 # AuraFlow's, before its prompt.
 REGISTERS = 8
 
@@ -27,6 +26,27 @@ def _behind_registers(given: Given, length: int, count: int) -> int:
 
 def _behind_registers_and_text(given: Given, length: int, count: int) -> int:
     return REGISTERS + given.length("context")
+
+
+def _left_of_reference(given: Given, length: int, count: int) -> int | Tensor:
+    """HiDream-E1's image: the left of each row of tokens, whose right is an image of reference."""
+    if given.arguments.get("image_cond") is None:
+        return 0
+    rows, row = _rows_of_tokens(given)
+    places = torch.arange(rows * row, device=given.x.device).view(rows, row)
+    return places[:, : count // rows].flatten()
+
+
+def _behind_both(given: Given, length: int, count: int) -> int:
+    rows, row = _rows_of_tokens(given)
+    return rows * row
+
+
+def _rows_of_tokens(given: Given) -> tuple[int, int]:
+    """HiDream's rows, and how many tokens each has, those of a reference among them."""
+    reference = given.arguments.get("image_cond")
+    width = given.x.shape[-1] + (0 if reference is None else reference.shape[-1])
+    return -(-given.x.shape[-2] // 2), -(-width // 2)
 
 
 def _behind_kept_text(given: Given, length: int, count: int) -> int:
@@ -50,11 +70,11 @@ FAMILIES = {
     "comfy.ldm.mage_flow.model.MageFlowTransformer2DModel": Transformer(
         {"double": "transformer_blocks"}, (1, 1), TEXT_FIRST
     ),
-    # The image, T5's text, then Llama's.
+    # The image, with another beside it in E1, T5's text, then Llama's.
     "comfy.ldm.hidream.model.HiDreamImageTransformer2DModel": Transformer(
         {"double": "double_stream_blocks", "single": "single_stream_blocks"},
         "patch_size",
-        IMAGE_FIRST,
+        Tokens(image=_left_of_reference, text=_behind_both, in_stream=_left_of_reference),
     ),
     "comfy.ldm.lens.model.LensTransformer2DModel": Transformer(
         {"double": "transformer_blocks"}, (1, 1), Tokens(text=behind_image, stream=1)
