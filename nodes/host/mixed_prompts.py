@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-POOLED, TEXT_MASK = "pooled_output", "attention_mask"
+from .reading.prompts import LLAMA
+
+POOLED = "pooled_output"
+# What further encoders made of the text, and masks: the axis of its tokens.
+TOKENS = {
+    "attention_mask": -1,
+    "attention_mask_mt5xl": -1,
+    "conditioning_mt5xl": -2,
+    "conditioning_byt5small": -2,
+    LLAMA: -2,
+}
 PLACED = ("mask", "area")
 
 
@@ -41,7 +51,7 @@ def mixed_estimates(prompts: Sequence[Any], weights: Tensor) -> Any:
 def batch_of(prompts: Sequence[Any]) -> Any:
     """CONDITIONING of several prompts as one, a row for each; shorter ones are padded with zeros.
 
-    What else a prompt has is the first one's.
+    What else a prompt has beside its text is the first one's.
 
     Arguments:
         prompts: CONDITIONING of one text encoder, each of one part and one row.
@@ -56,16 +66,21 @@ def batch_of(prompts: Sequence[Any]) -> Any:
             f"the prompts have {' and '.join(str(part.shape[-1]) for part in states)} channels: "
             "encode both with the CLIP of the model"
         )
-    longest = max(part.shape[1] for part in states)
     rest = dict(rests[0])
-    for name in (POOLED, TEXT_MASK):
+    for name in (POOLED, *TOKENS):
         values = [one.get(name) for one in rests]
         if all(torch.is_tensor(value) for value in values):
-            short = name == TEXT_MASK
-            rest[name] = torch.cat(
-                [pad(v, (0, longest - v.shape[-1])) if short else v for v in values]
-            )
-    return [[torch.cat([pad(part, (0, 0, 0, longest - part.shape[1])) for part in states]), rest]]
+            rest[name] = _stacked(values, TOKENS.get(name))
+    return [[_stacked(states, -2), rest]]
+
+
+def _stacked(parts: Sequence[Tensor], axis: int | None) -> Tensor:
+    """Parts as rows of a batch; shorter ones are padded with zeros along an axis from the end."""
+    if axis is None:
+        return torch.cat(list(parts))
+    longest = max(part.shape[axis] for part in parts)
+    before = (0, 0) * (-axis - 1)
+    return torch.cat([pad(part, (*before, 0, longest - part.shape[axis])) for part in parts])
 
 
 def _only(prompt: Any) -> Any:

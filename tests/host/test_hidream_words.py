@@ -11,11 +11,12 @@ from comfy.text_encoders.hidream import HiDreamTEModel, HiDreamTokenizer
 from energy_guidance.guidance_core.captures import Attention
 from energy_guidance.nodes.host import guide
 from energy_guidance.nodes.host.reading.layouts import layout_of
-from energy_guidance.nodes.host.reading.prompts import check_context, second_states
+from energy_guidance.nodes.host.reading.prompts import LLAMA, check_context, second_states
 from energy_guidance.nodes.host.reading.words import find_words, in_context, words_of
 from energy_guidance.tests.host import families, llama, tiny
 from energy_guidance.tests.host.test_captures import Looking
 from energy_guidance.tests.host.test_encoders import Encoder
+from energy_guidance.tests.host.test_prompts import Reading
 from energy_guidance.tests.host.test_reading import Kernels, changed, softmax
 from energy_guidance.tests.host.test_tokens import clip_of, model_of, positions
 
@@ -119,6 +120,28 @@ def test_the_maps_are_attention_to_the_keys_that_the_word_changes(clip, monkeypa
     assert word.positions == (2, T5 + 2, T5 + 2 + _llama_tokens(clip) - 1)
 
 
+@torch.inference_mode()
+def test_words_of_a_combined_prompt_read_its_own_states_of_both_encoders(clip):
+    patcher = families.FAMILIES["HiDream-I1"].model()
+    texts = ("a blue square", "a red circle")
+    first, second = (encoded(clip, text) for text in texts)
+    assert not torch.equal(*(part[0][1][LLAMA] for part in (first, second)))
+    words = in_context(clip, texts[1], find_words(clip, texts[1], "red"))
+
+    def maps(positive):
+        seen = []
+        options = {"latent": torch.zeros(1, 16, 8, 8), "positive": positive, "negative": first}
+        tiny.sample(
+            guide.apply(patcher, [Reading(words, seen.append)]), steps=1, cfg=1.0, **options
+        )
+        return seen[0]
+
+    alone = maps(second)
+    for positive in (first + second, second + first):
+        for one, two in zip(maps(positive), alone, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+
+
 def _llama_tokens(clip):
     return len(clip.tokenize("a red circle")["llama"][0])
 
@@ -169,7 +192,7 @@ def test_a_prompt_behind_another_is_refused_since_llama_reads_the_first_alone(cl
     (word,) = in_context(clip, PROMPT, find_words(clip, PROMPT, "red"))
     (first, rest), (second, _) = (encoded(clip, text)[0] for text in ("a blue", PROMPT))
     joined = {"cross_attn": torch.cat([first, second], 1), **rest}
-    with pytest.raises(ValueError, match="which the sampler does not get"):
+    with pytest.raises(ValueError, match=r"behind another.*use Conditioning \(Combine"):
         check_context([joined], word.context)
     joined |= {"conditioning_llama3": encoded(clip, PROMPT)[0][1]["conditioning_llama3"]}
     joined["cross_attn"] = torch.cat([second, first], 1)

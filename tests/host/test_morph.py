@@ -13,7 +13,7 @@ from energy_guidance.nodes.host.injecting.putting import Putting, mixed
 from energy_guidance.nodes.host.injecting.unet import UNetExchange
 from energy_guidance.nodes.host.injecting.wanted import Wanted
 from energy_guidance.nodes.host.reading.layouts import layout_of
-from energy_guidance.tests.host import tiny
+from energy_guidance.tests.host import families, tiny
 
 pytestmark = pytest.mark.once
 
@@ -179,6 +179,19 @@ def test_what_does_not_fit_is_refused_before_sampling():
     plan = samplers.Plan.along(path, network, prompt, None, 1.0)
     with pytest.raises(ValueError, match="Morph exchanges attention inside of U-Nets"):
         morph.Morph(plan, (path, path), (prompt, prompt), 0.5, 0.0)
+
+
+@pytest.mark.parametrize("family", ["HiDream-I1", "HunyuanDiT"])
+def test_each_row_of_a_batch_is_what_its_own_prompt_gives(family):
+    """Of families with a second text encoder, whose states lie beside those of the first."""
+    model, noise = families.model(family), families.draw(7, 1, *families.FAMILIES[family].latent)
+    prompts = [families.FAMILIES[family].cond(seed) for seed in (1, 5)]
+    noise = torch.cat([noise, noise])
+    both = one_estimate(model, mixed_prompts.batch_of(prompts), noise)
+    for row, prompt in enumerate(prompts):
+        alone = one_estimate(model, prompt, noise[:1])
+        assert near(both[row : row + 1], alone) < 1e-5
+    assert near(both[:1], both[1:]) > 1e-3
 
 
 def test_shorter_prompts_are_padded_with_zeros():

@@ -22,7 +22,7 @@ from energy_guidance.tests.host.test_captures import Leftness, Looking, looked
 WORDS, WHOLE = Attention((1, 4), "all"), Attention((), "all")
 # Noise is of 1 in some models, of 80 in others: so differ how far they are straight, and how small
 # a change rounding leaves.
-STEPS = (3e-3, 1e-2, 1e-1, 1.0, 3.0, 10.0)
+STEPS = (3e-3, 5e-3, 1e-2, 1e-1, 1.0, 3.0, 10.0)
 NO_PLACES = (
     *("Stable Cascade C", "Stable Cascade B", "Hunyuan3D 2"),
     *("Stable Audio", "Stable Audio 3", "ACE-Step", "ACE-Step 1.5", "MiniMax-Music3"),

@@ -20,6 +20,11 @@ OTHER_PROMPT = (
     "same text and the same text encoder, with the same LoRA and CLIP skip, to Prompt Words and to "
     "the positive prompt"
 )
+# Conditioning (Concat) keeps what T5 made of the second prompt alone.
+BEHIND_ANOTHER = (
+    "the words are of {}, which stands behind another where Llama has read the first prompt alone, "
+    "as Conditioning (Concat) leaves it: use Conditioning (Combine), or write both in one prompt"
+)
 SEVERAL_PROMPTS = (
     "words of several prompts guide the same step, but one prompt can be read at a step: choose "
     "the words from one prompt, or give the rules windows that do not overlap"
@@ -71,8 +76,18 @@ def check_context(prompts: Sequence[Cond], context: Context | None) -> int:
     found = _found(prompts, context, None)
     if found is None:
         text = shorten(context.text if context else "", 80, placeholder=" ...")
-        raise ValueError(OTHER_PROMPT.format(f"the prompt '{text}'" if text else "a prompt"))
+        behind = any(_is_behind(cond, context) for cond in prompts)
+        message = BEHIND_ANOTHER if behind else OTHER_PROMPT
+        raise ValueError(message.format(f"the prompt '{text}'" if text else "a prompt"))
     return len(found[1])
+
+
+def _is_behind(cond: Cond, context: Context | None) -> bool:
+    """Whether a cond has the words' text behind another, but not what a second encoder made."""
+    inside = cond.get("cross_attn")
+    if context is None or context.beside is None or inside is None:
+        return False
+    return any(_starts(inside, context.states))
 
 
 def second_states(cond: Cond) -> Tensor | None:
