@@ -20,7 +20,6 @@ from .latents import (
     check_frames,
     check_has_image,
     check_noisy_latents,
-    check_streams,
     looks_at_image,
 )
 from .networks import managed
@@ -132,7 +131,6 @@ def _outer_sample(guidance: Guidance) -> Callable:
         seed = kwargs["seed"] if "seed" in kwargs else args[6]
         sampler = kwargs["sampler"] if "sampler" in kwargs else args[1]
         streams = Streams(kwargs.get("latent_shapes"))
-        check_streams(streams, guidance.requirements)
         latent = streams.first(noise)
         monitor.start(guidance.traces)
         check_noisy_latents(guidance.requirements.networks, latent)

@@ -11,7 +11,6 @@ from ...guidance_core.image.frames import NO_VIDEO
 from ...guidance_core.process import lengths
 from ...guidance_core.requirements import requirements_of, walk
 from ...guidance_core.steering import has_work
-from .streams import Streams
 
 NO_IMAGE = (
     "an energy looks at the image, but the latents of this model hold {held}: energies of the "
@@ -28,10 +27,6 @@ PROJECTED = (
 NOISY = (
     "{name} was trained on latents of {want} channels of one image, this model's have {got}: load "
     "a classifier that was trained on latents of this model"
-)
-NESTED = (
-    "attention and features of a video with its sound in one latent cannot be read: use energies "
-    "of the image or of the latent, or sample the video alone"
 )
 
 
@@ -96,20 +91,6 @@ def check_noisy_latents(networks: Iterable[Any], latent: Tensor) -> None:
         if latent.ndim != 4 or latent.shape[1] != network.channels:
             kinds = {"want": network.channels, "got": lengths(latent[0])}
             raise ValueError(NOISY.format(name=network.name, **kinds))
-
-
-def check_streams(streams: Streams, requirements: Any) -> None:
-    """Refuse to read attention where several latents are sampled in one.
-
-    Arguments:
-        streams: of the run.
-        requirements: of its energies.
-
-    Raises:
-        ValueError: an energy reads attention or features, and there are several latents.
-    """
-    if streams.several and requirements.captures:
-        raise ValueError(NESTED)
 
 
 def still_image(image: Tensor) -> Tensor:

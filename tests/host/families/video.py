@@ -212,7 +212,11 @@ FAMILIES = {
     ),
     "LTX-Video": Family(*("LTXV", "LTXV", LTX, (128, 2, 4, 4)), conds=_mask, wide=(128, 2, 4, 6)),
     "LTX-2 with sound": Family(
-        *("LTXAV", "LTXAV", LTX_AV, (128, 2, 4, 4)), width=64, conds=_mask, sound=(8, 6, 16)
+        *("LTXAV", "LTXAV", LTX_AV, (128, 2, 4, 4)),
+        width=64,
+        conds=_mask,
+        wide=(128, 2, 4, 6),
+        sound=(8, 6, 16),
     ),
     "LTX-2": Family(
         *("LTXAV", "LTXAV", LTX_AV, (128, 2, 4, 4)), width=64, conds=_mask, wide=(128, 2, 4, 6)
