@@ -1,10 +1,10 @@
-"""Prompt-to-Prompt in joint attention, where an image attends to its text and to itself in one row.
+"""Prompt-to-Prompt in transformers, where an image may attend to its text and to itself in one row.
 
-A row of an image's place is edited in its columns: those of the text as in cross-attention, those
-of the image as in self-attention. What a row gives to others (registers, other images) stays its
-own, and the row is divided by its sum, so that it adds up to 1 as every attention does. Factors of
-words come last and are not divided out: as published, they make a word count more, not the others
-less.
+Where a row is of the text alone, it is edited as published. In joint attention a row of an image's
+place is edited in its columns: those of the text as in cross-attention, those of the image as in
+self-attention. What a row gives to others (registers, other images) stays its own, and the row is
+divided by its sum, so that it adds up to 1 as every attention does. Factors of words come last and
+are not divided out: as published, they make a word count more, not the others less.
 
 References:
     Prompt-to-Prompt Image Editing with Cross Attention Control, Hertz et al. 2022,
@@ -34,11 +34,11 @@ class Columns:
 
     Arguments:
         text: places of the prompt.
-        image: places of the image.
+        image: places of the image; None where the keys are the text's alone.
     """
 
     text: slice
-    image: Places
+    image: Places | None
 
 
 def edited_rows(
@@ -64,7 +64,8 @@ def edited_rows(
         rows[..., here.image] = source[..., there.image].to(rows)
     if alignment is not None:
         rows[..., here.text] = alignment.aligned(source[..., there.text], target[..., here.text])
-    rows = rows / rows.sum(-1, keepdim=True)
+    if here.image is not None:
+        rows = rows / rows.sum(-1, keepdim=True)
     if alignment is not None:
         # Not in place: the division above keeps its result for the gradient.
         factors = rows.new_ones(rows.shape[-1])

@@ -27,8 +27,8 @@ class PlugAndPlay(io.ComfyNode):
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="The diffusion model: a U-Net, or a transformer whose image and text "
-                    "are one sequence (SD3, FLUX, Qwen-Image, Z-Image); it is not changed.",
+                    tooltip="The diffusion model: a U-Net, or a transformer that looks at text "
+                    "(SD3, FLUX, Qwen-Image, Z-Image, Wan, LTX); it is not changed.",
                 ),
                 io.Conditioning.Input(
                     "source", tooltip="The prompt that the path was made with; may be empty."

@@ -26,8 +26,8 @@ class PromptToPrompt(io.ComfyNode):
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="The diffusion model: a U-Net, or a transformer whose image and text "
-                    "are one sequence (SD3, FLUX, Qwen-Image, Z-Image); it is not changed.",
+                    tooltip="The diffusion model: a U-Net, or a transformer that looks at text "
+                    "(SD3, FLUX, Qwen-Image, Z-Image, Wan, LTX); it is not changed.",
                 ),
                 io.Clip.Input("clip", tooltip="The text encoder of the model."),
                 io.String.Input(

@@ -42,7 +42,7 @@ def plugged(
     """Return a MODEL that is given features and self-attention of a source.
 
     Arguments:
-        model: MODEL of a U-Net, or of a transformer of joint attention.
+        model: MODEL of a U-Net, or of a transformer that looks at text.
         source: CONDITIONING of the source's prompt.
         path: of the source.
         features_end: until where its features are given, in [0, 1]; 0 is never.
@@ -79,4 +79,4 @@ def layers_of(network: nn.Module) -> tuple[str, tuple[str, ...], tuple[str, ...]
         return *from_features(network), there
     (first,), names = layout.default_features, tuple(layout.features)
     behind = names[names.index(first) + 1 :]
-    return first, tuple(name for name in behind if name in layout.attention), names
+    return first, tuple(name for name in behind if name in layout.itself), names

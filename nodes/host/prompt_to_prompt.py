@@ -1,7 +1,8 @@
 """Prompt-to-Prompt: an edit of a prompt that keeps the layout of what the source's prompt shows.
 
-In U-Nets cross-attention and self-attention are edited, in transformers of joint attention what
-the image attends to: its text, and itself.
+In U-Nets and in transformers of cross-attention the attention to the text is edited and queries and
+keys of self-attention are the source's; in joint attention what the image attends to is edited: its
+text, and itself.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .injecting.injected import injected
 from .injecting.injection import TAG, Blend, Injection
 from .injecting.unet import self_attending
 from .reading.layouts import layout_of
+from .reading.prompts import length_of
 from .reading.words import SEPARATORS, find_words, placed_words
 
 NAME = "Prompt-to-Prompt"
@@ -72,7 +74,7 @@ def edited(model: Any, clip: Any, edit: Edit, path: Path | None) -> tuple[Any, A
     """Return a MODEL that edits, and the CONDITIONING of the edit.
 
     Arguments:
-        model: MODEL of a U-Net, or of a transformer of joint attention.
+        model: MODEL of a U-Net, or of a transformer that looks at text.
         clip: its CLIP.
         edit: what to edit.
         path: of an inverted image; None samples the source first.
@@ -85,21 +87,21 @@ def edited(model: Any, clip: Any, edit: Edit, path: Path | None) -> tuple[Any, A
     check_exchange(network, NAME)
     encode = lambda text: clip.encode_from_tokens_scheduled(clip.tokenize(text))
     source, target = encode(edit.source), encode(edit.target)
-    lengths = source[0][0].shape[1], target[0][0].shape[1]
+    lengths = tuple(length_of(*part[0]) for part in (source, target))
     layout, tag = layout_of(network), (NAME, edit.source, edit.target)
     layers, ends = tuple(layout.attention), (until(edit.self_end), until(edit.cross_end))
-    itself = layout.laid is not None
+    own = tuple(layout.itself) if layout.laid is not None else self_attending(network)
     injection = Injection(
         NAME,
         source,
         path,
         tag,
-        own=((), None) if itself else (self_attending(network), ends[0]),
+        own=((), None) if layout.joint else (own, ends[0]),
         most=edit.most,
         cross=(layers, ends[1]),
         alignment=_alignment(clip, edit, lengths),
         blend=_blend(clip, edit, layout.default, lengths),
-        itself=(layers, ends[0]) if itself else ((), None),
+        itself=(layers, ends[0]) if layout.joint else ((), None),
     )
     marked = [[states, {**rest, TAG: tag}] for states, rest in target]
     return injected(model, injection), marked

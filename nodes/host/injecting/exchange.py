@@ -30,7 +30,7 @@ def exchange_of(
 
 
 def check_exchange(network: nn.Module, what: str) -> None:
-    """Refuse a network whose image does not attend to its text where it can be exchanged.
+    """Refuse a network whose image does not attend to a text.
 
     Raises:
         ValueError: another kind of network; the message names it, and says why.
@@ -40,10 +40,4 @@ def check_exchange(network: nn.Module, what: str) -> None:
         raise ValueError(
             f"{what} exchanges attention to a prompt, and {name} attends to none: use Keep "
             "Features, which can guide it"
-        )
-    if layout.laid is not None and not layout.joint:
-        raise ValueError(
-            f"{what} exchanges attention inside of U-Nets and of transformers whose image attends "
-            f"to its text and to itself in one; {name} does so in layers apart, of which those to "
-            "itself are not known: use Keep Attention or Keep Features, which can guide it"
         )

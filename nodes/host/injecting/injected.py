@@ -15,6 +15,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from .. import run
+from ..streams import Streams
 from .injection import Injection, beside, check
 from .run import SOURCE, InjectedRun
 
@@ -48,7 +49,8 @@ def _outer_sample(injection: Injection, key: str) -> Callable:
         fresh = lambda conds: {name: [cond.copy() for cond in part] for name, part in conds.items()}
         source = comfy.sampler_helpers.convert_cond(injection.source)
         source = beside(injection, guider, source)
-        here = transformer[key] = InjectedRun(injection, guider, sampler, sigmas)
+        streams = Streams(kwargs.get("latent_shapes"))
+        here = transformer[key] = InjectedRun(injection, guider, sampler, sigmas, streams)
         others = transformer.get(run.WHOLE, ())
         transformer[run.WHOLE] = (*others, *here.modules)
         try:

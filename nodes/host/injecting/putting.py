@@ -44,7 +44,9 @@ class Putting:
     def begin(self, network: nn.Module, args: tuple, kwargs: dict) -> None:
         """An evaluation of the network begins: find the rows."""
         uuids = kwargs["transformer_options"]["uuids"]
-        each = len(args[0]) // len(uuids)
+        # LTX-2 is given a list: the video, and its sound.
+        x = args[0][0] if isinstance(args[0], list) else args[0]
+        each = len(x) // len(uuids)
         self.rows = [
             slice(place * each, (place + 1) * each)
             for place, uuid in enumerate(uuids)

@@ -17,6 +17,7 @@ from .. import run, steps
 from ..autograd.weights import normal
 from ..caches import switched_off
 from ..reading.prompts import prompt_at
+from ..streams import Streams
 from .exchange import exchange_of
 from .injection import Blend, Injection, edited
 from .putting import Putting, Taken, Texts, mixed
@@ -35,10 +36,13 @@ class InjectedRun:
         guider: the host's guider.
         sampler: the host's SAMPLER.
         sigmas: noise levels of the run, shape (N,).
+        streams: where the image lies in what the host samples.
     """
 
-    def __init__(self, injection: Injection, guider: Any, sampler: Any, sigmas: Tensor) -> None:
-        self.injection, self.guider = injection, guider
+    def __init__(
+        self, injection: Injection, guider: Any, sampler: Any, sigmas: Tensor, streams: Streams
+    ) -> None:
+        self.injection, self.guider, self.streams = injection, guider, streams
         model = guider.model_patcher
         self.network = model.get_model_object("diffusion_model")
         model_sampling = model.get_model_object("model_sampling")
@@ -62,10 +66,13 @@ class InjectedRun:
     def modules(self) -> list[Any]:
         """Modules that must keep their graph, for they are changed while they run."""
         one, blend = self.injection, self.injection.blend
-        names = {*one.own[0], *one.cross[0], *one.shared[0], *one.itself[0]}
+        there, names = self.exchange, {*one.cross[0], *one.shared[0], *one.itself[0]}
         names |= set(blend.layers) if blend else set()
-        attention = [self.exchange.attention[name] for name in names]
-        return [*attention, *(self.exchange.features[name] for name in one.features[0])]
+        return [
+            *(there.attention[name] for name in names),
+            *(there.itself[name] for name in one.own[0]),
+            *(there.features[name] for name in one.features[0]),
+        ]
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
@@ -175,10 +182,10 @@ class InjectedRun:
             return predicted
         following = max((one for one in self._levels if one < level), default=0.0)
         outside = held(x, *source, self._share(level, following))
-        mask = self._mask(blend, x.shape[2:])
-        if isinstance(predicted, tuple):
-            return (torch.where(mask, predicted[0], outside), *predicted[1:])
-        return torch.where(mask, predicted, outside)
+        first = self.streams.first
+        mask, x0 = self._mask(blend, first(x).shape[2:]), _first(predicted)
+        shown = self.streams.joined(torch.where(mask, first(x0), first(outside)), x0)
+        return (shown, *predicted[1:]) if isinstance(predicted, tuple) else shown
 
     def _collect(self, blend: Blend, putting: Putting) -> None:
         """Keep the attention to the words of this evaluation, for source and target."""

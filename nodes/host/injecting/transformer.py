@@ -31,17 +31,17 @@ from ..reading.call import Call
 from ..reading.laid import Laid
 from ..reading.layout import Layout
 from ..reading.watching import Around, Watching
-from .attended import Attended, attended, image_of
+from .attended import Attended, attended, image_of, looks_of
 from .putting import OUT, Putting, Taken, changed
 from .wanted import Wanted
 
-JOINT, LOOKS, STREAM = "joint", "looks", "stream"
+TEXT, LOOKS, STREAM = "text", "looks", "stream"
 ALL = slice(None)
 
 
 @dataclass(eq=False)
 class TransformerExchange:
-    """Takes from one evaluation of a transformer of joint attention, and puts into others.
+    """Takes from one evaluation of a transformer, and puts into others.
 
     Arguments:
         network: the host's diffusion network.
@@ -53,8 +53,13 @@ class TransformerExchange:
 
     @property
     def attention(self) -> dict[str, nn.Module]:
-        """Modules of attention by name."""
+        """Modules of attention to the text by name."""
         return self.layout.attention
+
+    @property
+    def itself(self) -> dict[str, nn.Module]:
+        """Modules in which the image attends to itself; the same where attention is joint."""
+        return self.layout.itself
 
     @property
     def features(self) -> dict[str, nn.Module]:
@@ -66,12 +71,13 @@ class TransformerExchange:
         """Take what is wanted from the evaluation inside."""
         taken: Taken = {}
 
+        def take_looks(name: str, call: Call) -> Tensor:
+            q, k = looks_of(name, watching.now, call, ALL)
+            taken.setdefault((LOOKS, name, OUT), (q.detach(), k.detach()))
+            return call()
+
         def take(name: str, call: Call) -> Tensor:
-            if name in wanted.own:
-                q, k = call.looked(ALL, image_of(watching.now, call))
-                taken.setdefault((LOOKS, name, OUT), (q.detach(), k.detach()))
-            if name in {*wanted.edited, *wanted.seen}:
-                taken.setdefault((JOINT, name, OUT), attended(call, ALL, watching.now))
+            taken.setdefault((TEXT, name, OUT), attended(call, ALL, watching.now))
             return call()
 
         def keep(name: str, module: nn.Module, args: Any, out: Any) -> None:
@@ -80,67 +86,77 @@ class TransformerExchange:
             # The host may go on in place.
             taken.setdefault((STREAM, name, OUT), tokens.detach().clone())
 
-        with self._watching(wanted, take, keep) as watching:
+        with self._watching(wanted, take_looks, take, keep) as watching:
             yield taken
 
     @contextlib.contextmanager
     def putting(self, network: nn.Module, wanted: Wanted, putting: Putting) -> Iterator[None]:
         """Put in what was taken, in each evaluation inside."""
-        done: set[tuple[str, str]] = set()
+        done: set[tuple[str, ...]] = set()
 
         def begin(network: nn.Module, args: tuple, kwargs: dict) -> None:
             done.clear()
             putting.begin(network, args, kwargs)
 
+        def is_due(*key: str) -> bool:
+            """Whether a layer is still to be changed in this evaluation: asked again, it is not."""
+            if not putting.rows or key in done:
+                return False
+            done.add(key)
+            return True
+
+        def put_looks(name: str, call: Call) -> Tensor:
+            changing = is_due(LOOKS, name)
+            return _exchanged(name, call, watching.now, putting) if changing else call()
+
         def put(name: str, call: Call) -> Tensor:
-            if not putting.rows or (JOINT, name) in done:
-                return call()
-            done.add((JOINT, name))
-            if name in wanted.own:
-                return _exchanged(name, call, watching.now, putting)
-            return _edited(name, call, watching.now, wanted, putting)
+            changing = is_due(TEXT, name)
+            return _edited(name, call, watching.now, wanted, putting) if changing else call()
 
         def replace(name: str, module: nn.Module, args: Any, out: Any) -> Any:
-            if not putting.rows or (STREAM, name) in done:
-                return None
-            done.add((STREAM, name))
-            return _replaced(name, out, watching.now, putting)
+            changing = is_due(STREAM, name)
+            return _replaced(name, out, watching.now, putting) if changing else None
 
         with contextlib.ExitStack() as stack:
             handle = network.register_forward_pre_hook(begin, with_kwargs=True)
             stack.callback(handle.remove)
-            watching = stack.enter_context(self._watching(wanted, put, replace))
+            watching = stack.enter_context(self._watching(wanted, put_looks, put, replace))
             yield
 
     @contextlib.contextmanager
-    def _watching(self, wanted: Wanted, around: Around, after: Callable) -> Iterator[Watching]:
-        """Stand around the attention of wanted layers, and behind blocks of wanted features."""
-        names = {*wanted.own, *wanted.edited, *wanted.seen}
-        modules = {name: part for name, part in self.attention.items() if name in names}
-        watching = Watching(self.network, modules, self.layout.laid, around)
+    def _watching(
+        self, wanted: Wanted, looks: Around, text: Around, after: Callable
+    ) -> Iterator[Watching]:
+        """Stand around both attentions of wanted layers, and behind blocks of wanted features."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(uncompiled())
-            for handle in watching.hooks():
-                stack.callback(handle.remove)
+            for modules, names, around in (
+                (self.itself, wanted.own, looks),
+                (self.attention, {*wanted.edited, *wanted.seen}, text),
+            ):
+                chosen = {name: part for name, part in modules.items() if name in names}
+                watching = Watching(self.network, chosen, self.layout.laid, around)
+                for handle in watching.hooks():
+                    stack.callback(handle.remove)
+                stack.callback(watching.close)
             for name in wanted.features:
                 hook = self.features[name].register_forward_hook(partial(after, name))
                 stack.callback(hook.remove)
-            stack.callback(watching.close)
             yield watching
 
 
 def _exchanged(name: str, call: Call, laid: Laid, putting: Putting) -> Tensor:
     """What a layer gives by the source's queries and keys of the image."""
     image, looks = image_of(laid, call), putting.taken[LOOKS, name, OUT]
-    own = call.looked(putting.rows[0], image)[0]
-    if looks[0].shape[1:] != own.shape[1:]:
-        raise RuntimeError(changed(name, looks[0], own))
+    for look, own in zip(looks, looks_of(name, laid, call, putting.rows[0]), strict=True):
+        if look.shape[1:] != own.shape[1:]:
+            raise RuntimeError(changed(name, look, own))
     return call.with_looks(putting.rows, image, looks)
 
 
 def _edited(name: str, call: Call, laid: Laid, wanted: Wanted, putting: Putting) -> Tensor:
     """What a layer gives, with the edit of its attention added in its rows."""
-    out, source = call(), putting.taken[JOINT, name, OUT]
+    out, source = call(), putting.taken[TEXT, name, OUT]
     edits = name in wanted.edited
     out = out.clone() if edits else out
     for rows in putting.rows:

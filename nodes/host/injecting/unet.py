@@ -85,6 +85,11 @@ class UNetExchange:
     attention: dict[str, Any]
     features: dict[str, nn.Module]
 
+    @property
+    def itself(self) -> dict[str, Any]:
+        """Blocks whose image attends to itself, by name."""
+        return self.attention
+
     @contextlib.contextmanager
     def taking(self, wanted: Wanted) -> Iterator[Taken]:
         """Take what is wanted from the evaluation inside."""

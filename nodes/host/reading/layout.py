@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -30,6 +30,7 @@ class Layout:
         joint: whether the text attends to the image too, and so has concept maps.
         structure: layers of activations that tell where things are best; none: the default ones.
         laid: of transformers, how the tokens of an evaluation are laid out.
+        itself: of transformers, modules in which a layer's image attends to itself, by name.
     """
 
     attention: dict[str, nn.Module]
@@ -40,6 +41,7 @@ class Layout:
     joint: bool = False
     structure: tuple[str, ...] = ()
     laid: Callable[[tuple, dict], Laid] | None = None
+    itself: dict[str, nn.Module] = field(default_factory=dict)
 
     def layers(self, request: Capture) -> tuple[str, ...]:
         """Names of the layers that a request means.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
@@ -141,13 +141,18 @@ def _places(cond: Cond, context: Context | None) -> list[tuple[int, ...]]:
     if inside is None or not (context is None or are_near(beside, context.beside)):
         return []
     states = inside if context is None else context.states
-    # Anima reads the tokens of another encoder, made states inside the model.
-    ids = cond.get("t5xxl_ids")
-    length = states.shape[1] if ids is None else ids.shape[-1]
+    length = length_of(states, cond)
     return [
         (*range(first, first + length), *_behind(inside.shape[1], beside))
         for first in _starts(inside, states)
     ]
+
+
+def length_of(states: Tensor, rest: Mapping[str, Any]) -> int:
+    """Places of a text whose states (B, N, C) and whose other parts a text encoder has made."""
+    # Anima reads the tokens of another encoder, made states inside the model.
+    ids = rest.get("t5xxl_ids")
+    return int(states.shape[1] if ids is None else ids.shape[-1])
 
 
 def _behind(begin: int, beside: Tensor | None) -> Iterator[int]:

@@ -35,38 +35,37 @@ def _behind_reference(given: Given, length: int, count: int) -> int:
 
 
 CROSS = Tokens(joint=False)
-WAN = Tokens(image=_behind_reference, joint=False, call=_call)
-BEFORE_REFERENCE = Transformer(
-    {"cross": "blocks"}, "patch_size", Tokens(joint=False, call=_call), attrgetter("cross_attn")
-)
+WAN = {"cross": "blocks"}, "patch_size"
+WAN_PARTS = attrgetter("cross_attn"), attrgetter("self_attn")
+BEFORE_REFERENCE = Transformer(*WAN, Tokens(joint=False, call=_call), *WAN_PARTS)
 FAMILIES: dict[str, Any] = {
     "comfy.ldm.wan.model.HumoWanModel": BEFORE_REFERENCE,
     "comfy.ldm.wan.model.WanModel_S2V": BEFORE_REFERENCE,
     "comfy.ldm.wan.model.WanModel": Transformer(
-        {"cross": "blocks"}, "patch_size", WAN, attrgetter("cross_attn")
+        *WAN, Tokens(image=_behind_reference, joint=False, call=_call), *WAN_PARTS
     ),
     "comfy.ldm.lightricks.model.LTXVModel": Transformer(
-        {"cross": "transformer_blocks"}, (1, 1), CROSS, attrgetter("attn2")
+        *({"cross": "transformer_blocks"}, (1, 1), CROSS),
+        *(attrgetter("attn2"), attrgetter("attn1")),
     ),
     "comfy.ldm.cosmos.predict2.MiniTrainDIT": Transformer(
-        {"cross": "blocks"}, "patch_spatial", CROSS, attrgetter("cross_attn")
+        *({"cross": "blocks"}, "patch_spatial", CROSS),
+        *(attrgetter("cross_attn"), attrgetter("self_attn")),
     ),
     "comfy.ldm.cosmos.model.GeneralDIT": Transformer(
-        {"cross": "blocks"},
-        "patch_spatial",
-        Tokens(joint=False, batch=3),
-        lambda block: block.blocks[1].block.attn,
+        *({"cross": "blocks"}, "patch_spatial", Tokens(joint=False, batch=3)),
+        *(lambda block: block.blocks[1].block.attn, lambda block: block.blocks[0].block.attn),
     ),
     "comfy.ldm.pixart.pixartms.PixArtMS": Transformer(
-        {"cross": "blocks"}, "patch_size", CROSS, attrgetter("cross_attn")
+        *({"cross": "blocks"}, "patch_size", CROSS),
+        *(attrgetter("cross_attn"), attrgetter("attn")),
     ),
     "comfy.ldm.hydit.models.HunYuanDiT": Transformer(
-        {"cross": "blocks"}, "patch_size", CROSS, attrgetter("attn2")
+        *({"cross": "blocks"}, "patch_size", CROSS),
+        *(attrgetter("attn2"), attrgetter("attn1")),
     ),
     "comfy.ldm.kandinsky5.model.Kandinsky5": Transformer(
-        {"cross": "visual_transformer_blocks"},
-        "patch_size",
-        CROSS,
-        attrgetter("cross_attention"),
+        *({"cross": "visual_transformer_blocks"}, "patch_size", CROSS),
+        *(attrgetter("cross_attention"), attrgetter("self_attention")),
     ),
 }

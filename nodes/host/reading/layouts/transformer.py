@@ -17,7 +17,7 @@ from ..tokens import Tokens
 from ..transformer_reader import TransformerReader
 
 
-def itself(block: nn.Module) -> nn.Module:
+def whole(block: nn.Module) -> nn.Module:
     """Attention is computed by the block itself."""
     return block
 
@@ -33,12 +33,14 @@ class Transformer:
             these sides.
         tokens: where image and text stand in the blocks.
         attention: the module of a block that computes attention to the text.
+        itself: that in which the image attends to itself; the same where attention is joint.
     """
 
     blocks: Mapping[str, str]
     patch: str | tuple[int, ...]
     tokens: Tokens = field(default_factory=Tokens)
-    attention: Callable[[nn.Module], nn.Module] = itself
+    attention: Callable[[nn.Module], nn.Module] = whole
+    itself: Callable[[nn.Module], nn.Module] = whole
 
     def layout(self, network: nn.Module) -> Layout:
         """Return what can be read in a network of this family."""
@@ -53,8 +55,15 @@ class Transformer:
         sides = tuple(patch) if isinstance(patch, (tuple, list)) else (patch, patch)
         laid = partial(Laid, self.tokens, sides)
         reader = partial(TransformerReader, network=network, laid=laid)
-        attention = {name: self.attention(as_written(block)) for name, block in blocks.items()}
-        return Layout(attention, blocks, middle, middle[-1:], reader, self.tokens.joint, laid=laid)
+        attention, itself = (
+            {name: part(as_written(block)) for name, block in blocks.items()}
+            for part in (self.attention, self.itself)
+        )
+        return Layout(
+            *(attention, blocks, middle, middle[-1:], reader, self.tokens.joint),
+            laid=laid,
+            itself=itself,
+        )
 
 
 def family_of(network: nn.Module, families: Mapping[str, Any]) -> Any:
