@@ -10,7 +10,6 @@ from bench import markdown
 from bench.guides.task import Figures, Task
 from bench.guides.tasks import TASKS
 from bench.records import Row
-from tools.diffusers_host import RESTARTED
 
 HEAD = ("task", "bound", "figure", "before", "guided", "holds", "images", "s/image")
 PAGE = """\
@@ -78,7 +77,7 @@ def _sampler(task: Task) -> str:
     if own.recurrences > 1:
         parts.append(f"{own.recurrences} recurrences until {own.end_percent:.0%}")
     if own.tries > 1:
-        first, last = RESTARTED
+        first, last = own.tried
         parts.append(f"{own.tries} tries from {first:.0%} to {last:.0%}")
     if own.eta:
         parts.append(f"eta {own.eta:g}")

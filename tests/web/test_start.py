@@ -145,11 +145,6 @@ SLOT = """([kind, side, name]) => {
     return [left + (x + offset[0]) * scale, top + (y + offset[1]) * scale];
 }"""
 HAS = "() => app.graph.nodes.some(({ type }) => type === 'EGGuideWithText')"
-# Enter takes the first that is found; a blueprint has the same name.
-FIRST = """name => {
-    const found = document.querySelector('[role="option"]')?.innerText ?? "";
-    return found.startsWith(name) && !found.includes("Blueprint");
-}"""
 # Puts a node that guides between loader and sampler.
 AROUND = """id => {
     const [loader, sampler] = ["EGLoadShapes", "KSampler"].map((kind) =>
@@ -200,8 +195,11 @@ def test_a_stock_workflow_is_guided_by_one_node_and_three_links_drawn_by_mouse(
     desk.page.keyboard.type("Guide with Text")
     desk.page.get_by_text("Guide with Text").first.wait_for()
     if desk.version >= (1, 40):
-        desk.until(FIRST, "Guide with Text")
-    desk.page.keyboard.press("Enter")
+        # A blueprint has the same name.
+        found = desk.page.get_by_role("option", name="Guide with Text")
+        found.filter(has_not_text="Blueprint").first.click()
+    else:
+        desk.page.keyboard.press("Enter")
     # Newer frontends let the node hang on the mouse until it is put down.
     desk.until(HAS)
     desk.rest()

@@ -17,14 +17,13 @@ from tools.diffusers_host.model import (
 )
 from tools.diffusers_host.noise_levels import LEVELS, NoiseLevels
 from tools.diffusers_host.reading import reading
-from tools.diffusers_host.samplers import RESTARTED, ancestral, ancestral_share, euler
+from tools.diffusers_host.samplers import ancestral, ancestral_share, euler
 from tools.diffusers_host.sampling import Settings, denoiser, sample, starting_noise
 
 __all__ = [
     "DECODERS",
     "FAST_DECODER",
     "LEVELS",
-    "RESTARTED",
     "THREE_OBJECTS",
     "TURBO",
     "WEIGHTS",

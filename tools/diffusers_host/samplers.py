@@ -58,13 +58,14 @@ def sampler_of(
     recurrences: int,
     end_percent: float,
     tries: int,
+    tried: tuple[float, float],
     run: Run,
     standing: Standing,
     acting: Callable[[float], bool],
 ) -> Sampler:
     """The sampler that the settings of these names ask for; `acting`: where any rule has work."""
     end = LEVELS.at_percent(end_percent)
-    first, last = map(LEVELS.at_percent, RESTARTED)
+    first, last = map(LEVELS.at_percent, tried)
     once = recurrent(
         ancestral(eta, run) if eta else euler,
         recurrences,

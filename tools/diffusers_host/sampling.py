@@ -23,7 +23,7 @@ from guidance_core.types import Denoiser, Estimate, Rule
 from tools.diffusers_host.model import Shapes
 from tools.diffusers_host.noise_levels import LEVELS
 from tools.diffusers_host.reading import reading
-from tools.diffusers_host.samplers import ancestral_share, sampler_of
+from tools.diffusers_host.samplers import RESTARTED, ancestral_share, sampler_of
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Settings:
 
     `eta` is the noise put back after each step: 0 makes the sampler Euler's, 1 DDPM's, infinity
     `lcm`, which keeps none of the noise. `scheduler` is normal or sgm_uniform, `decoder` vae or
-    fitted. `tries`: how often an image is tried whose energies are not reached.
+    fitted. `tries`: how often an image is tried whose energies are not reached, from one percent
+    of the run to another.
     """
 
     seed: int = 0
@@ -46,6 +47,7 @@ class Settings:
     scheduler: str = "normal"
     decoder: str = "vae"
     tries: int = 1
+    tried: tuple[float, float] = RESTARTED
 
 
 def denoiser(
@@ -168,8 +170,8 @@ def sample(
     def denoise(x: Tensor, sigma: Tensor) -> Estimate:
         return (guided_denoise if acting(float(sigma[0])) else plain)(x, sigma)
 
-    what = settings.eta, settings.recurrences, settings.end_percent, settings.tries
-    sampler = sampler_of(*what, run, standing, acting)
+    what = settings.eta, settings.recurrences, settings.end_percent
+    sampler = sampler_of(*what, settings.tries, settings.tried, run, standing, acting)
     with torch.no_grad():
         noise = starting_noise(model, settings, sigmas[0]) if noise is None else noise
         return sampler(denoise, noise if start is None else start + noise, sigmas, step=step)
