@@ -49,6 +49,7 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a - b).norm() / b.norm())
 
 
+@pytest.mark.once
 def test_hosts_agree_on_shapes():
     (ours, our_pictures), (theirs, their_pictures) = comfyui([], STEPS), diffusers([], STEPS)
     assert difference(ours, theirs) < 1e-3
@@ -123,6 +124,7 @@ def test_hosts_put_as_much_noise_back(eta):
         assert diffusers_host.ancestral_share(eta, high, low) == pytest.approx(1 - down / high)
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_hosts_agree_on_guided_shapes():
     ours, _ = comfyui(reddening("energy_guidance.guidance_core", "Forward", 0.5), 6)

@@ -265,6 +265,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", NAMES)
 def test_a_template_runs_on_tiny_models(info: dict[str, Any], folders: Path, name: str) -> None:
     skip_where_unknown(name, info)

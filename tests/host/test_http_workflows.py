@@ -49,6 +49,7 @@ def without_trace(prompt: dict) -> dict:
     return {key: node for key, node in prompt.items() if node["class_type"] != "EGPlotTrace"}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", NAMES)
 def test_example_runs_and_repeats_its_bytes(server: Server, name: str) -> None:
     first = picture(server, workflow(name))

@@ -212,6 +212,7 @@ def blend(model, threshold=0.97, start=0.0):
     return Blend((2,), (2, 3), names(model)[-1:], threshold, PercentWindow(start, 1.0))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", ["eps", "flow"])
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "heun", "euler_ancestral"])
 def test_outside_of_the_words_the_image_is_the_sources_with_every_sampler(kind, sampler):
@@ -229,6 +230,7 @@ def test_a_blend_that_begins_late_leads_back_to_the_source(eps):
     assert ((mine - source).abs() < 1e-3).all(1).float().mean() > 0.3
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("guided_first", [True, False])
 def test_guidance_acts_on_the_edit_and_not_on_its_source(eps, guided_first):
     rules = [Forward(probe.Nearness(), Constant(0.5))]
@@ -250,6 +252,7 @@ def test_guidance_acts_on_the_edit_and_not_on_its_source(eps, guided_first):
     assert near(edited, painted(along)) < 1e-4
 
 
+@pytest.mark.once
 def test_the_slope_through_an_edit_is_that_of_differences(eps):
     _, path = recorded(eps, cfg=1.0, steps=1)
     records = []
@@ -323,6 +326,7 @@ def test_runs_that_do_not_fit_are_refused_before_the_model_runs(eps):
     assert not calls
 
 
+@pytest.mark.once
 def test_a_batch_of_edits_may_have_one_source(eps):
     _, path = recorded(eps)
     noise = comfy.sample.prepare_noise(tiny.latent()["samples"], 1).expand(2, -1, -1, -1)
@@ -373,6 +377,7 @@ def parts():
         return shapes.load()
 
 
+@pytest.mark.once
 @needs_shapes
 def test_prompts_that_do_not_fit_the_edit_are_refused(parts):
     edit = lambda *texts: prompted(*texts, parts=parts)
@@ -390,6 +395,7 @@ def test_prompts_that_do_not_fit_the_edit_are_refused(parts):
         edit("a red circle", "a red square", *DEFAULTS[:5], "green")
 
 
+@pytest.mark.once
 @needs_shapes
 def test_a_word_is_swapped_where_it_stood(parts):
     model, clip, _ = parts

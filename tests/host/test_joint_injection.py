@@ -188,6 +188,7 @@ def agree(mine, truth, family, x):
     assert near(mine, truth) < 2e-2 * near(mine, stock)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("family", HERE)
 def test_plugged_in_queries_and_keys_are_the_formula_written_out(family):
     model, x = families.model(family), image(family)
@@ -212,6 +213,7 @@ STREAMS = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("family", [name for name in STREAMS if name in families.FAMILIES])
 def test_plugged_in_features_are_the_image_behind_a_block(family):
     blocks, stream, begin = STREAMS[family]
@@ -243,6 +245,7 @@ def test_plugged_in_features_are_the_image_behind_a_block(family):
     assert near(mine, estimate(model, family, cond(family, 1), x)) > 1e-5
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("family", list(transformers(joint=True)))
 def test_a_source_put_into_itself_changes_nothing_in_any_family(family):
     model, x = families.model(family), image(family)

@@ -16,7 +16,7 @@ from energy_guidance.guidance_core.types import Estimate
 from energy_guidance.nodes.host import guide
 from energy_guidance.nodes.host.reading.layouts import layout_of
 from energy_guidance.tests.host import probe, tiny
-from energy_guidance.tests.host.families import FAMILIES, model, unets
+from energy_guidance.tests.host.families import FAMILIES, model, once, unets
 from energy_guidance.tests.host.test_captures import Leftness, Looking, looked
 
 WORDS, WHOLE = Attention((1, 4), "all"), Attention((), "all")
@@ -198,7 +198,7 @@ def test_text_that_is_masked_is_not_attended_to(family, monkeypatch):
     assert maps[:, :5].min() > 0
 
 
-@pytest.mark.parametrize("family", TRANSFORMERS)
+@pytest.mark.parametrize("family", once(TRANSFORMERS))
 @pytest.mark.parametrize("request_", [WORDS, Features("all")], ids=["attention", "features"])
 def test_slope_through_what_is_read_is_that_of_finite_differences(family, request_):
     assert any(_gap(family, request_, step) < 1e-2 for step in STEPS)
@@ -241,7 +241,7 @@ def parts_of(latent):
 
 # The host repeats CogVideoX's prompt up to the longer one, and the model attends to all of it.
 @pytest.mark.parametrize(
-    "family", [name for name in TRANSFORMERS if not name.startswith("CogVideoX")]
+    "family", once(name for name in TRANSFORMERS if not name.startswith("CogVideoX"))
 )
 def test_a_longer_negative_prompt_changes_nothing(family):
     options, length = FAMILIES[family].options(), FAMILIES[family].length
@@ -259,7 +259,7 @@ def _twice(rest, length):
     return {name: longer(v) if torch.is_tensor(v) else v for name, v in rest.items()}
 
 
-@pytest.mark.parametrize("family", READ)
+@pytest.mark.parametrize("family", once(READ))
 def test_video_has_frames_and_an_image_has_none(family):
     shape = FAMILIES[family].wide or FAMILIES[family].latent
     options = FAMILIES[family].options(shape=shape)
@@ -305,7 +305,7 @@ def test_concept_maps_compare_what_attention_gives_to_image_and_text(monkeypatch
         )
 
 
-@pytest.mark.parametrize("family", JOINT)
+@pytest.mark.parametrize("family", once(JOINT))
 def test_concept_maps_have_a_slope_and_tell_places_apart(family):
     (maps,) = looked(model(family), CONCEPTS, **FAMILIES[family].options())
     assert all(part.flatten(2).std(2).min() > 1e-6 for part in maps)

@@ -56,6 +56,7 @@ SMOOTH = {
 MULTISTEP = ("dpmpp_2m", "uni_pc", "lms", "res_multistep", "deis")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", SMOOTH)
 def test_samplers_with_a_memory_stay_more_accurate_than_euler(models, name):
     guided = apply(models[False], SMOOTH[name])

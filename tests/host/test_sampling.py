@@ -55,6 +55,7 @@ def test_every_sampler_is_steered(model, sampler):
     assert not torch.equal(guided, plain)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name not in SELF_PLANNED])
 def test_every_sampler_takes_recurrences(model, sampler):
     result = resample(apply(model, forward()), sampler=sampler, recurrences=2)

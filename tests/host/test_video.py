@@ -171,6 +171,7 @@ def lowered(family, rule, energy, **options):
     return bool((after < before).all())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("rule", [Forward, Backward, Manifold, LatentUpdate])
 @pytest.mark.parametrize("family", VIDEOS)
 def test_every_rule_lowers_what_videos_are_asked(family, rule):

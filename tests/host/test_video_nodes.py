@@ -99,6 +99,7 @@ def drift(pictures):
     return float((colours - colours.mean(0)).square().mean().sqrt())
 
 
+@pytest.mark.once
 def test_drift_and_distance_of_the_ends_fall_on_shapes(parts):
     plain = images(parts)
     steady = images(parts, Manifold(Temporal(batch_is_video=True), PercentWindow(value=0.2)))

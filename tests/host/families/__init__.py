@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
 import torch
 from energy_guidance.nodes.host import guide
 from energy_guidance.tests.host import probe, tiny
@@ -22,10 +24,17 @@ from energy_guidance.tests.host.families import (
 )
 from energy_guidance.tests.host.families.family import draw
 
-__all__ = ["ALL", "FAMILIES", "draw", "model", "slope"]
+__all__ = ["ALL", "FAMILIES", "draw", "model", "once", "slope"]
 GROUPS = (unets, cascade, mmdit, flux, lumina, cross_attention, wan, video, pixels, audio)
 ALL = {name: family for group in GROUPS for name, family in group.FAMILIES.items()}
 FAMILIES = {name: family for name, family in ALL.items() if family.is_known}
+# Not known to the host that every test runs on.
+NEWER = ("MiniMax-H3", "MiniMax-Music3", "Wan Animate 2")
+
+
+def once(names: Iterable[str]) -> list[Any]:
+    """Parameters of a test that further hosts need not repeat, but for families of their own."""
+    return [pytest.param(n, marks=() if n in NEWER else pytest.mark.once) for n in names]
 
 
 @functools.cache
