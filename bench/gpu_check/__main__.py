@@ -29,6 +29,7 @@ SECONDS = 460  # of eight minutes, with what starting and writing takes
 LONGEST = 150  # of one case
 LEAST = 15  # a case in less time would not get anywhere
 TAIL = 300
+LEFT_OUT = "leave this mode out"  # ends the reason why no case can run in a mode
 
 
 def main() -> int:
@@ -87,9 +88,16 @@ def _named(case: Case, mode: str) -> dict[str, Any]:
 
 
 def _absent(mode: str, rows: Sequence[dict[str, Any]]) -> str:
-    """Why a mode need not be tried, by what earlier rows saw installed; empty if it must."""
+    """Why a mode need not be tried, by what earlier rows saw; empty if it must."""
+    without = [row["error"] for row in rows if row.get("mode") == mode and LEFT_OUT in _error(row)]
+    if without:
+        return str(without[0])
     seen = [row["installed"][mode] for row in rows if mode in row.get("installed", {})]
     return f"{KERNELS[mode]} is not installed" if mode in KERNELS and not any(seen) else ""
+
+
+def _error(row: dict[str, Any]) -> str:
+    return str(row.get("error", ""))
 
 
 def _row(

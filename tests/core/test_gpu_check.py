@@ -56,6 +56,14 @@ def test_kernels_that_are_not_installed_are_not_tried():
     assert check._absent("flash attention", seen) == "flash_attn is not installed"
 
 
+def test_what_one_case_cannot_have_here_no_other_case_tries():
+    mode = "dynamic VRAM on"
+    error = "expected a GPU for dynamic VRAM, got none: leave this mode out"
+    assert check._absent(mode, [{"mode": mode, "error": error}]) == error
+    assert check._absent(mode, [{"mode": "dynamic VRAM off", "error": error}]) == ""
+    assert check._absent(mode, [{"mode": mode, "error": "stopped after 150 s"}]) == ""
+
+
 def test_every_case_comes_in_one_mode_before_the_next():
     order = [(case.key, mode) for case, mode in jobs(["sd15", "sdxl"], MODES[:2])]
     assert order == [(key, mode) for mode in MODES[:2] for key in ("sd15", "sdxl")]

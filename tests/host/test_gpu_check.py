@@ -13,6 +13,7 @@ from bench.gpu_check import inside, page
 from bench.gpu_check.cases import CASES
 
 KEYS = [case.key for case in CASES]
+ROUNDED = 3e-2
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +43,16 @@ def test_a_case_measures_time_memory_and_its_gradient_offloaded(key: str, tmp_pa
     assert found["gradient_norm"] > 0
     assert {"plain_peak_mb", "guided_peak_mb"} <= found.keys()
     assert found["offloaded_loaded_gb"] < found["loaded_gb"] / 2
-    assert found["offloaded_difference"] <= page.LIMIT
+    # On some CPUs kernels of bfloat16 round in another order the second time.
+    assert found["offloaded_difference"] <= ROUNDED
     assert torch.load(tmp_path / "job.bf16.pt", weights_only=True).any()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_gradient_offloaded_is_the_same_but_for_rounding(key: str, tmp_path: Path) -> None:
+    found = measured(key, "float32", tmp_path)
+    assert found["offloaded_loaded_gb"] < found["loaded_gb"] / 2
+    assert found["offloaded_difference"] <= page.LIMIT
 
 
 def test_weights_in_fp8_are_measured_too(tmp_path: Path) -> None:
