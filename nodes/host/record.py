@@ -85,7 +85,9 @@ def watched(model: Any, wanted: frozenset[Capture]) -> tuple[Any, Callable[[Tens
 def sampled(
     plan: Plan, sampler_name: str, seed: int, latent: dict[str, Any]
 ) -> tuple[dict[str, Any], Any]:
-    """Sample a source; returns its LATENT and its path, which is blocked for samplers but euler's.
+    """Sample a source; returns its LATENT and its path.
+
+    The path is blocked for samplers but euler's, and for a video that is sampled with its sound.
 
     Arguments:
         plan: model, prompts and noise levels.
@@ -105,6 +107,11 @@ def sampled(
         return done, ExecutionBlocker(
             f"the path of a sampled source needs a sampler whose steps are straight, got "
             f"{sampler_name}: choose euler in Record Reference"
+        )
+    if getattr(done["samples"], "is_nested", False):
+        return done, ExecutionBlocker(
+            "expected a source of one latent for a path, got a video with its sound: record the "
+            "video alone, or use the reference, which has no need of a path"
         )
     states.append(plan.model.model.process_latent_in(done["samples"]).cpu())
     return done, Path(plan.sigmas.cpu(), torch.stack(states))

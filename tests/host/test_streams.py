@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from energy_guidance.guidance_core.attention.words import Word
+from energy_guidance.guidance_core.energies.attention_keep import AttentionKeep
 from energy_guidance.guidance_core.energies.position import Position
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.schedules import Constant
-from energy_guidance.nodes.host import guide
+from energy_guidance.nodes.host import guide, record, samplers
 from energy_guidance.nodes.host.streams import Streams
 from energy_guidance.tests.host import families, tiny
 from energy_guidance.tests.host.families import columns
@@ -74,6 +75,22 @@ def test_words_are_placed_in_the_video_and_the_sound_is_left():
     guided, beside = latents(name, [PLACE])
     assert columns.apart(guided, video) > 1e-3
     torch.testing.assert_close(beside, sound, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif("LTX-2 with sound" not in NAMES, reason="an older ComfyUI")
+def test_attention_of_a_recorded_video_is_kept_and_its_path_says_that_there_is_none():
+    name = "LTX-2 with sound"
+    model, given = families.model(name), families.FAMILIES[name].options()
+    with torch.inference_mode():
+        wanted = record.requests(model, None, True, False, "default")
+        watched, reference_of = record.watched(model, wanted)
+        prompts = given["negative"], given["negative"]
+        plan = samplers.plan_of(watched, *prompts, 1, 1.0, "euler", "normal", 1.0)
+        done, path = record.sampled(plan, "euler", 1, {"samples": given["latent"]})
+    assert "got a video with its sound" in path.message
+    keep = AttentionKeep(reference_of(done["samples"]), (Word("a", (1,)),))
+    guided, _ = latents(name, [Forward(keep, Constant(0.5))])
+    assert columns.apart(guided, latents(name)[0]) > 1e-4
 
 
 @pytest.mark.skipif("MiniMax-H3" not in NAMES, reason="an older ComfyUI")
