@@ -98,8 +98,11 @@ def sampled(
     states: list[Tensor] = []
     preview = latent_preview.prepare_callback(plan.model, len(plan.sigmas) - 1)
 
+    several = getattr(latent["samples"], "is_nested", False)
+
     def keep(step: int, x0: Tensor, x: Tensor, total: int) -> None:
-        states.append(x.detach().cpu().clone())
+        if not several:
+            states.append(x.detach().cpu().clone())
         preview(step, x0, x, total)
 
     done = sample(plan, sampler_name, seed, latent, callback=keep)
@@ -108,7 +111,7 @@ def sampled(
             f"the path of a sampled source needs a sampler whose steps are straight, got "
             f"{sampler_name}: choose euler in Record Reference"
         )
-    if getattr(done["samples"], "is_nested", False):
+    if several:
         return done, ExecutionBlocker(
             "expected a source of one latent for a path, got a video with its sound: record the "
             "video alone, or use the reference, which has no need of a path"
