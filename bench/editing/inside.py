@@ -21,7 +21,7 @@ from torch import Tensor
 from bench import command, records
 from bench.cost import comfyui
 from bench.editing.sources import caption, distance, found, object_words, place
-from bench.editing.swaps import AROUND, BATCH, CFG, FIRST, METHODS, STEPS, SWAPS, jobs
+from bench.editing.swaps import AROUND, BATCH, CFG, FIRST, GIVEN, METHODS, STEPS, SWAPS, jobs
 from bench.editing.task import FULL
 from bench.records import MODEL, Row, fingerprint
 from guidance_core.shapes import oracle, scenes
@@ -95,14 +95,24 @@ def plain(swap: str, seed: int) -> tuple[Tensor, Tensor]:
     return decoded(samples), samples
 
 
-def flow_edited(swap: str, seed: int) -> Tensor:
-    """Images of the edit by Flow Edit."""
+def flow_edited(swap: str, seed: int, *, direct: bool) -> Tensor:
+    """Images of the edit by Flow Edit, with fresh noise or along the inverted path."""
     before, after = map(encoded, prompts(swap, seed))
+    samples, widgets = plain(swap, seed)[1], (FIRST + seed, *FLOW_EDIT[swap])
+    path = inverted(before, samples, FLOW_EDIT[swap]) if direct else None
     node = part("nodes.editing.flow_edit").FlowEdit
-    latent = {"samples": plain(swap, seed)[1]}
-    widgets = (FIRST + seed, *FLOW_EDIT[swap])
-    done = node.execute(flow(), before, after, latent, *widgets, negative=encoded("")).args[0]
+    options = {"negative": encoded(""), "path": path}
+    done = node.execute(flow(), before, after, {"samples": samples}, *widgets, **options).args[0]
     return decoded(done["samples"])
+
+
+def inverted(prompt: Any, samples: Tensor, widgets: tuple[Any, ...]) -> Any:
+    """The path of images in the flow model, at the noise levels of Flow Edit's widgets."""
+    steps, scheduler = widgets[0], widgets[-1]
+    plan = part("nodes.host.samplers").plan_of(
+        *(flow(), prompt, None, steps, 1.0, "euler", scheduler)
+    )
+    return part("nodes.host.invert").inverted(plan, samples)
 
 
 @cache
@@ -151,8 +161,9 @@ def measured(job: Row) -> Mapping[str, Any]:
     swap = job["swap"]
     kind, _, new = SWAPS[swap]
     with torch.inference_mode():
-        if job["method"] == "Flow Edit":
-            images = [plain(swap, job["seed"])[0], flow_edited(swap, job["seed"])]
+        if job["method"] in GIVEN:
+            direct = job["method"] != "Flow Edit"
+            images = [plain(swap, job["seed"])[0], flow_edited(swap, job["seed"], direct=direct)]
         else:
             images = [source(swap, job["seed"])[0], edited(job["method"], swap, job["seed"])]
     text = prompts(swap, job["seed"])[0]

@@ -41,7 +41,11 @@ METHODS = {
     "Flow Edit": Method(
         "Shapes as a flow, 20 steps, simple, n_max 16 (shape) and 14 (colour), cfg 5.5 and 1.5", 4
     ),
+    "Flow Edit, direct path": Method(
+        "the same, along the path of Invert, 20 steps, 1 iteration, CFG 1", 5
+    ),
 }
+GIVEN = ("Flow Edit", "Flow Edit, direct path")  # edit a finished image
 SWAPS = {
     "circle to square": ("shape", "circle", "square"),
     "red to blue": ("colour", "red", "blue"),

@@ -25,7 +25,13 @@ from bench.stages.tasks import TASKS, jobs
 from guidance_core.shapes import scenes
 from guidance_core.shapes.scenes import SIDE
 
-STEPS, ITERATIONS, FRAMES, SAMPLED = 15, 3, 9, 27
+STEPS, ITERATIONS, FRAMES = 15, 3, 9
+# Of Morph: displacement, attention, sampled.
+MORPHS = {
+    "Morph": (0.4, 0.0, 12),
+    "Morph, from noise": (0.0, 0.6, 27),
+    "Morph, plain": (0.0, 0.0, FRAMES),
+}
 BATCH = {task.name: task.batch for task in TASKS}
 
 
@@ -43,13 +49,14 @@ def inverted(seed: int) -> tuple[Any, Any]:
     return paths[0], paths[1]
 
 
-def morphed(seed: int, attention: float, sampled: int) -> Tensor:
+def morphed(seed: int, displacement: float, attention: float, sampled: int) -> Tensor:
     """Frames (N, 3, H, W) by the node."""
     model, _, vae = loaded()
     prompts = [encoded(scene.caption()) for scene in judged.pair(seed)]
     widgets = (FRAMES, sampled, attention, 0.0, 1.0, FRAMES)
     node = part("nodes.editing.morph").Morph
-    images = node.execute(model, *inverted(seed), *prompts, vae, *widgets).args[0]
+    sides = (model, *inverted(seed), *prompts, vae)
+    images = node.execute(*sides, *widgets, displacement=displacement).args[0]
     return images.movedim(-1, 1).float().clamp(0, 1)
 
 
@@ -61,10 +68,7 @@ def faded(seed: int) -> Tensor:
 
 def morph(method: str, seed: int) -> list[Mapping[str, float]]:
     """Figures of one pair."""
-    if method == "fading the pixels":
-        images = faded(seed)
-    else:
-        images = morphed(seed, *((0.6, SAMPLED) if method == "Morph" else (0.0, FRAMES)))
+    images = morphed(seed, *MORPHS[method]) if method in MORPHS else faded(seed)
     return [judged.morph(images, part("guidance_core.image.perceptual").perceptual(images))]
 
 

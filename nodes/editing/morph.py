@@ -6,11 +6,16 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...guidance_core.procedures.morphing import check_pair
+from ..host.displaced import displaced
 from ..host.morph import Morph as Between
 from ..host.morph import morphed
 from ..host.samplers import Plan
 from ..inputs.sampling import negative_input
 from ..inputs.sockets import Network, Path, advanced, schema
+
+# Measured on Shapes, see docs/stages.md.
+DISPLACEMENT = 0.4
 
 
 class Morph(io.ComfyNode):
@@ -24,7 +29,8 @@ class Morph(io.ComfyNode):
             display_name="Morph",
             category="guidance/edit",
             description="Turns one image into another, frame by frame, between their paths from "
-            "Invert. Every frame is sampled, and frames are evenly apart to the eye.",
+            "Invert. What stands out moves, every frame is sampled, and frames are evenly apart "
+            "to the eye.",
             search_aliases=("image morphing", "interpolation", "slerp", "diffmorpher", "tween"),
             inputs=[*cls._sockets(), *cls._widgets(), *cls._sampling(), *cls._optional()],
             outputs=[
@@ -128,6 +134,20 @@ class Morph(io.ComfyNode):
                 tooltip="A CLIP, ViT or classifier that says how far apart frames look. Without "
                 "it their colours do, coarse and fine.",
             ),
+            advanced(
+                io.Float.Input(
+                    "displacement",
+                    default=DISPLACEMENT,
+                    min=0.0,
+                    max=0.95,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Frames begin on the way down, after this part of the run, at an image "
+                    "in which what stands out of the first has moved and turned into what stands "
+                    "out of the second: higher follows that image more. 0: from noise alone, where "
+                    "objects may jump.",
+                )
+            ),
         ]
 
     @classmethod
@@ -147,10 +167,13 @@ class Morph(io.ComfyNode):
         batch: int,
         negative: Any = None,
         network: Any = None,
+        displacement: float = DISPLACEMENT,
     ) -> io.NodeOutput:
         """Sample the frames."""
         plan = Plan.along(first_path, model, first, negative, cfg)
         paths, prompts = (first_path, second_path), (first, second)
-        way = Between(plan, paths, prompts, attention, statistics, batch)
+        check_pair(*paths)
+        start = displaced(plan, paths, displacement, vae) if displacement else None
+        way = Between(plan, paths, prompts, attention, statistics, batch, start)
         images, latents, report = morphed(way, vae, network, frames, sampled)
         return io.NodeOutput(images, {"samples": latents}, report)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_management
+import comfy.samplers
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from ...guidance_core.procedures.morphing import (
     with_statistics,
 )
 from ...guidance_core.schedules import PercentWindow
+from .displaced import Displaced, decoded
 from .injecting.injected import injected
 from .injecting.injection import Injection
 from .injecting.unet import check_unet, self_attending
@@ -42,6 +44,7 @@ class Morph:
         attention: until where attention is blended of both, in [0, 1]; 0 is never.
         statistics: how far latents are given the statistics between both, in [0, 1].
         batch: how many images are sampled at once, >= 1.
+        start: where images begin on the way down; None is at the top of the paths.
 
     Raises:
         ValueError: the paths do not fit together, or attention inside another kind of model.
@@ -53,6 +56,7 @@ class Morph:
     attention: float
     statistics: float
     batch: int = 8
+    start: Displaced | None = None
 
     def __post_init__(self) -> None:
         check_pair(*self.paths)
@@ -67,9 +71,16 @@ class Morph:
             model=self._blending(weights),
             positive=mixed_estimates(self.prompts, weights),
         )
-        latents = resampled(plan, between(*self.paths, shares))
+        latents = self._sampled(plan, shares)
         ends = torch.cat([latent_of(plan, path) for path in self.paths])
         return with_statistics(latents, ends, shares, self.statistics)
+
+    def _sampled(self, plan: Plan, shares: Tensor) -> Tensor:
+        if self.start is None:
+            return resampled(plan, between(*self.paths, shares))
+        latent, noise = self.start.at(shares)
+        lower = replace(plan, sigmas=self.start.sigmas)
+        return lower.run(comfy.samplers.sampler_object("euler"), noise, latent)
 
     def _blending(self, weights: Tensor) -> Any:
         if not self.attention:
@@ -104,7 +115,7 @@ def morphed(
         seen = []
         for part in shares.split(way.batch):
             latents = way.latents(part)
-            images = vae.decode(latents)
+            images = decoded(vae, latents)
             found.update(zip(part.tolist(), zip(latents, images, strict=True), strict=True))
             seen.append(_features(images, network))
         return torch.cat(seen)

@@ -74,7 +74,7 @@ def test_a_page_counts_images_and_their_standard_error():
     task = TASKS[1]
     rows = [
         {
-            **known("w")[3],
+            **known("w")[4],
             "rows": [{"whole": 1.0, "seen": 20.0}] * 3 + [{"whole": 0.0, "seen": 24.0}],
         }
     ]

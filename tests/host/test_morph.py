@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import comfy.samplers
 import pytest
 import torch
+from energy_guidance.guidance_core.procedures.displacement import displacement
 from energy_guidance.guidance_core.procedures.inversion import Path
+from energy_guidance.guidance_core.procedures.morphing import slerp
 from energy_guidance.nodes.editing.invert import Invert
 from energy_guidance.nodes.editing.morph import Morph
-from energy_guidance.nodes.host import invert, mixed_prompts, morph, samplers
+from energy_guidance.nodes.host import displaced, invert, mixed_prompts, morph, samplers
 from energy_guidance.nodes.host.injecting.putting import Putting, mixed
 from energy_guidance.nodes.host.injecting.unet import UNetExchange
 from energy_guidance.nodes.host.injecting.wanted import Wanted
@@ -48,6 +52,10 @@ class Vae:
 
     def decode(self, latents):
         return latents[:, :3].movedim(1, -1).sigmoid()
+
+    def encode(self, images):
+        latents = images.movedim(-1, 1).clamp(1e-3, 1 - 1e-3).logit()
+        return torch.cat([latents, latents[:, :1]], 1)
 
 
 @pytest.mark.parametrize("kind", ["eps", "flow"])
@@ -155,6 +163,36 @@ def test_frames_come_out_as_images_and_latents_with_a_report():
     assert report.startswith("largest step ")
     assert report.endswith("1.00")
     assert "at 0.00, " in report
+
+
+@pytest.mark.parametrize("kind", ["eps", "flow"])
+def test_displaced_frames_begin_below_at_the_ends_themselves(kind):
+    model = tiny.unet(kind)
+    with torch.inference_mode():
+        one = way(model)
+        start = displaced.displaced(one.plan, one.paths, 0.7, Vae())
+        assert torch.equal(start.sigmas, one.plan.sigmas[1:])
+        frames = replace(one, start=start).latents(torch.tensor([0.0, 0.5, 1.0]))
+        for frame, path, prompt in zip(frames[::2], one.paths, one.prompts, strict=True):
+            lower = Path(path.sigmas[1:], path.states[1:])
+            plan = samplers.Plan.along(lower, model, prompt, None, 1.0)
+            assert near(frame[None], invert.resampled(plan, lower)) < 1e-5
+        assert near(frames[1:2], one.latents(torch.tensor([0.5]))) > 1e-3
+
+
+def test_a_displaced_frame_begins_at_the_image_between_with_the_noise_between():
+    model = tiny.unet()
+    with torch.inference_mode():
+        one = way(model)
+        start = displaced.displaced(one.plan, one.paths, 0.7, Vae())
+        latent, noise = start.at(torch.tensor([0.5]))
+    ends = [Vae().decode(latent)[0].movedim(-1, 0) for latent in start.latents]
+    between = displacement(*ends).at(torch.tensor([0.5]))
+    assert near(latent, Vae().encode(between.movedim(1, -1))) < 1e-5
+    level = one.plan.sigmas[1]
+    noises = [(path.states[1] - path.states[-1]) / level for path in one.paths]
+    truth = slerp(noises[0][0], noises[1][0], torch.tensor([0.5]))
+    assert near(noise, truth) < 1e-4
 
 
 def test_what_does_not_fit_is_refused_before_sampling():

@@ -300,6 +300,20 @@ EXAMPLES: dict[str, Example] = {
         "For an image of your own put *Load Image* in place of the first sampler, and its caption "
         "in both prompts.",
     ),
+    "null-text": Example(
+        26,
+        "Swap a word of a given image",
+        "a big blue circle and a small green square",
+        "**Edit an image that is given, at a high CFG (null text).** *Invert* finds the noise of "
+        "the image at CFG 1. At CFG 7.5 the same noise would become another image: *Null Text* "
+        "finds for each step the negative prompt by which it stays this one, and its report says "
+        "how exactly. *Prompt-to-Prompt* then swaps the word along that path.\n\n"
+        "**Try:** the empty prompt as negative of the sampler, which loses the image; the same "
+        "prompt twice, which gives the image itself.\n\n"
+        "For an image of your own, put *Load Image* in place of the first sampler, and its "
+        "caption as prompt; 50 steps. CFG and steps are those of *Null Text* and *Invert*, the "
+        "sampler is euler.",
+    ),
     "swap-word": Example(
         28,
         "Swap a word",
@@ -398,13 +412,14 @@ EXAMPLES: dict[str, Example] = {
         36,
         "From one image to another",
         "",
-        "**Turn one image into another, frame by frame.** *Invert* finds the noise of both; "
-        "*Morph* samples frames from the noises between, under both prompts, with the "
-        "attention of both images.\n\n"
+        "**Turn one image into another, frame by frame.** *Invert* finds the noise of both. "
+        "*Morph* moves what stands out of the first to where the second has its own, adds the "
+        "noise between, and samples each frame from there, under both prompts.\n\n"
         "It samples more frames than it gives, most of them where the image changes fast, and "
         "chooses those whose steps look evenly wide. The animation shows all, *Save Image* "
         "one of the middle.\n\n"
-        "**Try:** more in *sampled*, for smoother motion; attention 0.\n\n"
+        "**Try:** more in *sampled*, for smoother motion; displacement 0, which begins from noise "
+        "alone, where objects jump.\n\n"
         "For images of your own: two *Load Image* nodes and *VAE Encode* before *Invert*, of one "
         "size.",
     ),
