@@ -302,17 +302,15 @@ EXAMPLES: dict[str, Example] = {
     ),
     "null-text": Example(
         26,
-        "Swap a word of a given image",
-        "a big blue circle and a small green square",
-        "**Edit an image that is given, at a high CFG (null text).** *Invert* finds the noise of "
-        "the image at CFG 1. At CFG 7.5 the same noise would become another image: *Null Text* "
-        "finds for each step the negative prompt by which it stays this one, and its report says "
-        "how exactly. *Prompt-to-Prompt* then swaps the word along that path.\n\n"
-        "**Try:** the empty prompt as negative of the sampler, which loses the image; the same "
-        "prompt twice, which gives the image itself.\n\n"
+        "A given image at a high CFG",
+        "a big red circle and a small green square",
+        "**An image that is given, sampled again at CFG 7.5 (null text).** *Invert* finds the "
+        "noise of the image at CFG 1. At CFG 7.5 that noise becomes another image, as the preview "
+        "shows; *Null Text* finds for each step the negative prompt by which it stays this one, "
+        "and its report says how exactly. Edits begin from there.\n\n"
+        "**Try:** another CFG, in *Null Text* and in both samplers; fewer iterations.\n\n"
         "For an image of your own, put *Load Image* in place of the first sampler, and its "
-        "caption as prompt; 50 steps. CFG and steps are those of *Null Text* and *Invert*, the "
-        "sampler is euler.",
+        "caption as prompt; 50 steps. Steps are those of *Invert*, the sampler is euler.",
     ),
     "swap-word": Example(
         28,
