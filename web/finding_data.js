@@ -37,6 +37,7 @@ const NETWORKS = {
   EGLoadOpenCLIP: ["EGEnergyCLIPText", "EGEnergyCLIPImage", "EGEnergyAesthetic", "EGGuideWithText"],
   EGGuideFromCLIPVision: ["EGEnergyCLIPImage"],
   EGLoadClassifier: ["EGEnergyClassifier"],
+  EGLoadNoisyClassifier: ["EGEnergyNoisyClassifier"],
   EGLoadSegmenter: ["EGEnergySegmentation"],
   EGLoadDetector: ["EGEnergyDetection", "EGEnergyFaceIdentity.detector"],
   EGLoadFaceEncoder: ["EGEnergyFaceIdentity"],

@@ -10,10 +10,11 @@ import { onLinks, sourceOf } from "./sources.js";
 /** The widget of a label, and the input of the network that has it. */
 const NODES = /** @type {Record<string, {widget: string, input: string}>} */ ({
   EGEnergyClassifier: { widget: "label", input: "network" },
+  EGEnergyNoisyClassifier: { widget: "label", input: "network" },
   EGEnergySegmentation: { widget: "label", input: "network" },
   EGEnergyFaceIdentity: { widget: "detector_label", input: "detector" },
 });
-const LOADER = /^EGLoad(Classifier|Detector|Segmenter)$/;
+const LOADER = /^EGLoad(Classifier|Detector|NoisyClassifier|Segmenter)$/;
 const HEIGHT = 26;
 
 /** What the server said of a loader's file. @type {Map<string, Promise<string[]>>} */

@@ -17,6 +17,7 @@ from bench.guides.appearance import (
     style,
     translated,
 )
+from bench.guides.labels import CLEAN, NOISY, SURE, by_clean, by_noisy, labelled, mostly
 from bench.guides.placement import DETECTING, LOOKING, PLACING, detected, held, segmented
 from bench.guides.restoration import (
     FITTING,
@@ -54,6 +55,7 @@ POLYAK = f"Measurement, Backward relative 1, {POLYAK_STEPS} polyak steps, to the
 TO_THE_END = f"Forward relative {STRENGTH:g}, to the end"
 BOXES = "75 % hold an object of the shape with IoU 0.5"
 PLACE = _falling(PLACING)
+A_LABEL, MOST = "one of nine colours and shapes, with an empty prompt", "75 % show it"
 
 
 def _restoration(name: str, asks: str, ask: Ask, recipe: str = POLYAK) -> Task:
@@ -197,5 +199,25 @@ TASKS = (
         partial(said, SAYING, True),
         SAID,
         ("open_clip", "fast_decoder"),
+    ),
+    Task(
+        "label",
+        A_LABEL,
+        f"Classifier until {SURE:g}, Forward relative {CLEAN:g}, to the end",
+        MOST,
+        mostly,
+        labelled(by_clean),
+        GUIDED,
+        ("classifier",),
+    ),
+    Task(
+        "noisy label",
+        A_LABEL,
+        f"Noisy Label, Forward absolute {NOISY:g}, to the end",
+        MOST,
+        mostly,
+        labelled(by_noisy),
+        GUIDED,
+        ("noisy_classifier",),
     ),
 )

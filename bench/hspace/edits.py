@@ -115,7 +115,7 @@ METHODS = {
     "trained": TRAINED,
     "two prompts": Method("prompts", 6, 4.0, 0.0),
     "unedited, colour open": Method(edit=OPEN_TO_BLUE),
-    "trained, colour open": replace(TRAINED, runs=48, start=0.2, end=1.0, edit=OPEN_TO_BLUE),
+    "trained, colour open": replace(TRAINED, runs=36, start=0.1, end=0.6, edit=OPEN_TO_BLUE),
     "unedited, size open": Method(edit=OPEN_TO_BIG),
     "trained, size open": replace(TRAINED, runs=48, start=0.2, end=1.0, edit=OPEN_TO_BIG),
 }

@@ -99,14 +99,20 @@ def labels_in(path: str | Path, architecture: str = "auto") -> tuple[str, ...]:
 
 
 def _planes(state: dict[str, Tensor], make: Callable[[int], nn.Module]) -> int:
-    """Input channels of a network by its state: those of what timm calls its first layer.
+    """Input channels of a network by its state: those of its first layer.
 
     The least that there can be, 2, where the state has no such layer, and fits no network.
     """
     with torch.device("meta"):
-        built: Any = make(2)
-    weight = state.get(f"{built.default_cfg['first_conv']}.weight")
+        weight = state.get(f"{_first_layer(make(2))}.weight")
     return 2 if weight is None else weight.shape[1]
+
+
+def _first_layer(network: Any) -> str:
+    """What timm calls the first layer, or the first convolution where options made another stem."""
+    convolutions = [n for n, part in network.named_modules() if isinstance(part, nn.Conv2d)]
+    named: str = network.default_cfg["first_conv"]
+    return named if named in convolutions else next(iter(convolutions), "")
 
 
 def _described(

@@ -63,7 +63,9 @@ OPEN_CLIP = Kind(
     such_as="open_clip_model.safetensors of laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
 )
 CLASSIFIER = Kind(classifier.load, "classifier.safetensors", labels=classifier.labels_in)
-NOISY_CLASSIFIER = Kind(noisy_classifier.load, labels=noisy_classifier.labels_in)
+NOISY_CLASSIFIER = Kind(
+    noisy_classifier.load, "noisy_classifier.safetensors", labels=noisy_classifier.labels_in
+)
 SEGMENTER = Kind(segmenter.load, "segmenter.safetensors", labels=segmenter.labels_in)
 DETECTOR = Kind(detector.load, "detector.safetensors", labels=detector.labels_in)
 VIT = Kind(

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 
 from bench import records
 from bench.guides import __main__ as guides
-from bench.guides import appearance, page, placement
+from bench.guides import appearance, labels, page, placement
 from bench.guides import task as figures
 from bench.guides.tasks import TASKS
 from guidance_core.procedures.inversion import psnr
@@ -81,6 +81,7 @@ def test_palette_distance_is_the_share_of_other_colours():
             {"palette distance": 0.4, "contour IoU": 0.76},
             {"palette distance": 0.4, "contour IoU": 0.74},
         ),
+        ("noisy label", {"shown": 0.1}, {"shown": 0.76}, {"shown": 0.74}),
         ("style", {"palette distance": 0.8}, {"palette distance": 0.4}, {"palette distance": 0.5}),
     ],
 )
@@ -89,6 +90,18 @@ def test_bounds_hold_or_do_not(name, before, after, worse):
     four = lambda row: {key: torch.full((4,), float(value)) for key, value in row.items()}
     assert task.met(four(before), four(after))
     assert not task.met(four(before), four(worse))
+
+
+def test_a_label_is_shown_by_a_whole_object_and_each_batch_has_its_own():
+    told = []
+    ask = labels.labelled(lambda model, label: told.append(label) or [])
+    asked = [ask(None, seed, 8) for seed in (0, 8, 72)]
+    assert told == ["red", "circle", "red"]
+    images = drawn(ONE, replace(ONE, shape="square"), replace(ONE, colour="blue"))
+    images[1, :, 90:120, 100:104] = 1  # and something that is no object
+    found = {name: values.tolist() for name, values in asked[0].figures_of(images).items()}
+    assert found == {"shown": [1, 1, 0], "clean": [1, 0, 1], "shown and clean": [1, 0, 0]}
+    assert asked[1].figures_of(images)["shown"].tolist() == [1, 0, 1]
 
 
 def test_page_shows_every_measured_task():

@@ -27,10 +27,20 @@ from guidance_core.energies.structure import Structure
 from guidance_core.energies.style import Style
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.gradients import at_estimate
-from guidance_core.networks import aesthetic, classifier, clip, detector, face, segmenter, vit
+from guidance_core.networks import (
+    aesthetic,
+    classifier,
+    clip,
+    detector,
+    face,
+    noisy_classifier,
+    segmenter,
+    vit,
+)
 from guidance_core.shapes import scenes
 from guidance_core.types import Energy, Estimate
-from tools.shapes import face_encoder, unseen
+from tools import diffusers_host
+from tools.shapes import evaluate, face_encoder, unseen
 
 CARD = "energy_guidance"
 
@@ -286,3 +296,13 @@ def test_the_stand_in_is_the_classifier_without_its_sizes() -> None:
     stored = face.load(face_encoder.WEIGHTS / "face_encoder.safetensors").encode_face(image)
     torch.testing.assert_close(stored, logits, rtol=1e-3, atol=1e-3)
     assert set(known.labels) - set(face_encoder.NAMES) == set(scenes.SIZES)
+
+
+def test_the_classifier_of_noisy_latents_of_shapes_knows_more_than_the_commoner_answer() -> None:
+    path = diffusers_host.WEIGHTS / "noisy_classifier.safetensors"
+    network = noisy_classifier.load(path)
+    assert (network.noisy_labels, network.multi_label, network.channels) == (scenes.LABELS, True, 4)
+    assert path.stat().st_size < 1.1e6
+    right, often = evaluate.under_noise(diffusers_host.load(device="cpu"), path, 64)
+    assert right[0] > 0.97  # at sigma 0.3
+    assert min(right[1], right[2] + 0.05) > often + 0.15

@@ -320,6 +320,17 @@ def test_channels_are_those_of_the_first_layer_wherever_the_file_has_it(architec
     assert noisy_classifier.load(tmp_path / "noisy.safetensors").channels == 8
 
 
+def test_options_may_make_another_first_layer(tmp_path):
+    options = {"stem_type": "", "channels": [8, 8, 8, 8]}
+    network = timm.create_model("test_resnet", in_chans=7, num_classes=3, **options)
+    assert network.default_cfg["first_conv"] not in dict(network.named_modules())
+    card = json.dumps({**CARD, "options": options})
+    save_file(
+        network.state_dict(), tmp_path / "noisy.safetensors", metadata={"energy_guidance": card}
+    )
+    assert noisy_classifier.load(tmp_path / "noisy.safetensors").channels == 6
+
+
 @pytest.mark.parametrize(
     ("card", "planes", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,7 @@ from tools.shapes import (
     train_decoder,
     train_diffusion,
     train_lora,
+    train_noisy_classifier,
 )
 from tools.shapes.blends import Blend
 from tools.shapes.latents import FARTHEST, WINDOW, Latents, generator_of
@@ -228,6 +230,52 @@ def test_a_step_of_the_classifier_is_a_function_of_its_number() -> None:
     assert told.shape == (6, len(scenes.LABELS))
     assert torch.equal(images, again)
     assert not torch.equal(images, other)
+
+
+def test_most_noise_levels_are_those_at_which_there_is_something_to_learn() -> None:
+    sigma = train_noisy_classifier.levels(4000, torch.Generator().manual_seed(1))
+    (low, high), (least, most) = train_noisy_classifier.USEFUL, train_noisy_classifier.ALL
+    assert least <= float(sigma.min())
+    assert float(sigma.max()) <= most
+    # 80 % of them, and half of the others, whose logarithms spread over twice that width.
+    share = 0.8 + 0.2 * math.log(high / low) / math.log(most / least)
+    assert abs(float(((sigma > low) & (sigma < high)).float().mean()) - share) < 0.02
+
+
+def test_the_classifier_of_noisy_latents_is_shown_latents_of_unit_size_and_their_noise() -> None:
+    generator = torch.Generator().manual_seed(2)
+    x0, sigma = torch.randn(2, 4, 64, 64, generator=generator), torch.tensor([0.5, 8.0])
+    shown = train_noisy_classifier.noised(x0, sigma, generator)
+    torch.testing.assert_close(shown[:, :4].std((1, 2, 3)), torch.ones(2), rtol=0.03, atol=0)
+    signal = (shown[:, :4] * x0).mean((1, 2, 3))
+    torch.testing.assert_close(signal, (1 + sigma**2) ** -0.5, rtol=0.05, atol=0.02)
+    plane = (4 / math.pi * sigma.atan() - 1).view(2, 1, 1).expand(2, 64, 64)
+    torch.testing.assert_close(shown[:, 4], plane)
+
+
+def test_a_moved_latent_is_nearly_that_of_the_moved_scene_and_stays_inside() -> None:
+    model, generator = diffusers_host.load(device="cpu"), torch.Generator().manual_seed(4)
+    empty = train_noisy_classifier.latent_of_nothing(model.vae)
+    item = replace(scenes.random_scene(generator, 1).items[0], colour="white", x=40.0, y=48.0)
+    scene, places = scenes.Scene((item,)), set()
+    every = {
+        (dx, dy): scenes.Scene((replace(item, x=40.0 + 8 * dx, y=48.0 + 8 * dy),))
+        for dx, dy in itertools.product(range(-5, 12), repeat=2)
+    }
+    inside = {
+        step: other
+        for step, other in every.items()
+        if min(other.items[0].box) >= scenes.MARGIN
+        and max(other.items[0].box) <= scenes.SIDE - scenes.MARGIN
+    }
+    truths = model.latents(scenes.render(list(inside.values())))
+    mine = model.latents(scenes.render([scene]))[0]
+    for _ in range(60):
+        found = train_noisy_classifier.moved(mine, empty, scene, generator)
+        apart = (truths - found).square().mean((1, 2, 3)) / (truths - empty).square().mean()
+        assert float(apart.min()) < 0.02
+        places.add(int(apart.argmin()))
+    assert len(places) > len(inside) / 3
 
 
 def test_most_crowded_scenes_have_three_unlike_objects_inside_the_image() -> None:

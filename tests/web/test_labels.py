@@ -13,6 +13,7 @@ LIST = ".eg-labels"
 # (class, widget, input, loader, a label of the loader's network)
 NODES = [
     ("EGEnergyClassifier", "label", "network", "EGLoadClassifier", "purple"),
+    ("EGEnergyNoisyClassifier", "label", "network", "EGLoadNoisyClassifier", "purple"),
     ("EGEnergySegmentation", "label", "network", "EGLoadSegmenter", "background"),
     ("EGEnergyFaceIdentity", "detector_label", "detector", "EGLoadDetector", "square"),
 ]

@@ -19,6 +19,7 @@ from guidance_core.networks import (
     detector,
     face,
     fast_decoder,
+    noisy_classifier,
     segmenter,
     vit,
 )
@@ -38,6 +39,7 @@ GUIDES = {
     "classifier": classifier,
     "detector": detector,
     "face_encoder": face,
+    "noisy_classifier": noisy_classifier,
     "open_clip": clip,
     "segmenter": segmenter,
     "vit": vit,

@@ -16,14 +16,25 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from tqdm import tqdm
 
-from guidance_core.networks import classifier, clip, detector, fast_decoder, segmenter, vit
+from guidance_core.networks import (
+    classifier,
+    clip,
+    detector,
+    fast_decoder,
+    noisy_classifier,
+    segmenter,
+    vit,
+)
 from guidance_core.procedures.inversion import psnr
 from guidance_core.shapes import oracle, scenes
 from tools import diffusers_host
-from tools.shapes import train_clip, train_detector, train_segmenter
+from tools.shapes import train_clip, train_detector, train_noisy_classifier, train_segmenter
+from tools.shapes.train_classifier import labels as labels_of
 from tools.shapes.unseen import scenes_from
 
 BATCH = 32
+# Noise levels at which the classifier of noisy latents is asked.
+NOISY = (0.3, 1.0, 2.0, 4.0, 8.0)
 CARD = """# Shapes: model card
 
 A small text-to-image latent diffusion model of flat scenes, in the anatomy of Stable Diffusion 1:
@@ -102,6 +113,25 @@ def classified(path: Path, count: int) -> float:
 
 
 @torch.no_grad()
+def under_noise(model: diffusers_host.Shapes, path: Path, count: int) -> tuple[list[float], float]:
+    """Share of labels right on unseen scenes at each of the noise levels `NOISY`.
+
+    Beside them the share that is right if the commoner answer to each label is always given.
+    """
+    some, network = scenes_from(80_000_000, count), noisy_classifier.load(path).network
+    truth, generator = labels_of(some) > 0.5, torch.Generator().manual_seed(81_000_000)
+    x0 = torch.cat(
+        [model.latents(scenes.render(some[i : i + BATCH])) for i in range(0, count, BATCH)]
+    )
+    right = []
+    for sigma in NOISY:
+        shown = train_noisy_classifier.noised(x0, torch.full((count,), sigma), generator)
+        right.append(float(((network(shown) > 0) == truth).float().mean()))
+    often = truth.float().mean(0)
+    return right, float(torch.maximum(often, 1 - often).mean())
+
+
+@torch.no_grad()
 def named(path: Path, count: int, objects: int) -> float:
     """Share of unseen scenes of some number of objects that CLIP names exactly.
 
@@ -154,9 +184,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     model = diffusers_host.load(args.weights, "cpu")
-    labels, sentences, areas, boxes, eyes = (
+    labels, noisy, sentences, areas, boxes, eyes = (
         args.weights / f"{n}.safetensors"
-        for n in ("classifier", "open_clip", "segmenter", "detector", "vit")
+        for n in ("classifier", "noisy_classifier", "open_clip", "segmenter", "detector", "vit")
     )
     fast = args.weights / "fast_decoder.safetensors"
     captions = [scene.caption() for scene in scenes_from(95_000_000, args.samples)]
@@ -166,6 +196,7 @@ def main() -> None:
     both = (one * len(single) + two * len(double)) / len(captions)
     clean = shares(model, [""] * args.samples, 1.0, lambda verdict, _: verdict.clean)
     decibels, read = reconstruction(model, 64)
+    right, often = under_noise(model, noisy, 512)
     figures = {
         f"captions shown exactly, CFG 4 ({len(captions)} random captions)": f"{both:.1%}",
         f"... of one object ({len(single)})": f"{one:.1%}",
@@ -176,6 +207,9 @@ def main() -> None:
             f"{fast_decoder.load(fast).card.psnr:.1f} dB"
         ),
         "classifier, labels right on unseen scenes": f"{classified(labels, 256):.1%}",
+        "classifier of noisy latents, labels right at sigma "
+        + ", ".join(f"{sigma:g}" for sigma in NOISY): ", ".join(f"{one:.1%}" for one in right),
+        "... always giving the commoner answer": f"{often:.1%}",
         "segmenter, overlap (IoU) with shapes of unseen scenes": f"{overlap(areas, 64):.1%}",
         "detector, objects of unseen scenes boxed right": f"{boxed(boxes, 64):.1%}",
         "open_clip, unseen scenes of one object named exactly, of 1332 captions": (
@@ -191,6 +225,7 @@ def main() -> None:
         "text encoder": ("text_encoder/", model.text_encoder),
         "fast decoder": (fast.name, fast_decoder.load(fast)),
         "classifier": (labels.name, classifier.load(labels)),
+        "classifier of noisy latents": (noisy.name, noisy_classifier.load(noisy)),
         "open_clip": (sentences.name, clip.load(sentences)),
         "segmenter": (areas.name, segmenter.load(areas)),
         "detector": (boxes.name, detector.load(boxes)),

@@ -27,6 +27,7 @@ from tools.shapes import (
     train_clip,
     train_detector,
     train_diffusion,
+    train_noisy_classifier,
     train_segmenter,
     train_vae,
     train_vit,
@@ -116,6 +117,16 @@ LABELS = {"labels": list(scenes.LABELS), "multi_label": True, "input_size": trai
 GUIDES = (
     Guide(
         "classifier", train_classifier.build, {"architecture": "test_resnet", **LABELS, **PIXELS}
+    ),
+    Guide(
+        "noisy_classifier",
+        train_noisy_classifier.build,
+        {
+            "architecture": train_noisy_classifier.ARCHITECTURE,
+            "options": train_noisy_classifier.OPTIONS,
+            "labels": list(scenes.LABELS),
+            "multi_label": True,
+        },
     ),
     Guide(
         "open_clip",

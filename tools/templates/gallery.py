@@ -433,6 +433,20 @@ EXAMPLES: dict[str, Example] = {
         "**Your model:** set *tile* to the size that it was trained on, 512 for SD 1.5 and 1024 "
         "for SDXL.",
     ),
+    "noisy-label": Example(
+        38,
+        "A label, by the noisy latent",
+        "red",
+        "**A classifier that sees the noisy latent asks for something red.** This is classifier "
+        "guidance as it was first published: the network was trained on latents under noise, so "
+        "nothing is decoded, and no gradient goes through the model. A guided step costs little "
+        "more than one without guidance.\n\n"
+        "With the scale *absolute* and strength 1 the step is that of the posterior; more makes "
+        "the label surer and the images more alike.\n\n"
+        "**Try:** other labels: blue, circle, triangle, small ...; strength 1 and 10.\n\n"
+        "**Your model:** such a network has to be trained on its latents: docs/guide-networks.md "
+        "has the format and the recipe.",
+    ),
     "face-identity": Example(
         39,
         "The identity of a reference",
