@@ -19,7 +19,7 @@ from tools.diffusers_host import Shapes, guide_network
 LABELS = ("red", "circle", "green", "square", "blue", "triangle", "yellow", "purple", "white")
 SURE = 0.9  # confidence from which on a clean label has no effect
 CLEAN = 0.8  # strength of Rule: Forward, relative, by the classifier of clean images
-NOISY = 4.0  # absolute, by that of noisy latents, chosen on 16 images of other seeds
+NOISY = 10.0  # absolute, by that of noisy latents, chosen on 24 images of other seeds
 
 
 def mostly(before: Figures, after: Figures) -> bool:

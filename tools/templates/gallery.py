@@ -441,9 +441,10 @@ EXAMPLES: dict[str, Example] = {
         "guidance as it was first published: the network was trained on latents under noise, so "
         "nothing is decoded, and no gradient goes through the model. A guided step costs little "
         "more than one without guidance.\n\n"
-        "With the scale *absolute* and strength 1 the step is that of the posterior; more makes "
-        "the label surer and the images more alike.\n\n"
-        "**Try:** other labels: blue, circle, triangle, small ...; strength 1 and 10.\n\n"
+        "With the scale *absolute* and strength 1 the step is that of the posterior; 10, as here "
+        "and as published for a model without labels, makes the label surer and the images more "
+        "alike.\n\n"
+        "**Try:** other labels: blue, circle, triangle, small ...; strength 1 and 20.\n\n"
         "**Your model:** such a network has to be trained on its latents: docs/guide-networks.md "
         "has the format and the recipe.",
     ),
