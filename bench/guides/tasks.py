@@ -55,7 +55,7 @@ POLYAK = f"Measurement, Backward relative 1, {POLYAK_STEPS} polyak steps, to the
 TO_THE_END = f"Forward relative {STRENGTH:g}, to the end"
 BOXES = "75 % hold an object of the shape with IoU 0.5"
 PLACE = _falling(PLACING)
-A_LABEL, MOST = "one of nine colours and shapes, with an empty prompt", "75 % show it"
+A_LABEL, MOST = "one of nine colours and shapes, with an empty prompt, ", "75 % show it"
 
 
 def _restoration(name: str, asks: str, ask: Ask, recipe: str = POLYAK) -> Task:
@@ -202,7 +202,7 @@ TASKS = (
     ),
     Task(
         "label",
-        A_LABEL,
+        A_LABEL + "by a classifier of clean images",
         f"Classifier until {SURE:g}, Forward relative {CLEAN:g}, to the end",
         MOST,
         mostly,
@@ -212,7 +212,7 @@ TASKS = (
     ),
     Task(
         "noisy label",
-        A_LABEL,
+        A_LABEL + "by one of noisy latents",
         f"Noisy Label, Forward absolute {NOISY:g}, to the end",
         MOST,
         mostly,

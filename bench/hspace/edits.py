@@ -92,6 +92,7 @@ class Method:
         end: edit_end and train_end.
         rate: of a trained one.
         edit: what it is asked.
+        train_end: where it is not `end`.
     """
 
     way: str = ""
@@ -101,12 +102,13 @@ class Method:
     end: float = 1.0
     rate: float = 0.01
     edit: Edit = RED_TO_BLUE
+    train_end: float | None = None
 
     @property
     def settings(self) -> str:
         """What tells rows of these settings from others."""
         told = {name: value for name, value in asdict(self).items() if name != "edit"}
-        return ", ".join(f"{name} {value}" for name, value in told.items())
+        return ", ".join(f"{k} {value}" for k, value in told.items() if value is not None)
 
 
 TRAINED = Method("trained by prompts", 16, 1.0, 0.35, 0.75)
@@ -115,7 +117,9 @@ METHODS = {
     "trained": TRAINED,
     "two prompts": Method("prompts", 6, 4.0, 0.0),
     "unedited, colour open": Method(edit=OPEN_TO_BLUE),
-    "trained, colour open": replace(TRAINED, runs=36, start=0.1, end=0.6, edit=OPEN_TO_BLUE),
+    "trained, colour open": Method(
+        "trained by prompts", 36, 0.7, 0.1, 1.0, edit=OPEN_TO_BLUE, train_end=0.6
+    ),
     "unedited, size open": Method(edit=OPEN_TO_BIG),
     "trained, size open": replace(TRAINED, runs=48, start=0.2, end=1.0, edit=OPEN_TO_BIG),
 }
