@@ -148,8 +148,8 @@ def test_a_sample_alone_is_what_it_was_in_its_batch(model):
             ends.setdefault("energy", record.energy.clone())
 
     batch = sampled(guided(model, trace), sampler(), index=(0, 1, 2))
-    # Between the best and the worst first try: one stops, another goes on.
-    limit = float(ends["energy"].median())
+    # Two stop at their first try and the worst goes on; none is so near that rounding decides.
+    limit = float(ends["energy"].sort().values[1:].mean())
     batch = sampled(guided(model, Counted(), limit), sampler(), index=(0, 1, 2))
     for number in range(3):
         alone = sampled(guided(model, Counted(), limit), sampler(), index=(number,))
