@@ -367,7 +367,7 @@ def test_training_goes_on_where_it_stopped_and_its_file_edits_alike(folders, mon
 @pytest.mark.once
 @torch.inference_mode()
 def test_a_step_of_training_goes_down_the_slope_of_the_loss(folders):
-    # The gradient in a shift, by the host's graph, beside a finite difference.
+    # The gradient in a shift, by the host's graph, beside the rise of the loss.
     model, lesson = taught(folders, 1, network=networks.load(networks.OPEN_CLIP, "shapes"))
     middle, way = UNetMiddle(network(model)), torch.Generator().manual_seed(2)
     with torch.inference_mode(False):
@@ -389,8 +389,10 @@ def test_a_step_of_training_goes_down_the_slope_of_the_loss(folders):
         lesson.runs.sample(guided_model, "a circle", 1)
         return told["loss"], float(size.grad)
 
-    (low, _), (_, slope), (high, _) = (loss_at(size) for size in (0.48, 0.5, 0.52))
-    assert slope == pytest.approx((high - low) / 0.04, rel=0.03)
+    # Networks round the loss to some thousandths, so that only a long way shows its slope.
+    losses, slopes = zip(*(loss_at(0.3 + 0.05 * step) for step in range(9)), strict=True)
+    risen = torch.trapezoid(torch.tensor(slopes), dx=0.05)
+    assert float(risen) == pytest.approx(losses[-1] - losses[0], rel=0.03)
 
 
 @pytest.mark.once
