@@ -171,7 +171,7 @@ TASKS = (
     # The same, at the cost of three tries, by more steps and by whole runs.
     Task(
         "sentence, in 230 steps",
-        "one of three sentences, with an empty prompt",
+        "one of three sentences, with an empty prompt, in more steps",
         f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {SAYING:g}, to the end",
         "80 % show what is asked and are clean",
         lambda before, after: bool(after["as asked"].mean() >= 0.8),
