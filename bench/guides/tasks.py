@@ -62,6 +62,29 @@ def _restoration(name: str, asks: str, ask: Ask, recipe: str = POLYAK) -> Task:
     return Task(name, asks, recipe, RESTORED, gained, ask, IMAGE_TO_IMAGE)
 
 
+def _sentence(
+    name: str,
+    strength: float,
+    settings: Settings,
+    how: str = "",
+    least: float = 0.8,
+    refined: bool = False,
+) -> Task:
+    by = f"Forward relative {strength:g}"
+    if refined:
+        by = f"Forward and Backward ({REFINING} gd steps), both relative {strength:g}"
+    return Task(
+        name,
+        "one of three sentences, with an empty prompt" + how,
+        f"CLIP Text until the cosine is {ENOUGH:g}{'; ' if refined else ', '}{by}, to the end",
+        f"{100 * least:.0f} % show what is asked and are clean",
+        lambda before, after: bool(after["as asked"].mean() >= least),
+        partial(said, strength, refined),
+        settings,
+        ("open_clip", "fast_decoder"),
+    )
+
+
 TASKS = (
     _restoration("sr4", "super-resolution x4", restoring(Shrink(4))),
     _restoration(
@@ -148,58 +171,19 @@ TASKS = (
         TRANSLATED,
         ("vit", "open_clip", "fast_decoder"),
     ),
-    Task(
-        "sentence",
-        "one of three sentences, with an empty prompt",
-        f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {SAYING:g}, to the end",
-        "60 % show what is asked and are clean",
-        lambda before, after: bool(after["as asked"].mean() >= 0.6),
-        partial(said, SAYING, False),
-        SAID,
-        ("open_clip", "fast_decoder"),
-    ),
-    Task(
-        "sentence, restarted",
-        "one of three sentences, with an empty prompt, tried again where it fails",
-        f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {TRYING:g}, to the end",
-        "80 % show what is asked and are clean",
-        lambda before, after: bool(after["as asked"].mean() >= 0.8),
-        partial(said, TRYING, False),
-        replace(SAID, tries=3),
-        ("open_clip", "fast_decoder"),
+    _sentence("sentence", SAYING, SAID, least=0.6),
+    _sentence(
+        "sentence, restarted", TRYING, replace(SAID, tries=3), ", tried again where it fails"
     ),
     # The same, at the cost of three tries, by more steps and by whole runs.
-    Task(
-        "sentence, in 230 steps",
-        "one of three sentences, with an empty prompt, in more steps",
-        f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {SAYING:g}, to the end",
-        "80 % show what is asked and are clean",
-        lambda before, after: bool(after["as asked"].mean() >= 0.8),
-        partial(said, SAYING, False),
-        replace(SAID, steps=230),
-        ("open_clip", "fast_decoder"),
-    ),
-    Task(
+    _sentence("sentence, in 230 steps", SAYING, replace(SAID, steps=230), ", in more steps"),
+    _sentence(
         "sentence, the better of two runs",
-        "one of three sentences, with an empty prompt, run again where it fails",
-        f"CLIP Text until the cosine is {ENOUGH:g}, Forward relative {TRYING:g}, to the end",
-        "80 % show what is asked and are clean",
-        lambda before, after: bool(after["as asked"].mean() >= 0.8),
-        partial(said, TRYING, False),
+        TRYING,
         replace(SAID, tries=2, tried=(0.0, 1.0)),
-        ("open_clip", "fast_decoder"),
+        ", run again where it fails",
     ),
-    Task(
-        "sentence, refined",
-        "one of three sentences, with an empty prompt, by both rules",
-        f"CLIP Text until the cosine is {ENOUGH:g}; Forward and Backward ({REFINING} gd steps), "
-        f"both relative {SAYING:g}, to the end",
-        "80 % show what is asked and are clean",
-        lambda before, after: bool(after["as asked"].mean() >= 0.8),
-        partial(said, SAYING, True),
-        SAID,
-        ("open_clip", "fast_decoder"),
-    ),
+    _sentence("sentence, refined", SAYING, SAID, ", by both rules", refined=True),
     Task(
         "label",
         A_LABEL + "by a classifier of clean images",
@@ -207,8 +191,8 @@ TASKS = (
         MOST,
         mostly,
         labelled(by_clean),
-        GUIDED,
-        ("classifier",),
+        replace(GUIDED, decoder="fitted"),
+        ("classifier", "fast_decoder"),
     ),
     Task(
         "noisy label",

@@ -35,7 +35,7 @@ def _lines(task: Task, rows: Sequence[Row]) -> Iterator[list[str]]:
     for key, name in task.figures.items():
         values = [_values(own, key, amount) for amount in AMOUNTS]
         if any(values):
-            yield [*start, name, *map(_shown, values), str(max(map(len, values)))]
+            yield [*start, name, *map(_shown, values), _counted(values)]
             start = [""] * len(start)
 
 
@@ -48,6 +48,13 @@ def _shown(values: Sequence[float]) -> str:
         return ""
     error = statistics.stdev(values) / len(values) ** 0.5
     return f"{statistics.fmean(values):.2f} ± {error:.2f}"
+
+
+def _counted(values: Sequence[Sequence[float]]) -> str:
+    """How many images there are; in each cell for itself where they differ."""
+    counts = [len(cell) for cell in values]
+    several = len({count for count in counts if count}) > 1
+    return " / ".join(map(str, counts)) if several else str(max(counts))
 
 
 def write(rows: Sequence[Row]) -> None:

@@ -19,9 +19,11 @@ def row(amount: float, values: list[float]) -> dict:
 def test_a_cell_is_the_mean_of_all_batches_with_its_standard_error():
     lines = page.table([row(0.0, [1.0, 0.0]), row(1.0, [0.0, 0.1]), row(1.0, [0.2, 0.3])])
     error = math.sqrt(sum((k / 10 - 0.15) ** 2 for k in range(4)) / 3 / 4)
-    shown = f"palette distance | 0.50 ± 0.50 |  | 0.15 ± {error:.2f} |  | 4 |"
+    shown = f"palette distance | 0.50 ± 0.50 |  | 0.15 ± {error:.2f} |  | 2 / 0 / 4 / 0 |"
     assert lines.splitlines()[-1] == f"| {TASK.start} | {TASK.asked} | {TASK.medium} | {shown}"
     assert len(lines.splitlines()) == 3
+    even = page.table([row(0.0, [1.0, 0.0]), row(1.5, [0.2, 0.1])])
+    assert even.splitlines()[-1].endswith("| 2 |")
 
 
 def test_every_batch_is_asked_for_once_and_the_first_seeds_of_all_come_first():

@@ -74,3 +74,12 @@ def test_where_one_image_is_flat_nothing_is_carried():
 def test_images_that_are_no_squares_keep_their_size(size):
     one = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
     assert displacement(one, one.flip(-1)).at(SHARES).shape == (4, 3, *size)
+
+
+def test_an_end_is_painted_by_its_own_points_where_the_other_has_few():
+    """The tiny one's would be some blobs in the big one's place."""
+    one, other = drawn(60, 60, 36), drawn(90, 80, 7, "green")
+    found = displacement(one, other).at(torch.tensor([0.0, 1.0]))
+    inside = standing_out(torch.stack([one, drawn(60, 60, 28)])).amin(0) > 0.9
+    torch.testing.assert_close(found[0][:, inside], one[:, inside], rtol=0, atol=0.05)
+    assert float((found[1] - other).abs().mean()) < 0.01

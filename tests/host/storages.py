@@ -14,6 +14,7 @@ import comfy.model_patcher
 import comfy.ops
 import comfy.supported_models
 import comfy.weight_adapter
+import pytest
 import torch
 from energy_guidance.tests.host import tiny
 from torch import Tensor, nn
@@ -58,6 +59,8 @@ FAMILIES: dict[str, tuple[str, str, dict, dict]] = {
     ),
 }
 FAMILIES = {k: family for k, family in FAMILIES.items() if hasattr(comfy.model_base, family[1])}
+# Further hosts need not repeat but the first.
+ONE_EVERYWHERE = [pytest.param(k, marks=() if k == "flux" else pytest.mark.once) for k in FAMILIES]
 
 
 def sample_options(family: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import pytest
 import torch
 from energy_guidance.nodes.host.autograd import memory
 from energy_guidance.tests.host import probe, storages
-from energy_guidance.tests.host.families import once
 
 
 def slope(family, model):
@@ -15,7 +14,7 @@ def slope(family, model):
 
 @pytest.mark.parametrize("lora", [False, True], ids=["plain", "lora"])
 @pytest.mark.parametrize("storage", storages.STORAGES)
-@pytest.mark.parametrize("family", ["flux", *once(n for n in storages.FAMILIES if n != "flux")])
+@pytest.mark.parametrize("family", storages.ONE_EVERYWHERE)
 def test_slope_through_stored_weights(family, storage, lora):
     model = storages.patcher(family, storage, lora=lora)
     record = slope(family, model)
