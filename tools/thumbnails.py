@@ -117,19 +117,23 @@ def unguided(prompt: Prompt) -> Prompt:
 
 
 def pair(prompt: Prompt, run: Callable[[Prompt], Outputs]) -> Pair:
-    """What a template gives: the preview "Before", or the same seeds unguided; what it saves.
+    """What a template gives: the preview "Before", or the same seeds unguided; what it saves."""
+    found = given(prompt, run(prompt))
+    if found.before:
+        return found
+    return found._replace(before=run(unguided(prompt))[only(prompt, "SaveImage")])
+
+
+def given(prompt: Prompt, outputs: Outputs) -> Pair:
+    """What a run of a template put out: what it saves, and its preview "Before", if it has one.
 
     Other previews are what the images are to match.
     """
-    outputs = run(prompt)
-    saver = only(prompt, "SaveImage")
-    after = outputs.pop(saver)
-    shown = {prompt[key]["_meta"]["title"]: images for key, images in outputs.items()}
-    before = shown.pop("Before", None)
-    references = tuple(shown[title][0] for title in REFERENCES if title in shown)
-    if before:
-        return Pair(EDITED, [_seen(prompt, image) for image in before], after, references)
-    return Pair(UNGUIDED, run(unguided(prompt))[saver], after, references)
+    titled = {prompt[key]["_meta"]["title"]: images for key, images in outputs.items()}
+    before, after = titled.get("Before", []), outputs[only(prompt, "SaveImage")]
+    references = tuple(titled[title][0] for title in REFERENCES if title in titled)
+    words = EDITED if before else UNGUIDED
+    return Pair(words, [_seen(prompt, image) for image in before], after, references)
 
 
 def _seen(prompt: Prompt, image: Image.Image) -> Image.Image:

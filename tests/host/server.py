@@ -105,6 +105,15 @@ class Server:
             channel.close()
         return Outcome(self._history(prompt_id), events)
 
+    def answer(self, prompt: dict[str, Any]) -> requests.Response:
+        """What the server says of a prompt; one that it takes is cancelled, not run."""
+        response = self.post(prompt)
+        if response.status_code == 200:
+            clear = {"clear": True}
+            requests.post(f"http://{self.address}/queue", json=clear, timeout=60).raise_for_status()
+            self.interrupt()
+        return response
+
     def interrupt(self) -> None:
         """Press Cancel."""
         requests.post(f"http://{self.address}/interrupt", json={}, timeout=60).raise_for_status()

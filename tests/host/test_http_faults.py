@@ -28,7 +28,7 @@ LOADERS = {
 
 def faults(server: Server, prompt: dict) -> dict[str, str]:
     """What the server says of the nodes of a prompt, by node; nothing where it takes it."""
-    nodes = server.post(prompt).json()["node_errors"].items()
+    nodes = server.answer(prompt).json()["node_errors"].items()
     return {
         key: " ".join(f"{error['message']} {error['details']}" for error in node["errors"])
         for key, node in nodes
@@ -79,7 +79,7 @@ def test_a_model_that_brings_a_decoder_needs_no_vae(server: Server) -> None:
     prompt = workflow("classifier-guided")
     inputs = prompt[id_of(prompt, "EGApplyGuidance")]["inputs"]
     inputs.pop("vae", None)
-    assert server.post(prompt).status_code == 200
+    assert server.answer(prompt).status_code == 200
     inputs["decoder"] = "vae"
     assert "no VAE" in fault(server, prompt, "EGApplyGuidance")
 
@@ -311,8 +311,8 @@ def test_features_and_empty_palettes_need_what_they_compare_with(
 def test_a_cycle_of_links_is_an_answer_and_no_crash(server: Server, nodes: dict) -> None:
     prompt = guided_by(nodes, "EGScheduleEnergy", energy=["2", 0], schedule=["6", 0])
     prompt["6"] = alone(nodes, "EGSchedule")
-    assert server.post(prompt).status_code in (400, 500)
-    assert server.post(workflow("classifier-guided")).status_code == 200
+    assert server.answer(prompt).status_code in (400, 500)
+    assert server.answer(workflow("classifier-guided")).status_code == 200
 
 
 OWN = "a big red circle and a small white square"

@@ -133,7 +133,7 @@ def test_cancel_stops_and_the_next_run_is_whole(server: Server) -> None:
 
 def refusal(server: Server, prompt: dict) -> str:
     """Text of the errors with which the server refuses a prompt."""
-    response = server.post(prompt)
+    response = server.answer(prompt)
     assert response.status_code == 400, response.text
     faults = [error for node in response.json()["node_errors"].values() for error in node["errors"]]
     return " ".join(f"{error['message']} {error['details']}" for error in faults)
