@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         closing.append(f"host {host.version}: {line}")
         if first or _number(host) > _number(found[0]):
             variables["COMFYUI_PYTHON"] = str(environment.of(host))
-            chosen = arguments if first else (*EVERY_FRONTEND, *arguments)
+            chosen = shared if first else (*EVERY_FRONTEND, *shared)
             code, line = _pytest(environment.own(), "web", chosen, variables)
             codes.append(code)
             closing.append(f"web {host.version}: {line}")

@@ -36,9 +36,8 @@ from energy_guidance.tests.host.test_joint_injection import (
     painted,
     plain,
     softmax_of,
-    transformers,
 )
-from energy_guidance.tests.host.test_reading import parts_of
+from energy_guidance.tests.host.test_reading import CROSS, parts_of
 
 TEXT = slice(0, 7)
 # Tokens of a wide image, and all keys of its text: HunyuanDiT has two texts, Anima's is padded.
@@ -137,7 +136,7 @@ def test_attention_is_the_formula_written_out(family, kinds):
     agree(mine, by_hand(family, x, **formulas), family, x)
 
 
-@pytest.mark.parametrize("family", list(transformers(joint=False)))
+@pytest.mark.parametrize("family", CROSS)
 def test_a_source_put_into_itself_changes_nothing_in_any_family(family):
     if families.FAMILIES[family].sound:
         pytest.skip("a path holds no sound")

@@ -21,6 +21,7 @@ from energy_guidance.nodes.host.reading.layouts import layout_of
 from energy_guidance.nodes.host.reading.words import placed_words
 from energy_guidance.tests.host import encoders, families, probe, tiny
 from energy_guidance.tests.host.edits import hooks, mixed, near, one_step, same, standing_path
+from energy_guidance.tests.host.test_reading import JOINT
 from energy_guidance.tests.host.test_tokens import sd3
 
 WHOLE, TOKEN, SIGMA = PercentWindow(0.0, 1.0), ("P2P", "a", "b"), 0.6
@@ -41,17 +42,6 @@ PLACES = {
     "Krea 2": (slice(0, 7), slice(7, 23), 23),
 }
 HERE = [name for name in PLACES if name in families.FAMILIES]
-
-
-def transformers(*, joint):
-    """Families of transformers whose image and text are one sequence, or are not."""
-    for name in families.FAMILIES:
-        try:
-            layout = layout_of(families.model(name).model.diffusion_model)
-        except ValueError:
-            continue
-        if layout.laid is not None and layout.joint == joint:
-            yield name
 
 
 def names(model):
@@ -246,7 +236,7 @@ def test_plugged_in_features_are_the_image_behind_a_block(family):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("family", list(transformers(joint=True)))
+@pytest.mark.parametrize("family", JOINT)
 def test_a_source_put_into_itself_changes_nothing_in_any_family(family):
     model, x = families.model(family), image(family)
     layers, path = names(model), standing_path(x, SIGMA)

@@ -31,12 +31,14 @@ NO_PLACES = (
 # Of MiniMax-H3 nothing is read: see test_streams.
 READ = [name for name in FAMILIES if name not in (*NO_PLACES, "MiniMax-H3")]
 TRANSFORMERS = [name for name in READ if name not in unets.FAMILIES]
-CROSS = ("PixArt", "HunyuanDiT", "Cosmos", "Anima", "Wan", "SCAIL", "LTX", "Kandinsky")
+SEPARATE = ("PixArt", "HunyuanDiT", "Cosmos", "Anima", "Wan", "SCAIL", "LTX", "Kandinsky")
 # Places of a text that have no map: Llama's start tokens, behind T5's 7 and behind its own 5.
 STARTS = dict.fromkeys(("HiDream-I1", "HiDream-E1"), (7, 12))
 # Images whose rows are longer: behind each row of the latent's tokens stand those of a reference.
 ROWS = {"HiDream-E1": (6, 4)}
-JOINT = [name for name in TRANSFORMERS if not name.startswith(CROSS)]
+# Image and text in one sequence, or the text beside it.
+CROSS = [name for name in TRANSFORMERS if name.startswith(SEPARATE)]
+JOINT = [name for name in TRANSFORMERS if name not in CROSS]
 
 
 class Kernels:
