@@ -81,7 +81,7 @@ class Evaluation:
                 self._pair = args["cond_denoised"], self._uncond_of_cfg
             return denoised
 
-        self._options = {
+        self._options: dict[str, Any] | None = {
             **options,
             BEFORE_CFG: [before_cfg, *options.get(BEFORE_CFG, ())],
             AFTER_CFG: [after_cfg, *options.get(AFTER_CFG, ())],
@@ -176,6 +176,8 @@ class Evaluation:
         Guiders that inpaint by Langevin steps give a second x0, of another CFG, behind it.
         """
         self.run.lender.check_hooks()
+        # They hold this evaluation: what it holds would stay until garbage is collected.
+        self._options = None
         whole, *self._others = predicted if isinstance(predicted, tuple) else (predicted,)
         first = self.run.streams.first
         x0, self._whole = first(whole), whole.detach()

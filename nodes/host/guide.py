@@ -146,6 +146,7 @@ def _outer_sample(guidance: Guidance) -> Callable:
                 return executor(noise, *args, **kwargs)
         finally:
             options.pop(KEY, None)
+            run.end()
 
     return wrapper
 

@@ -95,6 +95,14 @@ class GuidedRun:
         """The run itself: packs copy the host's options, which hold it, during sampling."""
         return self
 
+    def end(self) -> None:
+        """Let go of everything: what a run holds holds the run, and with it guider and MODEL.
+
+        They would stay until garbage is collected, where the host takes the model for leaked, and
+        from then on collects garbage whenever it loads anything.
+        """
+        vars(self).clear()
+
     def _record(self, record: Any) -> None:
         self.standing(record)
         for trace in self.guidance.traces:

@@ -71,13 +71,13 @@ class TransformerExchange:
         """Take what is wanted from the evaluation inside."""
         taken: Taken = {}
 
-        def take_looks(name: str, call: Call) -> Tensor:
-            q, k = looks_of(name, watching.now, call, ALL)
+        def take_looks(name: str, call: Call, laid: Laid) -> Tensor:
+            q, k = looks_of(name, laid, call, ALL)
             taken.setdefault((LOOKS, name, OUT), (q.detach(), k.detach()))
             return call()
 
-        def take(name: str, call: Call) -> Tensor:
-            taken.setdefault((TEXT, name, OUT), attended(call, ALL, watching.now))
+        def take(name: str, call: Call, laid: Laid) -> Tensor:
+            taken.setdefault((TEXT, name, OUT), attended(call, ALL, laid))
             return call()
 
         def keep(name: str, module: nn.Module, args: Any, out: Any) -> None:
@@ -105,13 +105,13 @@ class TransformerExchange:
             done.add(key)
             return True
 
-        def put_looks(name: str, call: Call) -> Tensor:
+        def put_looks(name: str, call: Call, laid: Laid) -> Tensor:
             changing = is_due(LOOKS, name)
-            return _exchanged(name, call, watching.now, putting) if changing else call()
+            return _exchanged(name, call, laid, putting) if changing else call()
 
-        def put(name: str, call: Call) -> Tensor:
+        def put(name: str, call: Call, laid: Laid) -> Tensor:
             changing = is_due(TEXT, name)
-            return _edited(name, call, watching.now, wanted, putting) if changing else call()
+            return _edited(name, call, laid, wanted, putting) if changing else call()
 
         def replace(name: str, module: nn.Module, args: Any, out: Any) -> Any:
             changing = is_due(STREAM, name)

@@ -6,6 +6,7 @@ Maps are computed beside the kernel, from the queries and keys.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class TransformerReader:
         self, captured: Captured, network: nn.Module, laid: Callable[[tuple, dict], Laid]
     ) -> None:
         self.captured = captured
-        self._watching = Watching(network, captured.attention, laid, self._read)
+        self._watching = Watching(network, captured.attention, laid, partial(_read, captured))
 
     def options(self, transformer: dict[str, Any]) -> dict[str, Any]:
         """Return the transformer options of the evaluation: those of the host."""
@@ -49,19 +50,19 @@ class TransformerReader:
         """Read nothing until the network runs again."""
         self._watching.close()
 
-    def _read(self, name: str, call: Call) -> Tensor:
-        """Keep the maps of a layer."""
-        rows, laid = self.captured.rows, self._watching.now
-        q, k, mask = call.queries(rows), call.keys(rows), call.mask_of(rows)
-        out = call()
-        image, text = laid.image(q.shape[2]), laid.text(k.shape[2])
-        if mask is not None and mask.shape[-2] > 1:
-            mask = mask[..., image, :]
-        if name in self.captured.positions:
-            maps = (q[:, :, image], k, mask, call.scale)
-            self.captured.keep_attention(name, laid.size, *maps, text=text)
-        if laid.tokens.joint:
-            outputs = call.outputs(out, rows)
-            parts = outputs[:, :, image], outputs[:, :, text:]
-            self.captured.keep_outputs(name, laid.size, *parts)
-        return out
+
+def _read(captured: Captured, name: str, call: Call, laid: Laid) -> Tensor:
+    """Keep the maps of a layer."""
+    rows = captured.rows
+    q, k, mask = call.queries(rows), call.keys(rows), call.mask_of(rows)
+    out = call()
+    image, text = laid.image(q.shape[2]), laid.text(k.shape[2])
+    if mask is not None and mask.shape[-2] > 1:
+        mask = mask[..., image, :]
+    if name in captured.positions:
+        maps = (q[:, :, image], k, mask, call.scale)
+        captured.keep_attention(name, laid.size, *maps, text=text)
+    if laid.tokens.joint:
+        outputs = call.outputs(out, rows)
+        captured.keep_outputs(name, laid.size, outputs[:, :, image], outputs[:, :, text:])
+    return out

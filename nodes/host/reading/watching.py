@@ -17,8 +17,8 @@ from ..autograd.kernels import changed_attention
 from .call import Call
 from .laid import Laid
 
-# `around(name, call)`: what a layer's attention gives; `call()` computes it.
-Around = Callable[[str, Call], Tensor]
+# `around(name, call, laid)`: what a layer's attention gives; `call()` computes it.
+Around = Callable[[str, Call, Laid], Tensor]
 
 
 class Watching:
@@ -78,6 +78,7 @@ class Watching:
                 self._calls_left -= 1
                 return kernel(q, k, v, heads, *args, **kwargs)
             name, self._open = self._open, None
-            return self._around(name, Call(kernel, (q, k, v), heads, args, kwargs))
+            call = Call(kernel, (q, k, v), heads, args, kwargs)
+            return self._around(name, call, self.now)
 
         return attention
