@@ -99,9 +99,11 @@ class GuidedRun:
         """Let go of everything: what a run holds holds the run, and with it guider and MODEL.
 
         They would stay until garbage is collected, where the host takes the model for leaked, and
-        from then on collects garbage whenever it loads anything.
+        from then on collects garbage whenever it loads anything. Packs that kept the host's options
+        find no guidance in them.
         """
         vars(self).clear()
+        self.evaluation, self.rules = None, ()
 
     def _record(self, record: Any) -> None:
         self.standing(record)

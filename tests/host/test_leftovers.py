@@ -12,6 +12,7 @@ import weakref
 from collections import Counter
 
 import comfy.model_management
+import comfy.samplers
 import pytest
 import torch
 from energy_guidance.guidance_core.captures import Attention, Features
@@ -21,6 +22,7 @@ from energy_guidance.nodes.host import guide
 from energy_guidance.nodes.host.injecting.injected import injected
 from energy_guidance.nodes.host.recurrence import recurrent_model
 from energy_guidance.nodes.host.restart import restarting_model
+from energy_guidance.nodes.host.run import KEY
 from energy_guidance.tests.host import families, probe, test_injection, test_joint_injection, tiny
 from energy_guidance.tests.host.test_captures import Leftness
 from energy_guidance.tests.host.test_hspace import edited
@@ -100,6 +102,24 @@ def test_a_run_that_fails_leaves_nothing_either():
         there = once()
         assert there() is None
         assert census() - before == Counter()
+
+
+def test_options_that_a_pack_kept_are_those_of_the_stock_sampler_after_the_run(monkeypatch):
+    model, kept = tiny.unet(), []
+    clone = read(model, U_NET)
+    keep = lambda args: kept.append(args) or args["denoised"]
+    clone.set_model_sampler_post_cfg_function(keep, disable_cfg1_optimization=True)
+    sampled(clone, U_NET)
+    there = kept[0]
+    conds, options = [there["cond"], there["uncond"]], there["model_options"]
+    monkeypatch.setattr(model.model, "current_patcher", clone)
+    with torch.inference_mode():
+        latent = (there["model"], conds, there["input"], there["sigma"])
+        again = comfy.samplers.calc_cond_batch(*latent, options)
+        stock = comfy.samplers.calc_cond_batch(*latent, {"transformer_options": {}})
+    assert options["transformer_options"][KEY] is not None
+    for one, two in zip(again, stock, strict=True):
+        assert torch.equal(one, two)
 
 
 def sampled(model, family, **options):
