@@ -118,7 +118,7 @@ METHODS = {
     "two prompts": Method("prompts", 6, 4.0, 0.0),
     "unedited, colour open": Method(edit=OPEN_TO_BLUE),
     "trained, colour open": Method(
-        "trained by prompts", 36, 0.7, 0.1, 1.0, edit=OPEN_TO_BLUE, train_end=0.6
+        "trained by prompts", 120, 0.7, 0.1, 1.0, edit=OPEN_TO_BLUE, train_end=0.6
     ),
     "unedited, size open": Method(edit=OPEN_TO_BIG),
     "trained, size open": replace(TRAINED, runs=48, start=0.2, end=1.0, edit=OPEN_TO_BIG),

@@ -77,7 +77,7 @@ VIT = Kind(
 )
 FACE_ENCODER = Kind(face.load, "face_encoder.safetensors")
 AESTHETIC = Kind(aesthetic.load)
-DIRECTION = Kind(hspace.load, called="an h-space direction")
+DIRECTION = Kind(hspace.load, "h_space_blue.safetensors", called="an h-space direction")
 
 
 def managed(network: nn.Module) -> comfy.model_patcher.ModelPatcher:

@@ -28,7 +28,8 @@ class LoadHSpaceDirection(io.ComfyNode):
                     "file",
                     options=files,
                     default=files[0],
-                    tooltip="File of the direction, in the folder models/guidance.",
+                    tooltip="shapes is a direction of the embedded model, towards blue; others are "
+                    "files in the folder models/guidance.",
                 )
             ],
             outputs=[Direction.Output(display_name="direction", tooltip="For h-space Edit.")],

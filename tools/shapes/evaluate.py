@@ -21,6 +21,7 @@ from guidance_core.networks import (
     clip,
     detector,
     fast_decoder,
+    hspace,
     noisy_classifier,
     segmenter,
     vit,
@@ -189,6 +190,7 @@ def main() -> None:
         for n in ("classifier", "noisy_classifier", "open_clip", "segmenter", "detector", "vit")
     )
     fast = args.weights / "fast_decoder.safetensors"
+    shift = args.weights / "h_space_blue.safetensors"
     captions = [scene.caption() for scene in scenes_from(95_000_000, args.samples)]
     single = [c for c in captions if " and " not in c]
     double = [c for c in captions if " and " in c]
@@ -230,6 +232,7 @@ def main() -> None:
         "segmenter": (areas.name, segmenter.load(areas)),
         "detector": (boxes.name, detector.load(boxes)),
         "ViT": (eyes.name, vit.load(eyes)),
+        "h-space direction, towards blue": (shift.name, hspace.load(shift).network),
     }
     card = CARD.format(
         shapes=", ".join(f"{s}s" for s in scenes.SHAPES),

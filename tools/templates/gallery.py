@@ -462,6 +462,20 @@ EXAMPLES: dict[str, Example] = {
         "trained for face recognition in *Load Guide: Face*, give *Load Image* as reference, "
         "cropped to the face, and paint the square of the face as mask.",
     ),
+    "h-space": Example(
+        40,
+        "A direction in h-space",
+        "blue",
+        "**A prompt that leaves the colour open, and a direction that says blue** (Asyrp). "
+        "*h-space Edit* shifts what the middle block of the U-Net gives; the decoder half runs "
+        "twice, the encoder once. No gradient, no other network.\n\n"
+        "The direction was trained by *Find h-space Direction* (trained by prompts, 120 runs of "
+        "six images) to lead where the model would go if the prompt said blue.\n\n"
+        "**Try:** strength 1.2; edit_start 0.3, which changes less; another seed: about half of "
+        "the objects turn blue.\n\n"
+        "**Your model:** a U-Net (SD 1.5, SDXL), and *Find h-space Direction* with prompts of "
+        "your own; a direction belongs to its model.",
+    ),
     "drawn-outline": Example(
         62,
         "Fill a drawn outline",
