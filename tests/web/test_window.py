@@ -122,6 +122,13 @@ def test_in_nodes_2_every_panel_is_there_and_the_curve_can_be_dragged(desk: Desk
         desk.setting("Comfy.VueNodes.Enabled", False)
 
 
+# How many nodes there are in what ComfyUI has noted, which is some time after a change.
+NOTED = """() => {
+    const { changeTracker } = app.extensionManager.workflow.activeWorkflow;
+    return changeTracker.activeState.nodes.length;
+}"""
+
+
 def test_a_copy_of_a_node_has_its_values_and_undo_takes_it_away(desk: Desk) -> None:
     desk.open({"nodes": [], "links": [], "groups": [], "version": 0.4})
     box = {"left": 0.2, "top": 0.3, "right": 0.6, "bottom": 0.9, "angle": 15.0}
@@ -134,10 +141,12 @@ def test_a_copy_of_a_node_has_its_values_and_undo_takes_it_away(desk: Desk) -> N
     assert one[0] == ("EGEnergyBox", [0.2, 0.3, 0.6, 0.9, *rest])
     desk.rest()
     desk.page.mouse.click(640, 700)
+    desk.comes(lambda: desk.run(NOTED), 3)
     for keys in ("Control+a", "Control+c", "Control+v"):
         desk.page.keyboard.press(keys)
     desk.comes(said, sorted(2 * one))
     expect(desk.find(PANEL)).to_have_count(6)
+    desk.comes(lambda: desk.run(NOTED), 6)
     desk.page.keyboard.press("Control+z")
     desk.comes(said, one)
 
