@@ -53,7 +53,8 @@ def main(arguments: Sequence[str]) -> int:
         closing.append(f"host {host.version}: {line}")
         if first or _number(host) > _number(found[0]):
             variables["COMFYUI_PYTHON"] = str(environment.of(host))
-            chosen = shared if first else (*EVERY_FRONTEND, *shared)
+            # One window: two take as long, since each shares its core with its ComfyUI.
+            chosen = arguments if first else (*EVERY_FRONTEND, *arguments)
             code, line = _pytest(environment.own(), "web", chosen, variables)
             codes.append(code)
             closing.append(f"web {host.version}: {line}")
