@@ -74,9 +74,9 @@ def pytest_terminal_summary(terminalreporter) -> None:
 def frozen():
     """What stands before a test is not searched again for garbage.
 
-    ComfyUI searches all objects before nearly every run here: the tests' small models outlive the
-    MODELs that were loaded for a run, which it takes for a leak. Among the millions of objects of
-    a whole run of tests that took 0.5 s each time, of a test that takes 0.1 s.
+    ComfyUI collects garbage before a run wherever a MODEL is gone and its model is not, and tests
+    keep their small models. Among the millions of objects of a whole run of tests that takes 0.5 s
+    each time, of a test that takes 0.1 s.
     """
     gc.collect()
     gc.freeze()
