@@ -106,7 +106,9 @@ def test_a_thumbnail_is_what_the_template_gives(server: Server, key: str) -> Non
     machine = thumbnails.machine(server.get("/system_stats").json())
     sheet = thumbnails.sheet(found._replace(before=found.before or found.after))
     fresh = thumbnails.opened(thumbnails.written(sheet, machine))
-    likeness = min(likenesses(fresh, drawn.convert("RGB"), len(found.after)))
+    places = thumbnails.boxes(min(2, len(found.after)))
+    places = places if found.before else places[1::2]
+    likeness = min(likenesses(fresh, drawn.convert("RGB"), places))
     if likeness < LEAST and drawn.info["comment"].decode() != machine:
         pytest.skip(f"SSIM {likeness:.3f}, but drawn on {drawn.info['comment'].decode()}")
     assert likeness >= LEAST, f"SSIM {likeness:.3f}: {REDRAW.format(key)}"
@@ -126,10 +128,12 @@ def distance(verdict: oracle.Verdict, target: tuple[float, float]) -> float:
     return min(math.dist(place, target) for place in places)
 
 
-def likenesses(fresh: Image.Image, drawn: Image.Image, images: int) -> list[float]:
-    """SSIM of each guided image on two thumbnails, without their ground and words."""
+def likenesses(
+    fresh: Image.Image, drawn: Image.Image, places: list[tuple[int, int]]
+) -> list[float]:
+    """SSIM of images on two thumbnails, without their ground and words, by left and top."""
     found = []
-    for left, top in thumbnails.boxes(min(2, images))[1::2]:
+    for left, top in places:
         box = (left, top, left + thumbnails.PANEL, top + thumbnails.PANEL)
         crops = (pixels([page.crop(box)]) for page in (fresh, drawn))
         found.append(float(ssim(*crops, 11).mean()))
