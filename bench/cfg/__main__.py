@@ -2,7 +2,8 @@
 
     python -m bench.cfg
     python -m bench.cfg --task label --cfg 4 --seeds 128
-    python -m bench.cfg --task scale    # how obedient and how varied, over w
+    python -m bench.cfg --task scale     # how obedient and how varied, over w
+    python -m bench.cfg --task window    # what a window of CFG does to few steps
 
 Each finished batch is kept in bench/results/cfg.json, so that a run that was stopped continues
 where it was.
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from bench import command, records
-from bench.cfg import page, spread
+from bench.cfg import page, spread, window
 from bench.cfg.tasks import CFG_SCALES, TASKS, measured
 from bench.records import MODEL, Row, fingerprint, fingerprint_with
 from guidance_core.gradients import LOOKS
@@ -43,8 +44,8 @@ def jobs(options: argparse.Namespace) -> list[Row]:
         for look in looks(name, rule)
     ]
     weights = {name: fingerprint_with(TASKS[name].networks) for name in TASKS}
-    scales = spread.jobs(command.batches(options)) if spread.NAME in options.task else []
-    return scales + [
+    alone = [part for part in (spread, window) if part.NAME in options.task]
+    return [job for part in alone for job in part.jobs(command.batches(options))] + [
         {**cell, "weights": weights[cell["task"]], "seed": seed, "batch": size}
         for seed, size in command.batches(options)
         for cell in cells
@@ -53,14 +54,15 @@ def jobs(options: argparse.Namespace) -> list[Row]:
 
 def _measured(model: diffusers_host.Shapes, job: Row) -> Row:
     """The rest of a batch's row."""
-    if job["task"] == spread.NAME:
-        return spread.measured(model, job)
+    for part in (spread, window):
+        if job["task"] == part.NAME:
+            return part.measured(model, job)
     return measured(model, TASKS[job["task"]], job)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, then write the page."""
-    parser = command.benchmark("cfg", __doc__, [*TASKS, spread.NAME], "cfg", batch=16)
+    parser = command.benchmark("cfg", __doc__, [*TASKS, spread.NAME, window.NAME], "cfg", batch=16)
     parser.set_defaults(seeds=128)
     parser.add_argument("--cfg", nargs="+", type=float, choices=CFG_SCALES, default=CFG_SCALES)
     options = parser.parse_args(arguments)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from bench import markdown
-from bench.cfg import spread
+from bench.cfg import spread, window
 from bench.cfg.tasks import TASKS
 from bench.records import Row
 from tools.shapes.latents import EMPTY, NO_COLOUR, NO_SIZE
@@ -20,6 +20,7 @@ SCALE = (
     "",
     "![Images that obey and are clean over the spread of place and size, for each w](cfg.png)",
 )
+WINDOW = ("A colour and a shape by the prompt alone again, in ten Euler steps:",)
 HEAD = ("CFG", "rule, strength", "looks at", "satisfied", "clean", "clean, prompt kept", "images")
 PAGE = """\
 # What an energy looks at above CFG 1
@@ -54,7 +55,7 @@ of the steps saves a quarter of the evaluations. With the whole window it is bit
 host's CFGGuider. *Apply Guidance* acts under it as under any guider; a rule of scale `cfg` needs
 the window to cover its own.
 
-## Where the negative branch comes from
+{window}## Where the negative branch comes from
 
 One network knows both densities, because its captions were dropped at random while it was trained
 (Ho and Salimans 2022, algorithm 1). For Shapes this is
@@ -86,8 +87,10 @@ def page(rows: Sequence[Row]) -> str:
     scales = [row for row in rows if row["task"] == spread.NAME]
     if scales:
         tables += [*SCALE, "", *spread.table(spread.points(scales)), ""]
+    windows = [row for row in rows if row["task"] == window.NAME]
+    shown = [*WINDOW, "", *window.table(windows), "", ""] if windows else []
     dropped = {"empty": EMPTY, "no_size": NO_SIZE, "no_colour": NO_COLOUR}
-    return PAGE.format(tables="\n".join(tables).rstrip(), **dropped)
+    return PAGE.format(tables="\n".join(tables).rstrip(), window="\n".join(shown), **dropped)
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

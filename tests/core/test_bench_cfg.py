@@ -6,14 +6,18 @@ from types import SimpleNamespace
 
 import torch
 
-from bench.cfg import page, spread
+from bench.cfg import page, spread, window
 from bench.cfg.__main__ import jobs, looks
 from bench.cfg.tasks import TASKS, ByRow
 from guidance_core.shapes import scenes
 from guidance_core.shapes.oracle import Verdict
+from tools.diffusers_host import LEVELS
 from tools.shapes.unseen import scenes_from
 
 RED_CIRCLE = scenes.Item("circle", "red", "big", 38.0, 90.0, 20.0)
+
+
+FLAGS = {"satisfied": [True], "clean": [True], "rule": "", "strength": 0.0, "look": "positive"}
 
 
 def test_a_page_counts_images_and_their_standard_error():
@@ -44,6 +48,22 @@ def test_obedience_and_variety_over_the_scale():
     half = [[[32.0 + k % 2 * 64, 64.0, 13.0]] for k in range(100)]
     one, other = spread.spreads(half)[0], spread.spreads([[[x, x, r]] for [[x, _, r]] in half])[0]
     assert abs(other / one - 2**0.5) < 1e-6
+
+
+def test_cfg_in_a_window_is_that_of_the_host_and_counted_by_its_cells():
+    levels = LEVELS.normal(window.STEPS)[:-1].tolist()
+    both, alone = (lambda x, sigma, name=name: (name, float(sigma[0])) for name in "ba")
+    part = window.inside(both, alone, (0.2, 0.6))
+    chosen = "".join(part(None, torch.tensor([level]))[0] for level in levels)
+    # Ten even timesteps from 999 to 0: those at 0.22 to 0.56 of the run.
+    assert chosen == "aabbbbaaaa"
+    row = {"task": window.NAME, "weights": "x", "cfg": 7.5, "window": [0.2, 0.6]}
+    rows = [{**row, "kept": [True] * 3}, {**row, "kept": [False]}]
+    whole = {**row, "window": [0.0, 1.0], "kept": [False] * 4}
+    text = page.page([*rows, whole])
+    assert "| 7.5 | 0.2 | 0.6 | 1.4 | 75 ± 22 | 4 |" in text
+    assert "| 7.5 | 0 | 1 | 2.0 | 0 ± 0 | 4 |" in text
+    assert "ten Euler steps" not in page.page([{**whole, "task": "label", **FLAGS}])
 
 
 def test_only_what_can_differ_is_compared():

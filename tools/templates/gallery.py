@@ -14,7 +14,7 @@ class Example(NamedTuple):
 
     Arguments:
         number: where it stands: 1 to 9 begin, 10 on guide, 20 on edit, 30 on restore, 62 on edit by
-            parts of several images.
+            parts of several images, and what came later.
         title: what it does, in a few words.
         shows: what each of its images must show, as the oracle of Shapes reads them: a caption, or
             labels; empty where the task says more than that, or less.
@@ -523,6 +523,31 @@ EXAMPLES: dict[str, Example] = {
         "**Try:** other seeds and prompts of the two images; amount 0 in one of the nodes.\n\n"
         "**Your model:** each of the two shows the model its image at every step, which costs one "
         "evaluation more each.",
+    ),
+    "keep-features": Example(
+        66,
+        "Swap a shape, keep the rest",
+        "a big red square and a small white triangle",
+        "**Another shape, where the object was, and all else as it was.** The source is sampled "
+        "and its features, what the model's decoder sees at each place, are recorded. The same "
+        "seed is sampled with the changed prompt while *Energy: Keep Features* holds them in the "
+        "first half: Plug-and-Play as an energy.\n\n"
+        "**Try:** strength 0: with the changed prompt alone this seed puts both objects elsewhere. "
+        "A mask on the energy, so that only a part stays.\n\n"
+        "**For an image of your own:** *Load Image*, *VAE Encode* and *Invert* before *Record "
+        "Reference*, with its path.",
+    ),
+    "cfg-window": Example(
+        67,
+        "CFG inside a window",
+        "a big blue triangle",
+        "**A high CFG without what it burns.** Ten steps at CFG 7.5 spoil most of these images. "
+        "*CFG Guider (Window)* uses it from 20 to 60 % of the run, where it decides what is "
+        "shown; outside, the prompt acts alone, at half the cost of a step.\n\n"
+        "**Try:** a window from 0 to 1, which is the image before; scale 12; convention w with "
+        "scale 6.5, which is the same.\n\n"
+        "**Your model:** any with a negative prompt and a CFG above 1. Guided models go in as "
+        "they are.",
     ),
 }
 
