@@ -23,8 +23,9 @@ from tools.diffusers_host import Settings, Shapes, denoiser, guide_network, samp
 
 # As many draws, and the energy at which one is taken: a colour owns four fifths of the text.
 STEPS, AHEAD, ROUNDS, THRESHOLD = 10, 4, 8, 0.2
-# The same of the angle between an estimate and its caption, in the Shapes' CLIP.
-AHEAD_OF_CLIP, ANGLE = 6, 0.85
+# The same of the angle between an estimate and its caption of so many objects, in the Shapes' CLIP:
+# how far ahead, and the threshold. Three are told apart late.
+BY_SENTENCE = {2: (6, 0.85), 3: (8, 0.65)}
 
 
 def begun(
@@ -42,7 +43,8 @@ def begun(
         shapes = session.shapes if count == 2 else session.crowded
         source = Source(shapes, seeds, prompts, STEPS)
         if by_sentence:
-            better = sought(source, sentences(shapes, captions), ANGLE, AHEAD_OF_CLIP)
+            ahead, angle = BY_SENTENCE[count]
+            better = sought(source, sentences(shapes, captions), angle, ahead)
         else:
             energy = energy_of(captions[0], prompts[0], count)
             better = sought(source, energy, THRESHOLD, AHEAD)

@@ -26,7 +26,7 @@ from tools.diffusers_host import LEVELS, Settings, Shapes, denoiser, sample
 
 SENTENCES = pathlib.Path(__file__).parents[2] / "assets" / "sentences"
 # Pix2Pix-Zero on Shapes: 300 makes noise of 16 x 16 white; at this CFG few steps lose objects.
-STEPS, EDIT_CFG, WHITE = 10, 7.5, WhiteNoise(300.0)
+STEPS, MORE_STEPS, EDIT_CFG, WHITE = 10, 20, 7.5, WhiteNoise(300.0)
 KEEPING = PercentWindow(0.0, 0.5, value=1.0)
 
 
@@ -75,10 +75,10 @@ def circle_to_square(session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     return _made_square(session, seeds, Settings(steps=30), keeping, (30,))
 
 
-def zero_shot(heads: str, session: Session, seeds: tuple[int, ...]) -> list[Figures]:
+def zero_shot(heads: str, steps: int, session: Session, seeds: tuple[int, ...]) -> list[Figures]:
     """Pix2Pix-Zero as published, with white noise, in few steps at a high CFG."""
-    settings = Settings(steps=STEPS, cfg=EDIT_CFG)
-    return _made_square(session, seeds, settings, KEEPING, (STEPS, 1, WHITE), heads)
+    settings = Settings(steps=steps, cfg=EDIT_CFG)
+    return _made_square(session, seeds, settings, KEEPING, (steps, 1, WHITE), heads)
 
 
 def _made_square(

@@ -7,8 +7,7 @@ from functools import partial
 from bench.editing.appearance import appearance, complete
 from bench.editing.better_noise import (
     AHEAD,
-    AHEAD_OF_CLIP,
-    ANGLE,
+    BY_SENTENCE,
     ROUNDS,
     STEPS,
     THRESHOLD,
@@ -22,6 +21,7 @@ from bench.editing.placement import boxes, position, resized, two_objects
 from bench.editing.real_images import (
     EDIT_CFG,
     KEEPING,
+    MORE_STEPS,
     WHITE,
     circle_to_square,
     round_trip,
@@ -41,6 +41,7 @@ from tools.diffusers_host import THREE_OBJECTS
 FORWARD = "Forward, relative, falling from strength"
 LORA = f"LoRA three_objects ({fingerprint(THREE_OBJECTS.name)}); "
 TEST = "p of McNemar's test"
+WITHOUT_ARTICLES = "; prompts without articles"
 FILLING = f"{FORWARD} 2.5 to 0 at 0.6, 3 recurrences until 0.4"
 WHOLE_PAIRS = (
     Figure("misses or mixes up something", "whole", "missing", 0.6, relative=True),
@@ -217,13 +218,20 @@ TASKS = (
         refined,
         steps=STEPS,
     ),
-    Task(
-        "two objects, from better noise by a sentence",
-        f"Optimise Initial Noise by CLIP Text of the caption (spherical, no cutouts), iterations "
-        f"0, {ROUNDS} rounds, threshold {ANGLE:g}, ahead {AHEAD_OF_CLIP}; no guidance",
-        WHOLE_PAIRS,
-        begun(2, by_sentence=True),
-        steps=STEPS,
+    *(
+        Task(
+            f"{name}, from better noise by a sentence",
+            f"{model}Optimise Initial Noise by CLIP Text of the caption (spherical, no cutouts), "
+            f"iterations 0, {ROUNDS} rounds, threshold {BY_SENTENCE[count][1]:g}, ahead "
+            f"{BY_SENTENCE[count][0]}; no guidance{how}",
+            figures,
+            begun(count, by_sentence=True),
+            steps=STEPS,
+        )
+        for name, count, model, how, figures in (
+            ("two objects", 2, "", "", WHOLE_PAIRS),
+            ("three objects", 3, LORA, WITHOUT_ARTICLES, WHOLE_TRIPLES),
+        )
     ),
     *(
         Task(
@@ -236,13 +244,7 @@ TASKS = (
         )
         for name, count, model, how, figures in (
             ("two objects, from better noise", 2, "", "", WHOLE_PAIRS),
-            (
-                "three objects, from better noise",
-                3,
-                LORA,
-                "; prompts without articles",
-                WHOLE_TRIPLES,
-            ),
+            ("three objects, from better noise", 3, LORA, WITHOUT_ARTICLES, WHOLE_TRIPLES),
         )
     ),
     Task(
@@ -297,9 +299,13 @@ TASKS = (
                 Figure("is a square", "square", "share"),
                 Figure("colour kept", "colour", "share"),
             ),
-            partial(zero_shot, heads),
-            steps=ZERO_STEPS,
+            partial(zero_shot, heads, steps),
+            steps=steps,
         )
-        for suffix, how, heads in (("", "", "mean"), (", each head", ", heads each", "each"))
+        for suffix, how, heads, steps in (
+            ("", "", "mean", ZERO_STEPS),
+            (", each head", ", heads each", "each", ZERO_STEPS),
+            (", in 20 steps", "", "mean", MORE_STEPS),
+        )
     ),
 )

@@ -17,6 +17,8 @@ from bench.guides.appearance import (
     style,
     translated,
 )
+from bench.guides.identity import ENOUGH as LIKE
+from bench.guides.identity import LIKENESS, identity, recognised
 from bench.guides.labels import CLEAN, NOISY, SURE, by_clean, by_noisy, labelled, mostly
 from bench.guides.placement import DETECTING, LOOKING, PLACING, detected, held, segmented
 from bench.guides.restoration import (
@@ -203,5 +205,15 @@ TASKS = (
         labelled(by_noisy),
         GUIDED,
         ("noisy_classifier",),
+    ),
+    Task(
+        "identity",
+        "whom a reference shows, the prompt naming the shape alone, by the stand-in for faces",
+        f"Face Identity, Forward relative {LIKENESS:g}, stop {LIKE:g}, to the end",
+        "60 % show whom the reference shows",
+        recognised,
+        identity,
+        Settings(steps=SAMPLER_STEPS),
+        ("face_encoder",),
     ),
 )

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 
 from bench import records
 from bench.guides import __main__ as guides
-from bench.guides import appearance, labels, page, placement
+from bench.guides import appearance, identity, labels, page, placement
 from bench.guides import task as figures
 from bench.guides.tasks import TASKS
 from guidance_core.procedures.inversion import psnr
@@ -82,6 +82,7 @@ def test_palette_distance_is_the_share_of_other_colours():
             {"palette distance": 0.4, "contour IoU": 0.74},
         ),
         ("noisy label", {"shown": 0.1}, {"shown": 0.76}, {"shown": 0.74}),
+        ("identity", {"whom it shows": 0.1}, {"whom it shows": 0.61}, {"whom it shows": 0.59}),
         ("style", {"palette distance": 0.8}, {"palette distance": 0.4}, {"palette distance": 0.5}),
     ],
 )
@@ -102,6 +103,18 @@ def test_a_label_is_shown_by_a_whole_object_and_each_batch_has_its_own():
     found = {name: values.tolist() for name, values in asked[0].figures_of(images).items()}
     assert found == {"shown": [1, 1, 0], "clean": [1, 0, 1], "shown and clean": [1, 0, 0]}
     assert asked[1].figures_of(images)["shown"].tolist() == [1, 0, 1]
+
+
+def test_whom_an_image_shows_is_told_by_shape_and_colour_wherever_it_is():
+    asked = identity.identity(diffusers_host.load(), 0, 3)
+    there = [scene.items[0] for scene in figures.scenes_of(0, 3, count=1)]
+    assert list(asked.prompts) == [f"a {item.shape}" for item in there]
+    moved = [replace(item, x=64.0, y=64.0, radius=20.0) for item in there]
+    other = [replace(item, colour="red" if item.colour != "red" else "blue") for item in moved]
+    both = lambda items: asked.figures_of(drawn(*items))
+    assert both(moved)["whom it shows"].tolist() == [1, 1, 1]
+    assert both([moved[0], *other[1:]])["whom it shows"].tolist() == [1, 0, 0]
+    assert both(other)["clean"].tolist() == [1, 1, 1]
 
 
 def test_page_shows_every_measured_task():
