@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,9 @@ def outputs(server: Server, prompt: dict[str, Any]) -> thumbnails.Outputs:
 
 def succeeds(verdict: oracle.Verdict, shows: str) -> bool:
     """Whether an image is a caption's, or has an object of all labels."""
+    if shows.count(" and ") == 2:
+        # To the oracle an image of more than two objects is not clean, as a model of two knows it.
+        return replace(verdict, clean=len(verdict.items) == 3).matches(shows)
     if shows.startswith("a "):
         return verdict.matches(shows)
     wanted = set(shows.split())
