@@ -111,14 +111,15 @@ class Method:
         return ", ".join(f"{k} {value}" for k, value in told.items() if value is not None)
 
 
-TRAINED = Method("trained by prompts", 16, 1.0, 0.35, 0.75)
+TRAINED = Method("trained by prompts", 16, 1.0, 0.35, 0.75, 0.003)
 METHODS = {
     "unedited": Method(),
     "trained": TRAINED,
     "two prompts": Method("prompts", 6, 4.0, 0.0),
     "unedited, colour open": Method(edit=OPEN_TO_BLUE),
     "trained, colour open": Method(
-        "trained by prompts", 120, 0.7, 0.1, 1.0, edit=OPEN_TO_BLUE, train_end=0.6
+        *("trained by prompts", 300, 1.0, 0.1, 1.0, 0.003, OPEN_TO_BLUE),
+        train_end=0.7,
     ),
     "unedited, size open": Method(edit=OPEN_TO_BIG),
     "trained, size open": replace(TRAINED, runs=48, start=0.2, end=1.0, edit=OPEN_TO_BIG),

@@ -14,6 +14,7 @@ from ...guidance_core.procedures.hspace_directions import mean_difference, princ
 from ...guidance_core.procedures.sentences import lines_in
 from . import samplers
 from .middle import UNetMiddle
+from .mixed_prompts import batch_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +51,23 @@ class Runs:
         found: dict[float, Tensor] = {}
         keep = lambda level, h: found.setdefault(level, h.to("cpu", torch.float32).clone())
         with middle.read(keep):
-            self.sample(self.model, prompt, seed)
+            self.sample(self.model, self.encoded(prompt), seed)
         return found
 
     def encoded(self, prompt: str) -> Any:
         """CONDITIONING of a prompt."""
         return self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
 
-    def sample(self, model: Any, prompt: str, seed: int) -> None:
-        """Sample the latent with a model of these runs."""
-        plan = samplers.plan_of(model, self.encoded(prompt), self.negative, *self.sampling)
+    def mixed(self, prompts: Sequence[str], number: int) -> Any:
+        """CONDITIONING of a run by its number: images take the prompts in turn, across runs."""
+        images = len(self.latent["samples"])
+        chosen = [prompts[(number * images + i) % len(prompts)] for i in range(images)]
+        encoded = {prompt: self.encoded(prompt) for prompt in chosen}
+        return batch_of([encoded[prompt] for prompt in chosen])
+
+    def sample(self, model: Any, positive: Any, seed: int) -> None:
+        """Sample the latent with a model of these runs under a CONDITIONING."""
+        plan = samplers.plan_of(model, positive, self.negative, *self.sampling)
         samplers.sample(plan, self.sampling[2], seed, self.latent)
 
 

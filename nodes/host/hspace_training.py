@@ -7,6 +7,7 @@ References:
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,7 @@ class Lesson:
 
 def trained(lesson: Lesson) -> tuple[TrainedDirection, str]:
     """Train, going on where an earlier call was stopped; returns the direction and its report."""
-    found = hspace.load(lesson.file) if lesson.file.is_file() else None
-    if isinstance(found, TrainedDirection) and found.made_by == lesson.key:
+    if found := _finished(lesson):
         return found, f"read from {lesson.file.name}"
     middle = UNetMiddle(lesson.runs.model.get_model_object("diffusion_model"))
     with torch.inference_mode(False):
@@ -110,18 +110,26 @@ def trained(lesson: Lesson) -> tuple[TrainedDirection, str]:
     return direction, f"loss {sum(last) / max(len(last), 1):.2f}, written to {lesson.file.name}"
 
 
+def _finished(lesson: Lesson) -> TrainedDirection | None:
+    """What this lesson made before; a file that an earlier version made is trained anew."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        found = hspace.load(lesson.file)
+        if isinstance(found, TrainedDirection) and found.made_by == lesson.key:
+            return found
+    return None
+
+
 def _teach(lesson: Lesson, training: DirectionTraining, middle: UNetMiddle) -> None:
     bar, loss, asked = comfy.utils.ProgressBar(lesson.runs.count), lesson.loss, Asked()
     window = PercentWindow(*lesson.window)
     told = asked if loss is None else None
     rule = Teaching(loss, training.shift, training.step, middle, window, told, REPEATS)
     model = guide.apply(lesson.runs.model, [rule], vae=lesson.vae)
-    sides = (lines_of(lesson.source, "source"), lines_of(lesson.target, "target"))
+    source, target = lines_of(lesson.source, "source"), lines_of(lesson.target, "target")
     for number in range(training.runs, lesson.runs.count):
-        source, target = (side[number % len(side)] for side in sides)
-        beside = asked.beside(model, lesson.runs.encoded(target)) if told else model
+        beside = asked.beside(model, lesson.runs.mixed(target, number)) if told else model
         training.pace(lesson.runs.count)
-        lesson.runs.sample(beside, source, lesson.runs.seed + number)
+        lesson.runs.sample(beside, lesson.runs.mixed(source, number), lesson.runs.seed + number)
         training.runs = number + 1
         training.save(lesson.state)
         bar.update_absolute(training.runs)

@@ -105,11 +105,31 @@ def test_an_untrained_network_shifts_nothing_and_a_file_gives_it_back(tmp_path):
     again = hspace.load(tmp_path / "net.safetensors")
     assert (again.site, again.made_by) == (SITE, "key")
     assert torch.equal(again(h, 2.0), found(h, 2.0))
-    # A place sees itself and the statistics of its map alone, and levels differ.
+    # Levels differ, samples do not see each other, and h counts in units of its own size.
     assert not torch.equal(again(h, 2.0), again(h, 3.0))
-    turned = h.flip(2)
-    torch.testing.assert_close(again(turned, 2.0), again(h, 2.0).flip(2))
     torch.testing.assert_close(again(h[1:], 2.0), again(h, 2.0)[1:])
+    torch.testing.assert_close(again(5 * h, 2.0), 5 * again(h, 2.0))
+
+
+def test_a_shift_of_nothing_is_nothing():
+    network = ShiftNetwork(6)
+    torch.nn.init.ones_(network.second.bias)
+    assert torch.equal(network(torch.zeros(1, 6, 2, 2), 1.0), torch.zeros(1, 6, 2, 2))
+
+
+def test_a_shift_sees_the_neighbours_of_its_place_and_moves_with_what_is_there():
+    torch.manual_seed(5)
+    network = ShiftNetwork(6)
+    torch.nn.init.normal_(network.second.weight)
+    h = torch.zeros(1, 6, 9, 9)
+    h[..., 3:6, 3:6] = torch.randn(1, 6, 3, 3)
+    with torch.no_grad():
+        here, moved = network(h, 2.0)[0], network(h.roll(1, 3), 2.0)[0]
+    inside = slice(1, -1)
+    torch.testing.assert_close(moved[:, inside, 2:-1], here[:, inside, 1:-2])
+    empty, beside, farther = here[:, 1, 1], here[:, 4, 6], here[:, 4, 7]
+    torch.testing.assert_close(farther, empty)
+    assert not torch.allclose(beside, empty, atol=1e-2)
 
 
 def test_equal_directions_give_equal_files(tmp_path):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import comfy.samplers
 import folder_paths
 import pytest
 import torch
-from energy_guidance.guidance_core.networks.hspace import Direction, Site
+from energy_guidance.guidance_core.networks.hspace import TOLD, Direction, Site, load
 from energy_guidance.guidance_core.procedures.teaching import Teaching
 from energy_guidance.guidance_core.rules.forward import Forward
 from energy_guidance.guidance_core.schedules import PercentWindow
@@ -28,6 +29,7 @@ from energy_guidance.nodes.host.middle import UNetMiddle
 from energy_guidance.nodes.host.run import KEY
 from energy_guidance.nodes.loaders.hspace_direction import LoadHSpaceDirection
 from energy_guidance.tests.host import tiny
+from safetensors.torch import save_file
 
 STEPS = 3
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
@@ -366,6 +368,35 @@ def test_training_goes_on_where_it_stopped_and_its_file_edits_alike(folders, mon
 @needs_shapes
 @pytest.mark.once
 @torch.inference_mode()
+def test_a_file_of_an_earlier_version_is_trained_anew(folders):
+    _, lesson = taught(folders, 1)
+    lesson.file.parent.mkdir(parents=True, exist_ok=True)
+    card = {TOLD: json.dumps({"site": {}, "made_by": lesson.key})}
+    save_file({"first.weight": torch.zeros(2)}, lesson.file, card)
+    with pytest.raises(ValueError, match="or one of an earlier version"):
+        load(lesson.file)
+    _, report = hspace_training.trained(lesson)
+    assert "written to bluer.safetensors" in report
+    assert load(lesson.file).made_by == lesson.key
+
+
+@needs_shapes
+@pytest.mark.once
+@torch.inference_mode()
+def test_images_of_training_take_the_prompts_in_turn_across_runs():
+    model, clip, _ = shapes.load()
+    latent = {"samples": torch.zeros(2, 4, 16, 16)}
+    looked = Runs(model, clip, None, latent, 1, 3, (2, 1.0, "euler", "normal"))
+    prompts = ["a circle", "a big blue square", "a triangle"]
+    for number, turn in enumerate(([0, 1], [2, 0], [1, 2])):
+        ((states, _),) = looked.mixed(prompts, number)
+        alone = [looked.encoded(prompts[k])[0][0] for k in turn]
+        assert torch.equal(states, torch.cat(alone))
+
+
+@needs_shapes
+@pytest.mark.once
+@torch.inference_mode()
 def test_a_step_of_training_goes_down_the_slope_of_the_loss(folders):
     # The gradient in a shift, by the host's graph, beside the rise of the loss.
     model, lesson = taught(folders, 1, network=networks.load(networks.OPEN_CLIP, "shapes"))
@@ -386,7 +417,7 @@ def test_a_step_of_training_goes_down_the_slope_of_the_loss(folders):
             first = PercentWindow(0.0, 0.3)
             rule = Teaching(lesson.loss, shift, step, middle, first)
             guided_model = guide.apply(model, [rule], vae=lesson.vae)
-        lesson.runs.sample(guided_model, "a circle", 1)
+        lesson.runs.sample(guided_model, lesson.runs.encoded("a circle"), 1)
         return told["loss"], float(size.grad)
 
     # Embeddings of length 1 differ by 0.03 here: rounding shows in their direction, so that
