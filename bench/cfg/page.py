@@ -20,7 +20,7 @@ SCALE = (
     "",
     "![Images that obey and are clean over the spread of place and size, for each w](cfg.png)",
 )
-WINDOW = ("A colour and a shape by the prompt alone again, in ten Euler steps:",)
+WINDOW = "A colour and a shape by the prompt alone again, in ten Euler steps:"
 HEAD = ("CFG", "rule, strength", "looks at", "satisfied", "clean", "clean, prompt kept", "images")
 PAGE = """\
 # What an energy looks at above CFG 1
@@ -88,7 +88,7 @@ def page(rows: Sequence[Row]) -> str:
     if scales:
         tables += [*SCALE, "", *spread.table(spread.points(scales)), ""]
     windows = [row for row in rows if row["task"] == window.NAME]
-    shown = [*WINDOW, "", *window.table(windows), "", ""] if windows else []
+    shown = [WINDOW, "", *window.table(windows), "", ""] if windows else []
     dropped = {"empty": EMPTY, "no_size": NO_SIZE, "no_colour": NO_COLOUR}
     return PAGE.format(tables="\n".join(tables).rstrip(), window="\n".join(shown), **dropped)
 
@@ -109,7 +109,7 @@ LOOK_ORDER = ("positive", "cfg", "both")
 def _line(key: tuple[object, ...], rows: Sequence[Row]) -> list[str]:
     cfg, rule, strength, look = key
     name = f"{rule} {strength}" if rule else "unguided"
-    shown = [_share([flag for row in rows for flag in row[part]]) for part in PARTS]
+    shown = [markdown.share([flag for row in rows for flag in row[part]]) for part in PARTS]
     count = sum(len(row["clean"]) for row in rows)
     return [str(cfg), name, str(look) if rule else "", *shown, *_decibels(rows), str(count)]
 
@@ -123,9 +123,3 @@ def _decibels(rows: Sequence[Row]) -> list[str]:
 
 
 PARTS = ("satisfied", "clean", "kept")
-
-
-def _share(flags: Sequence[bool]) -> str:
-    share = sum(flags) / len(flags)
-    error = (share * (1 - share) / len(flags)) ** 0.5
-    return f"{100 * share:.0f} ± {100 * error:.0f}"

@@ -82,8 +82,6 @@ def table(rows: Sequence[Row]) -> list[str]:
 
 
 def _line(gamma: float, first: float, last: float, kept: Sequence[bool]) -> list[str]:
-    share = sum(kept) / len(kept)
-    error = (share * (1 - share) / len(kept)) ** 0.5
     cost = 1 + sum(acts((first, last), float(level)) for level in LEVELS.normal(STEPS)[:-1]) / STEPS
-    shown = f"{100 * share:.0f} ± {100 * error:.0f}"
-    return [f"{gamma:g}", f"{first:g}", f"{last:g}", f"{cost:.1f}", shown, str(len(kept))]
+    numbers = [f"{gamma:g}", f"{first:g}", f"{last:g}", f"{cost:.1f}"]
+    return [*numbers, markdown.share(kept), str(len(kept))]

@@ -28,19 +28,15 @@ def table(rows: Sequence[Row]) -> list[str]:
         for decoder in DECODERS:
             own = [row for row in rows if cell(task, decoder).items() <= row.items()]
             if own:
-                shares = [_share([flag for row in own for flag in row[key]]) for key in PARTS]
+                shares = [
+                    markdown.share([flag for row in own for flag in row[key]]) for key in PARTS
+                ]
                 count = sum(row["batch"] for row in own)
                 lines.append([task.name, task.asks, decoder, *shares, str(count)])
     return markdown.table(HEAD, lines) if lines else []
 
 
 PARTS = ("satisfied", "clean")
-
-
-def _share(flags: Sequence[bool]) -> str:
-    share = sum(flags) / len(flags)
-    error = (share * (1 - share) / len(flags)) ** 0.5
-    return f"{100 * share:.0f} ± {100 * error:.0f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -99,16 +99,10 @@ def _figures(images: Sequence[Mapping[str, float]]) -> list[str]:
     decibels = [one["psnr"] for one in images]
     error = stdev(decibels) / len(decibels) ** 0.5 if len(decibels) > 1 else 0.0
     return [
-        _share([one["shown"] for one in images]),
-        _share([one["kept"] for one in images]),
+        markdown.share([one["shown"] for one in images]),
+        markdown.share([one["kept"] for one in images]),
         f"{median(one['moved'] for one in images):.3f}",
-        _share([one["rest"] for one in images]),
+        markdown.share([one["rest"] for one in images]),
         f"{median(one['drift'] for one in images):.3f}",
         f"{fmean(decibels):.1f} ± {error:.1f}",
     ]
-
-
-def _share(flags: Sequence[float]) -> str:
-    share = fmean(flags)
-    error = (share * (1 - share) / len(flags)) ** 0.5
-    return f"{100 * share:.0f} ± {100 * error:.0f}"

@@ -68,7 +68,7 @@ def _of(rows: Sequence[Row], **cell: Any) -> list[Row]:
 
 
 def _line(steps: int, setting: Setting, rows: Sequence[Row]) -> list[str]:
-    shares = [_share([flag for row in rows for flag in row[part]]) for part in PARTS]
+    shares = [markdown.share([flag for row in rows for flag in row[part]]) for part in PARTS]
     diversity = f"{fmean(row['diversity'] for row in rows):.3f}"
     count = sum(row["batch"] for row in rows)
     return [str(steps), *_named(setting, steps), *shares, diversity, str(count)]
@@ -82,9 +82,3 @@ def _named(setting: Setting, steps: int) -> list[str]:
         return ["unguided" + ", without the LoRA" * (not setting.turbo), "", "", ""]
     rule = f"{setting.rule} {setting.strength:g}" + ", without the LoRA" * (not setting.turbo)
     return [rule, setting.decoder, f"{setting.until:g}", str(repeats(setting.recurrences, steps))]
-
-
-def _share(flags: Sequence[bool]) -> str:
-    share = sum(flags) / len(flags)
-    error = (share * (1 - share) / len(flags)) ** 0.5
-    return f"{100 * share:.0f} ± {100 * error:.0f}"

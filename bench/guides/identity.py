@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bench.editing.sources import found
 from bench.guides.task import Asked, Figures, scenes_of
 from guidance_core.energies.face_identity import FaceIdentity
 from guidance_core.rules.forward import Forward
@@ -23,19 +24,19 @@ def recognised(before: Figures, after: Figures) -> bool:
 def identity(model: Shapes, seed: int, batch: int) -> Asked:
     """The object of another scene, where the prompt names its shape alone."""
     there = scenes_of(seed, batch, count=1)
+    who = [(scene.items[0].colour, scene.items[0].shape) for scene in there]
     energy = FaceIdentity(
         guide_network("face_encoder", model.device), scenes.render(there).to(model.device)
     )
     rule = Forward(energy, PercentWindow(0.0, 1.0, value=LIKENESS), stop=ENOUGH)
 
     def figures_of(images: Tensor) -> Figures:
-        pairs = list(zip(oracle.judge(images), (scene.items[0] for scene in there), strict=True))
+        seen = oracle.judge(images)
         shown = [
-            len(verdict.items) == 1
-            and (verdict.items[0].colour, verdict.items[0].shape) == (item.colour, item.shape)
-            for verdict, item in pairs
+            len(one.items) == 1 and found(one, own) is not None
+            for one, own in zip(seen, who, strict=True)
         ]
-        clean = [verdict.clean for verdict, _ in pairs]
+        clean = [one.clean for one in seen]
         return {"whom it shows": torch.tensor(shown).float(), "clean": torch.tensor(clean).float()}
 
-    return Asked([rule], figures_of, prompts=[f"a {scene.items[0].shape}" for scene in there])
+    return Asked([rule], figures_of, prompts=[f"a {shape}" for _, shape in who])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from statistics import fmean
 
 from bench import markdown
 from bench.records import Row
@@ -176,15 +175,9 @@ def table(rows: Sequence[Row]) -> list[str]:
     for name, method in METHODS.items():
         images = [one for row in rows if row["method"] == name for one in row["rows"]]
         if images:
-            shares = [_share([one[key] for one in images]) for key in FIGURES]
+            shares = [markdown.share([one[key] for one in images]) for key in FIGURES]
             lines.append([name, *shares, str(len(images)), method.settings])
     return markdown.table(COLUMNS, lines)
 
 
 FIGURES = ("changed", "asked", "kept", "whole")
-
-
-def _share(flags: Sequence[float]) -> str:
-    share = fmean(flags)
-    error = (share * (1 - share) / len(flags)) ** 0.5
-    return f"{100 * share:.0f} ± {100 * error:.0f}"

@@ -76,8 +76,8 @@ def _unseen(rows: Sequence[Row]) -> list[Row]:
 def _line(cell: Cell, asked: Sequence[Task], rows: Sequence[Row]) -> list[str]:
     if not rows:
         return []
-    each = [_share(joined(of(rows, task=task.name), "satisfied")) for task in asked]
-    figures = [_share(joined(rows, name)) for name in ("satisfied", "clean")]
+    each = [markdown.share(joined(of(rows, task=task.name), "satisfied")) for task in asked]
+    figures = [markdown.share(joined(rows, name)) for name in ("satisfied", "clean")]
     taken, cost = (fmean(joined(rows, name)) for name in ("taken", "cost"))
     count = str(sum(row["batch"] for row in rows))
     return [*_named(cell), " / ".join(each), *figures, f"{taken:.1f}", f"{cost:.2f}", count]
@@ -88,14 +88,6 @@ def _named(cell: Cell) -> list[str]:
         return ["unguided", "", "", "", ""]
     moved = f"{cell.moved:g}" if cell.moved else ""
     return [cell.rule, cell.decoder, str(cell.every), moved, f"{cell.depth:g}"]
-
-
-def _share(flags: Sequence[float]) -> str:
-    if not flags:
-        return ""
-    share = fmean(flags)
-    error = (share * (1 - share) / len(flags)) ** 0.5
-    return f"{100 * share:.0f} ± {100 * error:.0f}"
 
 
 def replaced(text: str, lines: Sequence[str]) -> str:

@@ -58,12 +58,10 @@ class Runs:
         """CONDITIONING of a prompt."""
         return self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
 
-    def mixed(self, prompts: Sequence[str], number: int) -> Any:
-        """CONDITIONING of a run by its number: images take the prompts in turn, across runs."""
+    def mixed(self, prompts: Sequence[Any], number: int) -> Any:
+        """CONDITIONING of a run by its number: images take the encoded prompts in turn."""
         images = len(self.latent["samples"])
-        chosen = [prompts[(number * images + i) % len(prompts)] for i in range(images)]
-        encoded = {prompt: self.encoded(prompt) for prompt in chosen}
-        return batch_of([encoded[prompt] for prompt in chosen])
+        return batch_of([prompts[(number * images + i) % len(prompts)] for i in range(images)])
 
     def sample(self, model: Any, positive: Any, seed: int) -> None:
         """Sample the latent with a model of these runs under a CONDITIONING."""

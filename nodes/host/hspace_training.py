@@ -125,7 +125,8 @@ def _teach(lesson: Lesson, training: DirectionTraining, middle: UNetMiddle) -> N
     told = asked if loss is None else None
     rule = Teaching(loss, training.shift, training.step, middle, window, told, REPEATS)
     model = guide.apply(lesson.runs.model, [rule], vae=lesson.vae)
-    source, target = lines_of(lesson.source, "source"), lines_of(lesson.target, "target")
+    source = list(map(lesson.runs.encoded, lines_of(lesson.source, "source")))
+    target = list(map(lesson.runs.encoded, lines_of(lesson.target, "target"))) if told else []
     for number in range(training.runs, lesson.runs.count):
         beside = asked.beside(model, lesson.runs.mixed(target, number)) if told else model
         training.pace(lesson.runs.count)

@@ -50,7 +50,7 @@ def test_obedience_and_variety_over_the_scale():
     assert abs(other / one - 2**0.5) < 1e-6
 
 
-def test_cfg_in_a_window_is_that_of_the_host_and_counted_by_its_cells():
+def test_cfg_acts_inside_of_its_window_and_cells_are_counted():
     levels = LEVELS.normal(window.STEPS)[:-1].tolist()
     both, alone = (lambda x, sigma, name=name: (name, float(sigma[0])) for name in "ba")
     part = window.inside(both, alone, (0.2, 0.6))

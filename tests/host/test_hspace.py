@@ -387,11 +387,10 @@ def test_images_of_training_take_the_prompts_in_turn_across_runs():
     model, clip, _ = shapes.load()
     latent = {"samples": torch.zeros(2, 4, 16, 16)}
     looked = Runs(model, clip, None, latent, 1, 3, (2, 1.0, "euler", "normal"))
-    prompts = ["a circle", "a big blue square", "a triangle"]
+    prompts = [looked.encoded(text) for text in ("a circle", "a big blue square", "a triangle")]
     for number, turn in enumerate(([0, 1], [2, 0], [1, 2])):
         ((states, _),) = looked.mixed(prompts, number)
-        alone = [looked.encoded(prompts[k])[0][0] for k in turn]
-        assert torch.equal(states, torch.cat(alone))
+        assert torch.equal(states, torch.cat([prompts[k][0][0] for k in turn]))
 
 
 @needs_shapes
