@@ -27,7 +27,7 @@ COUNT = re.compile(r"\S (pass|fail) (\d+)$")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 TOGETHER = ("-n", "auto", "--maxprocesses=4", "--dist=loadfile")
 # What one ComfyUI has shown, the others need not show again.
-NOT_AGAIN = ("-m", "not once")
+NOT_AGAIN = ("-m", "not once or everywhere")
 # What the browser shows on every frontend.
 EVERY_FRONTEND = ("-m", "frontends")
 # pytest's own code for "nothing was collected", for example under -k.

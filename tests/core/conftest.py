@@ -12,6 +12,12 @@ settings.load_profile("core")
 
 
 @pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Numbers that a test draws without a generator are those of every run."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """The tensors are tiny: threads would only wait for each other."""
     threads = torch.get_num_threads()

@@ -82,6 +82,14 @@ def frozen():
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Numbers that a test draws without a generator are those of every run."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A real server of this host with the checkout as its only custom node, one for all tests."""

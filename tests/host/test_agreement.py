@@ -14,6 +14,8 @@ from energy_guidance.nodes.host import guide, networks, shapes
 
 from tools import diffusers_host
 
+pytestmark = pytest.mark.once
+
 CAPTION, SEED, STEPS, CFG = "a big red circle and a small white square", 11, 20, 4.0
 
 
@@ -49,7 +51,6 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a - b).norm() / b.norm())
 
 
-@pytest.mark.once
 def test_hosts_agree_on_shapes():
     (ours, our_pictures), (theirs, their_pictures) = comfyui([], STEPS), diffusers([], STEPS)
     assert difference(ours, theirs) < 1e-3
@@ -117,6 +118,7 @@ def test_hosts_agree_on_a_sentence(decoder):
     assert difference(ours, comfyui([], 3, cfg=1.0)[0]) > 0.5
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("eta", [0.3, 1.0])
 def test_hosts_put_as_much_noise_back(eta):
     for high, low in ((14.6, 12.5), (1.2, 1.1), (0.16, 0.03)):
@@ -124,7 +126,6 @@ def test_hosts_put_as_much_noise_back(eta):
         assert diffusers_host.ancestral_share(eta, high, low) == pytest.approx(1 - down / high)
 
 
-@pytest.mark.once
 @pytest.mark.slow
 def test_hosts_agree_on_guided_shapes():
     ours, _ = comfyui(reddening("energy_guidance.guidance_core", "Forward", 0.5), 6)

@@ -28,6 +28,8 @@ from energy_guidance.nodes.rules.latent_update import RuleLatentUpdate
 from energy_guidance.tests.host import probe, tiny
 from energy_guidance.tests.host.test_captures import FAMILIES, Looking
 
+pytestmark = pytest.mark.once
+
 WORDS = Word("red", (2,)), Word("circle", (3, 4))
 TARGET = (0.3, 0.7)
 
@@ -58,6 +60,7 @@ def energies(there):
     ]
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_energy_has_a_slope_through_every_family(family):
     make, options = FAMILIES[family]
@@ -122,6 +125,7 @@ def test_a_reference_of_another_size_or_prompt_is_refused_before_sampling(change
     assert records == []
 
 
+@pytest.mark.everywhere
 def test_strength_zero_is_the_stock_run():
     model = tiny.unet()
     with torch.inference_mode():

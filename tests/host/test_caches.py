@@ -52,7 +52,7 @@ def sampled(rule, order):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("kind", ["EasyCache", "LazyCache"])
+@pytest.mark.parametrize("kind", ["EasyCache", pytest.param("LazyCache", marks=pytest.mark.once)])
 def test_the_order_of_cache_and_guidance_does_not_matter(kind, rule):
     plain, all_of_them, energies = sampled(RULES[rule], (None, None))
     before, some, _ = sampled(RULES[rule], (kind, None))

@@ -17,6 +17,8 @@ from energy_guidance.nodes.host.autograd import memory
 from energy_guidance.nodes.host.reading.layouts import layout_of
 from energy_guidance.tests.host import probe, tiny
 
+pytestmark = pytest.mark.once
+
 WORDS, WHOLE = Attention((1, 4), "all"), Attention((), "all")
 HEADS = Attention((1, 4), "all", "each")
 WIDE = {"channels": 16, "width": 48, "pooled": 32}
@@ -140,6 +142,7 @@ def test_the_maps_of_each_head_are_its_own_softmax():
 
 
 @EACH
+@pytest.mark.everywhere
 def test_features_are_pictures(family):
     make, options = FAMILIES[family]
     start = torch.zeros(1, options.get("channels", 4), 8, 12)
@@ -175,6 +178,7 @@ def test_features_of_joint_attention_are_the_image_tokens_row_by_row(family, ima
 
 
 @EACH
+@pytest.mark.everywhere
 def test_recomputed_blocks_give_the_same_gradient(family, monkeypatch):
     make, options = FAMILIES[family]
     model, request = make(), Attention((1, 4))
@@ -234,6 +238,7 @@ def test_regional_masks_are_read_whole_and_areas_are_refused(model):
         looked(model, WHOLE, positive=area)
 
 
+@pytest.mark.everywhere
 def test_another_packs_attention_goes_on_and_maps_are_those_of_the_host(model):
     called = []
 
@@ -264,6 +269,7 @@ def test_a_lora_on_the_keys_changes_the_maps(model):
     assert torch.equal(looked(model, first)[0][0], plain)
 
 
+@pytest.mark.everywhere
 def test_an_attention_override_of_another_pack_is_called_too():
     called = []
 
@@ -280,6 +286,7 @@ def test_an_attention_override_of_another_pack_is_called_too():
     assert called
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize(
     "error", [None, ValueError("broken"), comfy.model_management.InterruptProcessingException()]
 )

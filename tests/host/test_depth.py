@@ -14,6 +14,8 @@ from energy_guidance.nodes.host.autograd import memory
 from energy_guidance.nodes.host.autograd.recompute import nearest_output
 from energy_guidance.tests.host import families, probe, tiny
 
+pytestmark = pytest.mark.once
+
 FLUX = {"channels": 16, "width": 48, "pooled": 32}
 MODELS = [(tiny.unet, {}), (tiny.flux, FLUX)]
 IDS = ["U-Net", "FLUX"]
@@ -78,6 +80,7 @@ def test_the_gradient_is_the_whole_one_of_a_network_that_adds_constants(make, op
     torch.testing.assert_close(short, record.terms["grad"], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize(("make", "options"), MODELS, ids=IDS)
 def test_the_estimate_stays_what_it_was_and_the_gradient_does_not(make, options):
     model = make()
@@ -91,6 +94,7 @@ def test_the_estimate_stays_what_it_was_and_the_gradient_does_not(make, options)
     assert torch.equal(all_of_it.terms["grad"], whole.terms["grad"])
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize(("make", "options"), MODELS, ids=IDS)
 def test_blocks_that_are_computed_twice_may_be_left_out_too(make, options, monkeypatch):
     model = make()

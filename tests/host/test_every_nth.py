@@ -20,6 +20,8 @@ from energy_guidance.nodes.rules.posterior import RulePosterior
 from energy_guidance.nodes.rules.unified import RuleUnified
 from energy_guidance.tests.host import probe, tiny
 
+pytestmark = pytest.mark.once
+
 NODES = (RuleForward, RuleBackward, RuleManifold, RulePosterior, RuleUnified, RuleLatentUpdate)
 WHOLE = PercentWindow()
 
@@ -95,6 +97,7 @@ def test_the_first_step_of_the_window_is_guided(model):
     assert passes == [0, 0, 1, 0, 1, 0]
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.__name__)
 def test_a_step_between_is_bit_identical_to_the_stock_step(model, node):
     stock, guided = (estimates(model, rules) for rules in ([], [built(node, every=2)]))

@@ -20,6 +20,8 @@ from energy_guidance.nodes.host import guide
 from energy_guidance.tests.host import probe, tiny
 from energy_guidance.tests.host.test_samplers import Nudge
 
+pytestmark = pytest.mark.once
+
 REQUESTS = frozenset([Attention((1, 4), "all"), Features("all")])
 
 
@@ -129,6 +131,7 @@ def seen(model, graph, **options):
 
 
 @EACH
+@pytest.mark.everywhere
 @pytest.mark.parametrize("graph", [False, True], ids=["plain", "graph"])
 def test_rules_see_the_branches_and_captures_of_the_pass_that_cfg_was_given(pack, graph):
     model = tiny.unet()

@@ -25,6 +25,8 @@ from energy_guidance.nodes.host.vae_decoder import VaeDecoder
 from energy_guidance.tests.host import encoders, probe, tiny
 from safetensors.torch import save_file
 
+pytestmark = pytest.mark.once
+
 FORMAT = comfy.latent_formats.SD15()
 CARD = Card("SD15", channels=4, scale=8, width=16, blocks=1)
 KINDS = {"vae": VaeDecoder, "taesd": decode.TaesdDecoder, "fitted": FittedDecoder}
@@ -110,6 +112,7 @@ def test_a_row_alone_is_that_row_in_a_batch(holding):
     torch.testing.assert_close(reader(x0)[1:2], reader(x0[1:2]))
 
 
+@pytest.mark.everywhere
 def test_guiding_by_it_leaves_everything_as_it_was(holding, vae):
     holding(own=CARD)
     trace = Trace()
@@ -210,6 +213,7 @@ def test_auto_takes_the_tiny_decoders_of_videos(holding, family, name, channels,
         assert reader(x0).shape == (1, 3, 2 * scale, 2 * scale)
 
 
+@pytest.mark.everywhere
 def test_shapes_brings_its_own(holding):
     holding()
     with torch.inference_mode():

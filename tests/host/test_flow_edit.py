@@ -20,6 +20,8 @@ from energy_guidance.nodes.editing.record_reference import RecordReference
 from energy_guidance.nodes.host import guide
 from energy_guidance.tests.host import tiny
 
+pytestmark = pytest.mark.once
+
 STEPS, FIRST, SEED = 4, 3, 7
 KINDS = pytest.mark.parametrize("kind", ["eps", "flow"])
 
@@ -80,6 +82,7 @@ def published(model, latent, draws):
 
 
 @KINDS
+@pytest.mark.everywhere
 def test_it_is_the_published_algorithm(kind):
     model = tiny.unet(kind)
     found = edited(model, n_avg=2)
@@ -138,7 +141,6 @@ def test_guidance_acts_on_the_wanted_prompt_alone():
     assert not torch.equal(pushed, image()["samples"])
 
 
-@pytest.mark.once
 def test_keep_attention_guides_the_edit():
     model = tiny.unet("flow")
     widgets = (1, STEPS, 1.0, "normal", 1.0, "euler", True, False, "default")

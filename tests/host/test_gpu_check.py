@@ -12,6 +12,8 @@ from energy_guidance.tests.host import conftest, families
 from bench.gpu_check import inside, page
 from bench.gpu_check.cases import CASES
 
+pytestmark = pytest.mark.once
+
 KEYS = [case.key for case in CASES]
 ROUNDED = 3e-2
 

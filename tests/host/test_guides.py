@@ -88,6 +88,7 @@ def sampled(parts, rules, trace=None) -> torch.Tensor:
         )
 
 
+@pytest.mark.once
 def test_every_guide_pushes(parts) -> None:
     with torch.inference_mode():
         built = {name: output.args[0] for name, output in energies().items()}

@@ -63,6 +63,7 @@ def test_editing_example_runs(server: Server, name: str) -> None:
     assert picture(server, workflow(name)).startswith(b"\x89PNG")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", GUIDES)
 def test_guide_example_runs(server: Server, name: str) -> None:
     assert picture(server, workflow(name)).startswith(b"\x89PNG")

@@ -23,6 +23,8 @@ from energy_guidance.nodes.host.reading.layouts import layout_of
 from energy_guidance.tests.host import probe, tiny
 from energy_guidance.tests.host.edits import hooks, mixed, near, one_step, same, standing_path
 
+pytestmark = pytest.mark.once
+
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
 needs_shapes = pytest.mark.skipif(
     not THERE and not os.environ.get("CI"), reason="the embedded model is not in assets/shapes"
@@ -63,6 +65,7 @@ def recorded(model, batch=1, cfg=4.0, seed=5, steps=STEPS, **changes):
         return RecordReference.execute(model, *conds).args[1:]
 
 
+@pytest.mark.everywhere
 def test_nothing_wanted_is_the_stock_sampler_bit_for_bit(eps):
     nothing = injection(eps, cross=((), None), alignment=None)
     assert torch.equal(painted(injected(eps, nothing)), painted(eps, tiny.cond(1)))
@@ -121,6 +124,7 @@ def two_prompts():
         return [[torch.cat([tiny.cond(5)[0][0], tiny.cond(1)[0][0]]), {}]]
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("part", ["attn1", "attn2"])
 def test_attention_is_that_of_two_prompts_in_one_batch_as_published(eps, part):
     sigma, x = 3.0, 3.0 * torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(4))
@@ -212,7 +216,6 @@ def blend(model, threshold=0.97, start=0.0):
     return Blend((2,), (2, 3), names(model)[-1:], threshold, PercentWindow(start, 1.0))
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("kind", ["eps", "flow"])
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "heun", "euler_ancestral"])
 def test_outside_of_the_words_the_image_is_the_sources_with_every_sampler(kind, sampler):
@@ -230,7 +233,6 @@ def test_a_blend_that_begins_late_leads_back_to_the_source(eps):
     assert ((mine - source).abs() < 1e-3).all(1).float().mean() > 0.3
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("guided_first", [True, False])
 def test_guidance_acts_on_the_edit_and_not_on_its_source(eps, guided_first):
     rules = [Forward(probe.Nearness(), Constant(0.5))]
@@ -252,7 +254,6 @@ def test_guidance_acts_on_the_edit_and_not_on_its_source(eps, guided_first):
     assert near(edited, painted(along)) < 1e-4
 
 
-@pytest.mark.once
 def test_the_slope_through_an_edit_is_that_of_differences(eps):
     _, path = recorded(eps, cfg=1.0, steps=1)
     records = []
@@ -263,6 +264,7 @@ def test_the_slope_through_an_edit_is_that_of_differences(eps):
     probe.agree(records[0])
 
 
+@pytest.mark.everywhere
 def test_the_model_is_as_it_was_after_success_error_and_interrupt(eps):
     stock, before = painted(eps, tiny.cond(1)), hooks(eps)
     edit = injected(eps, injection(eps, own=(names(eps), WHOLE)))
@@ -284,6 +286,7 @@ def test_the_model_is_as_it_was_after_success_error_and_interrupt(eps):
     assert torch.equal(painted(edit), painted(edit))
 
 
+@pytest.mark.everywhere
 def test_another_packs_attention_stays_beside_the_edit(eps):
     # As IPAdapter does: attn2 is replaced, and its images' attention added.
     def adding(amount):
@@ -326,7 +329,6 @@ def test_runs_that_do_not_fit_are_refused_before_the_model_runs(eps):
     assert not calls
 
 
-@pytest.mark.once
 def test_a_batch_of_edits_may_have_one_source(eps):
     _, path = recorded(eps)
     noise = comfy.sample.prepare_noise(tiny.latent()["samples"], 1).expand(2, -1, -1, -1)
@@ -377,7 +379,6 @@ def parts():
         return shapes.load()
 
 
-@pytest.mark.once
 @needs_shapes
 def test_prompts_that_do_not_fit_the_edit_are_refused(parts):
     edit = lambda *texts: prompted(*texts, parts=parts)
@@ -395,7 +396,6 @@ def test_prompts_that_do_not_fit_the_edit_are_refused(parts):
         edit("a red circle", "a red square", *DEFAULTS[:5], "green")
 
 
-@pytest.mark.once
 @needs_shapes
 def test_a_word_is_swapped_where_it_stood(parts):
     model, clip, _ = parts

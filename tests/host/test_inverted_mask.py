@@ -9,6 +9,8 @@ import torch
 from energy_guidance.nodes.editing.invert import Invert
 from energy_guidance.tests.host import tiny
 
+pytestmark = pytest.mark.once
+
 STEPS = 4
 
 

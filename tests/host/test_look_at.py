@@ -15,6 +15,8 @@ from energy_guidance.guidance_core.trace import Record
 from energy_guidance.nodes.host import guide
 from energy_guidance.tests.host import probe, tiny
 
+pytestmark = pytest.mark.once
+
 
 @dataclass(frozen=True)
 class Slopes:
@@ -88,6 +90,7 @@ def test_a_sample_alone_equals_the_sample_in_a_batch(look_at):
         torch.testing.assert_close(run(batch=2)[:1], run(batch=1), rtol=1e-3, atol=2e-4)
 
 
+@pytest.mark.everywhere
 def test_only_both_evaluates_the_negative_branch_with_a_graph():
     def graphs(look_at):
         seen = probe.Plain()
@@ -101,6 +104,7 @@ def test_only_both_evaluates_the_negative_branch_with_a_graph():
     assert graphs("both") == {0, 1}
 
 
+@pytest.mark.everywhere
 def test_both_asks_the_host_for_the_memory_of_two_graphs():
     graphs = lambda *looks: (
         guide.Guidance(

@@ -10,6 +10,8 @@ from energy_guidance.nodes.host import invert, null_text, samplers
 from energy_guidance.tests.host import families, tiny
 from energy_guidance.tests.host.edits import hooks, near
 
+pytestmark = pytest.mark.once
+
 # Random weights know no prompts: a high scale leads anywhere.
 STEPS, CFG = 3, 1.5
 
@@ -49,6 +51,7 @@ def test_guidance_reproduces_the_image_that_it_would_lose(kind):
     assert hooks(model) == 0
 
 
+@pytest.mark.everywhere
 def test_each_step_of_a_stock_sampler_takes_its_own_part():
     model, seen = tiny.unet(), []
     prompts, path = (tiny.cond(1), tiny.cond(2)), inverted(tiny.unet(), tiny.cond(1), image())

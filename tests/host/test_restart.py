@@ -17,6 +17,8 @@ from energy_guidance.nodes.host.restart import restart_sampler, restarting_model
 from energy_guidance.nodes.sampling.restart_sampler import RestartSampler
 from energy_guidance.tests.host import tiny
 
+pytestmark = pytest.mark.once
+
 # Between 14 and 0.3 in the tiny model's schedule: the steps from 8, 4 and 2.
 WINDOW = PercentWindow(0.05, 0.8)
 SIGMAS, INSIDE = (20.0, 8.0, 4.0, 2.0, 0.2, 0.0), 3
@@ -120,6 +122,7 @@ def test_with_one_try_nothing_is_wrapped(model):
     assert restarting_model(model, 1, WINDOW) is model
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("name", ["euler_ancestral", "dpmpp_2m"])
 def test_without_guidance_it_is_the_stock_sampler(model, name):
     with torch.inference_mode():
@@ -195,6 +198,7 @@ def test_a_sampler_of_another_kind_is_refused():
         restart_sampler(object(), 2, WINDOW)
 
 
+@pytest.mark.everywhere
 def test_the_node_wraps_a_sampler(model):
     (sampler,) = RestartSampler.execute(plain(), 3, 0.05, 0.8).args
     expected = sampled(guided(model, Counted()), restart_sampler(plain(), 3, WINDOW))

@@ -24,6 +24,8 @@ from energy_guidance.guidance_core.trace import Trace
 from energy_guidance.nodes.host import decode, guide, networks, shapes
 from energy_guidance.nodes.host.browser import monitor
 
+pytestmark = pytest.mark.once
+
 THERE = (networks.ASSETS / "unet" / "config.json").is_file()
 
 
@@ -146,6 +148,7 @@ def test_the_decoder_rgb_is_linear(parts):
     torch.testing.assert_close(both, reader(one) + reader(other))
 
 
+@pytest.mark.everywhere
 def test_text_unet_and_vae_are_those_of_diffusers(parts, diffusers):
     transformers = pytest.importorskip("transformers")
     model, clip, vae = parts
@@ -189,6 +192,7 @@ def test_the_stock_loader_applies_our_loras(parts, diffusers, name):
 CHANGES = {shapes.THREE_OBJECTS: 0.05, shapes.TURBO: 0.01}
 
 
+@pytest.mark.everywhere
 def test_load_shapes_adds_its_lora_as_the_stock_loader_does(parts):
     loaded = shapes.load(lora=shapes.TURBO)
     file = networks.ASSETS / f"{shapes.TURBO}.safetensors"
@@ -201,6 +205,7 @@ def test_load_shapes_adds_its_lora_as_the_stock_loader_does(parts):
     assert relative(host_turbo(parts), latents[0]) > 0.1
 
 
+@pytest.mark.everywhere
 def test_four_steps_of_lcm_paint_whole_scenes(parts):
     """The levels are those of the embedded host, and most images show their prompt."""
     diffusers_host = pytest.importorskip("tools.diffusers_host")

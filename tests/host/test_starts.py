@@ -29,6 +29,8 @@ from energy_guidance.nodes.start.keep_from_image import KEPT, KeepFromImage
 from energy_guidance.nodes.start.place_words import PlaceWords, boxes_in
 from energy_guidance.tests.host import probe, tiny
 
+pytestmark = pytest.mark.once
+
 NODES = (GuideWithText, GuideWithImage, KeepFromImage, FixMissingObjects, PlaceWords)
 PROMPT = "a red circle and a blue square"
 WHOLE = PercentWindow(0.0, 0.9)
@@ -64,6 +66,7 @@ def sampled(parts, model, positive=None, sampler="euler_ancestral", steps=4, bat
     )
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("node", NODES)
 def test_widgets_come_in_the_order_of_the_arguments(node):
     names = [i.id for i in node.define_schema().inputs]
@@ -100,7 +103,6 @@ def test_above_cfg_1_a_start_looks_at_the_positive_branch(parts):
         assert found is same
 
 
-@pytest.mark.once
 def test_recurrences_of_a_model_are_those_of_the_recurrent_sampler(parts):
     model, _, vae = parts
     options = {"model": model, "text": "a red circle", "vae": vae}
@@ -116,6 +118,7 @@ def test_recurrences_of_a_model_are_those_of_the_recurrent_sampler(parts):
     assert WrappersMP.SAMPLER_SAMPLE not in model.wrappers
 
 
+@pytest.mark.everywhere
 def test_amount_0_leaves_the_model_as_it_is(parts):
     model, clip, vae = parts
     none = {"model": model, "strength": "custom", "amount": 0.0, "recurrences": 3}
@@ -133,7 +136,6 @@ def square(side=128):
     return scenes.render([scene], side).movedim(1, -1)
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("keep", KEPT)
 def test_each_that_is_kept_lowers_its_energy(parts, keep):
     model, _, vae = parts
@@ -198,7 +200,6 @@ def test_what_only_a_queued_workflow_tells_is_left_to_the_run():
     assert "must be a sentence" in GuideWithText.validate_inputs(text=" ")
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("copy", COPIED)
 def test_each_way_to_guide_with_an_image_lowers_its_energy(parts, copy):
     model, _, vae = parts
@@ -213,7 +214,6 @@ def test_each_way_to_guide_with_an_image_lowers_its_energy(parts, copy):
     assert last[0] < last[1]
 
 
-@pytest.mark.once
 def test_words_are_placed_in_their_boxes(parts):
     model, clip, vae = parts
     boxes = "red circle: 0 0.25 0.5 0.75\nblue square: 0.5 0.25 1 0.75"
@@ -243,7 +243,6 @@ def test_boxes_are_those_of_energy_box(parts):
     assert torch.equal(sampled(parts, guided, positive), sampled(parts, long_way, positive))
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("objects", ["", "red circle\n\nblue square"])
 def test_objects_are_those_of_the_prompt_or_of_the_list(parts, objects, monkeypatch):
     model, clip, _ = parts

@@ -51,6 +51,8 @@ FLUX = {
     "guidance_embed": False,
 }
 
+DRAWN = 2**18  # numbers of one weight
+
 
 def _filled(model: torch.nn.Module) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -58,9 +60,15 @@ def _filled(model: torch.nn.Module) -> None:
         if not p.dtype.is_floating_point:
             continue
         fan = max(p[0].numel(), 1) if p.ndim > 1 else 1
-        noise = torch.randn(p.shape, generator=generator) * (fan**-0.5 if p.ndim > 1 else 0.1)
+        noise = _drawn(p.shape, generator) * (fan**-0.5 if p.ndim > 1 else 0.1)
         norm = ("norm" in name and name.endswith("weight")) or name.endswith((".gamma", ".scale"))
         p.copy_((noise + (1.0 if p.ndim == 1 and norm else 0.0)).to(p.dtype))
+
+
+def _drawn(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+    """Noise that repeats itself in what is too large to be drawn for each test."""
+    noise = torch.randn(max(min(shape.numel(), DRAWN), 1), generator=generator)
+    return noise.repeat(-(-shape.numel() // len(noise)))[: shape.numel()].view(shape)
 
 
 def patcher(model: torch.nn.Module) -> comfy.model_patcher.ModelPatcher:
