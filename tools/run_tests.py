@@ -26,8 +26,9 @@ COUNT = re.compile(r"\S (pass|fail) (\d+)$")
 # Each file of tests in one process, as many processes as there are cores; "-n 0" takes one.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 TOGETHER = ("-n", "auto", "--maxprocesses=4", "--dist=loadfile")
+QUICK = ("-m", "not slow")
 # What one ComfyUI has shown, the others need not show again.
-NOT_AGAIN = ("-m", "not once or everywhere")
+NOT_AGAIN = ("-m", "(not once or everywhere) and not slow")
 # What the browser shows on every frontend.
 EVERY_FRONTEND = ("-m", "frontends")
 # pytest's own code for "nothing was collected", for example under -k.
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         first = host is found[0]
         variables = {"COMFYUI_PATH": str(host.path), **ONE_THREAD}
         code, line = _pytest(
-            environment.of(host), "host", shared if first else (*NOT_AGAIN, *shared), variables
+            environment.of(host), "host", (*(QUICK if first else NOT_AGAIN), *shared), variables
         )
         codes.append(code)
         closing.append(f"host {host.version}: {line}")

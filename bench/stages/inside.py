@@ -28,7 +28,8 @@ from guidance_core.shapes.scenes import SIDE
 STEPS, ITERATIONS, FRAMES = 15, 3, 9
 # Of Morph: displacement, attention, sampled.
 MORPHS = {
-    "Morph": (0.4, 0.0, 12),
+    "Morph": (0.4, 0.0, 18),
+    "Morph, 12 sampled": (0.4, 0.0, 12),
     "Morph, from noise": (0.0, 0.6, 27),
     "Morph, plain": (0.0, 0.0, FRAMES),
 }

@@ -54,7 +54,8 @@ TASKS = (
         "most twice the mean one",
         1,
         {
-            "Morph": f"{INVERT}; displacement 0.4, attention 0, 12 sampled",
+            "Morph": f"{INVERT}; displacement 0.4, attention 0, 18 sampled",
+            "Morph, 12 sampled": f"{INVERT}; displacement 0.4, attention 0, 12 sampled",
             "Morph, from noise": f"{INVERT}; displacement 0, attention 0.6, 27 sampled",
             "Morph, plain": f"{INVERT}; displacement 0, attention 0, 9 sampled",
             "fading the pixels": "",

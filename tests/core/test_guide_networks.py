@@ -237,7 +237,6 @@ def test_resnet_50_labels_and_looks(tmp_path: Path) -> None:
     check_pushes(ReferenceImage(1 - pictures(), "features", network), pictures())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["ViT-B-32", "RN50"])
 def test_clip_looks_at_pictures(architecture: str) -> None:
     make = lambda: open_clip.create_model(architecture, load_weights=False, device="meta")

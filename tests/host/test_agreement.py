@@ -126,7 +126,6 @@ def test_hosts_put_as_much_noise_back(eta):
         assert diffusers_host.ancestral_share(eta, high, low) == pytest.approx(1 - down / high)
 
 
-@pytest.mark.slow
 def test_hosts_agree_on_guided_shapes():
     ours, _ = comfyui(reddening("energy_guidance.guidance_core", "Forward", 0.5), 6)
     theirs, _ = diffusers(reddening("guidance_core", "Forward", 0.5), 6)

@@ -9,7 +9,6 @@ import pytest
 from energy_guidance.tests.host import families
 from energy_guidance.tests.host.families import columns, unbuilt
 
-
 # Asked of every family on every host; the other columns of a family that is new to it.
 EVERYWHERE = (columns.stock, columns.gradient)
 ASKED = [
