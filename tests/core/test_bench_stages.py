@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.stages import judged, page
-from bench.stages.tasks import TASKS, jobs, known
+from bench.stages.tasks import TASKS, identity, jobs
 from guidance_core.shapes import scenes
 from guidance_core.shapes.scenes import Item, Scene
 
@@ -74,7 +74,7 @@ def test_a_page_counts_images_and_their_standard_error():
     task = TASKS[1]
     rows = [
         {
-            **known("w")[4],
+            **identity(task, next(iter(task.methods)), "w"),
             "rows": [{"whole": 1.0, "seen": 20.0}] * 3 + [{"whole": 0.0, "seen": 24.0}],
         }
     ]
