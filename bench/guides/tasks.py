@@ -44,7 +44,7 @@ PLACED = replace(GUIDED, recurrences=4, end_percent=0.4)
 BOXED = replace(GUIDED, recurrences=3, end_percent=0.4)
 SAID = Settings(steps=100, eta=1.0, decoder="fitted")
 # From 60 % of the noise; the first step, which begins there, is taken ten times.
-TRANSLATED = Settings(steps=12, denoise=0.6, recurrences=10, end_percent=0.43, decoder="fitted")
+TRANSLATED = Settings(steps=60, denoise=0.6, recurrences=10, end_percent=0.41, decoder="fitted")
 IMAGE_TO_IMAGE = Settings(steps=6, denoise=0.3)
 
 

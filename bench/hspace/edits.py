@@ -91,6 +91,7 @@ class Method:
         end: edit_end and train_end.
         rate: of a trained one.
         edit: what it is asked.
+        train_start: where it is not `start`.
         train_end: where it is not `end`.
     """
 
@@ -101,6 +102,7 @@ class Method:
     end: float = 1.0
     rate: float = 0.01
     edit: Edit = RED_TO_BLUE
+    train_start: float | None = None
     train_end: float | None = None
 
     @property
@@ -117,7 +119,8 @@ METHODS = {
     "two prompts": Method("prompts", 6, 4.0, 0.0),
     "unedited, colour open": Method(edit=OPEN_TO_BLUE),
     "trained, colour open": Method(
-        *("trained by prompts", 300, 1.0, 0.1, 1.0, 0.003, OPEN_TO_BLUE),
+        *("trained by prompts", 600, 1.1, 0.2, 1.0, 0.003, OPEN_TO_BLUE),
+        train_start=0.1,
         train_end=0.7,
     ),
     "unedited, size open": Method(edit=OPEN_TO_BIG),

@@ -70,8 +70,9 @@ def direction(name: str) -> Any:
     latent = {"samples": torch.zeros(TOGETHER, 4, 16, 16)}
     sampling = (FOUND, method.runs, STEPS, method.edit.cfg, "euler", "normal")
     file = name.replace(", ", "_").replace(" ", "_")
+    since = method.start if method.train_start is None else method.train_start
     until = method.end if method.train_end is None else method.train_end
-    training = (None, vae, method.rate, 1.0, method.start, until, file)
+    training = (None, vae, method.rate, 1.0, since, until, file)
     widgets = (model, clip, method.way, *sides, latent, *sampling, 1, "each its own", encoded(""))
     return node.execute(*widgets, *training).args[0]
 

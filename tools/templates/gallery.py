@@ -469,7 +469,7 @@ EXAMPLES: dict[str, Example] = {
         "**A prompt that leaves the colour open, and a direction that says blue** (Asyrp). "
         "*h-space Edit* shifts what the middle block of the U-Net gives; the decoder half runs "
         "twice, the encoder once. No gradient, no other network.\n\n"
-        "The direction was trained by *Find h-space Direction* (trained by prompts, 300 runs of "
+        "The direction was trained by *Find h-space Direction* (trained by prompts, 600 runs of "
         "six images) to lead where the model would go if the prompt said blue.\n\n"
         "**Try:** strength 0.5; edit_start 0.3, which changes less; another seed: most objects "
         "turn blue where they are.\n\n"
