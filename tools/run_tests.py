@@ -26,6 +26,7 @@ COUNT = re.compile(r"\S (pass|fail) (\d+)$")
 # Each file of tests in one process, as many processes as there are cores; "-n 0" takes one.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 TOGETHER = ("-n", "auto", "--maxprocesses=4", "--dist=loadfile")
+# What takes minutes is asked for by ARGS='-m slow', before a release.
 QUICK = ("-m", "not slow")
 # What one ComfyUI has shown, the others need not show again.
 NOT_AGAIN = ("-m", "(not once or everywhere) and not slow")
