@@ -121,7 +121,7 @@ FORMULAS = {"words": words, "itself": looks}
 
 
 @pytest.mark.parametrize("kinds", [("words",), ("itself",), ("words", "itself")], ids="+".join)
-@pytest.mark.parametrize("family", families.once(HERE))
+@pytest.mark.parametrize("family", HERE)
 def test_attention_is_the_formula_written_out(family, kinds):
     model, x = families.model(family), wide(family)
     layers, formulas = names(model), {kind: FORMULAS[kind] for kind in kinds}
@@ -136,7 +136,7 @@ def test_attention_is_the_formula_written_out(family, kinds):
     agree(mine, by_hand(family, x, **formulas), family, x)
 
 
-@pytest.mark.parametrize("family", families.once(CROSS))
+@pytest.mark.parametrize("family", CROSS)
 def test_a_source_put_into_itself_changes_nothing_in_any_family(family):
     if families.FAMILIES[family].sound:
         pytest.skip("a path holds no sound")

@@ -155,7 +155,7 @@ PARTS = {"words": (True, False), "itself": (False, True), "both": (True, True)}
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("family", families.once(HERE))
+@pytest.mark.parametrize("family", HERE)
 def test_attention_is_the_formula_written_out(family, part):
     words, itself = PARTS[part]
     model, x = families.model(family), image(family)

@@ -170,9 +170,7 @@ def check(maps, looks, image, text, left_out=()):
 
 
 # A frame that is given replaces the latent's, whose change shows in no query of the first block.
-@pytest.mark.parametrize(
-    "family", once(name for name in TRANSFORMERS if name != "Kandinsky 5 image to video")
-)
+@pytest.mark.parametrize("family", [n for n in TRANSFORMERS if n != "Kandinsky 5 image to video"])
 def test_the_map_is_the_softmax_of_the_kernels_own_queries_and_keys(family, monkeypatch):
     maps, looks, image, first, last, text = attended(family, monkeypatch)
     check(maps, looks, image, text, STARTS.get(family, ()))
@@ -220,7 +218,7 @@ def _gap(family, request, step):
     return abs(slope - difference) / max(abs(slope), abs(difference))
 
 
-@pytest.mark.parametrize("family", once(TRANSFORMERS))
+@pytest.mark.parametrize("family", TRANSFORMERS)
 def test_reading_changes_nothing_and_finds_its_rows(family):
     options = FAMILIES[family].options(batch=2)
     start = torch.randn(options["latent"].shape, generator=torch.Generator().manual_seed(3))
@@ -275,7 +273,7 @@ def test_video_has_frames_and_an_image_has_none(family):
         assert part.shape[-2] * shape[-1] == part.shape[-1] * shape[-2]
 
 
-@pytest.mark.parametrize("family", once(name for name in NO_PLACES if name in FAMILIES))
+@pytest.mark.parametrize("family", [name for name in NO_PLACES if name in FAMILIES])
 def test_what_cannot_be_read_says_why(family):
     with pytest.raises(ValueError, match="cannot be read, because"):
         layout_of(model(family).model.diffusion_model)

@@ -138,7 +138,7 @@ ENERGIES = {
 }
 
 
-@pytest.mark.parametrize("family", families.once(VIDEOS))
+@pytest.mark.parametrize("family", VIDEOS)
 @pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())
 def test_videos_have_the_right_slope(family, energy):
     # the first frame is a constant to those that are compared with it
@@ -205,7 +205,7 @@ def test_a_video_is_guided_by_the_images_of_its_frames(name, energy):
     assert records[0].energy.isfinite()
 
 
-@pytest.mark.parametrize("family", families.once(VIDEOS))
+@pytest.mark.parametrize("family", VIDEOS)
 @pytest.mark.parametrize("loss", ["layout", "boxdiff"])
 def test_a_box_that_moves_has_the_right_slope(family, loss):
     path = Keyframes(((0.0, (0.0, 0.0, 0.5, 0.5)), (1.0, (0.5, 0.5, 1.0, 1.0))))
