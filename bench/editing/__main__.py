@@ -24,7 +24,7 @@ from tools import diffusers_host
 def read(path: Path, weights: str) -> list[Row]:
     """Finished batches of these weights and of today's settings."""
     known = [task.identity(weights) for task in TASKS]
-    return records.read(path, [*known, *swaps.known(weights)])
+    return records.read(path, [*known, *swaps.known()])
 
 
 def figures_of(rows: Sequence[Row]) -> Mapping[str, Sequence[Figures]]:

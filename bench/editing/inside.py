@@ -21,9 +21,21 @@ from torch import Tensor
 from bench import command, records
 from bench.cost import comfyui
 from bench.editing.sources import caption, distance, found, object_words, place
-from bench.editing.swaps import AROUND, BATCH, CFG, FIRST, GIVEN, METHODS, STEPS, SWAPS, jobs
+from bench.editing.swaps import (
+    AROUND,
+    BATCH,
+    FIRST,
+    GIVEN,
+    METHODS,
+    PLUG_ENDS,
+    SAMPLING,
+    SWAPS,
+    UNET,
+    WORD_ENDS,
+    jobs,
+)
 from bench.editing.task import FULL
-from bench.records import MODEL, Row, fingerprint
+from bench.records import Row
 from guidance_core.shapes import oracle, scenes
 from guidance_core.shapes.oracle import Verdict
 from guidance_core.shapes.scenes import Item
@@ -41,24 +53,24 @@ def part(name: str) -> Any:
 
 
 @cache
-def loaded() -> tuple[Any, Any, Any]:
+def loaded(network: str = UNET) -> tuple[Any, Any, Any]:
     """Shapes as MODEL, CLIP and VAE."""
     with torch.inference_mode():
-        found: tuple[Any, Any, Any] = part("nodes.host.shapes").load()
+        found: tuple[Any, Any, Any] = part("nodes.host.shapes").load(network=network)
         return found
 
 
-def encoded(text: str) -> Any:
+def encoded(text: str, network: str = UNET) -> Any:
     """CONDITIONING of a prompt."""
-    clip = loaded()[1]
+    clip = loaded(network)[1]
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
-def prompts(swap: str, seed: int) -> tuple[str, str]:
-    """The source's caption of two objects, and the edited one: a word of the first is swapped."""
+def prompts(swap: str, seed: int, objects: int = 2) -> tuple[str, str]:
+    """The source's caption, and the edited one: a word of its first object is swapped."""
     kind, old, new = SWAPS[swap]
     for number in count(FIRST + seed, 1000):
-        text = caption(number, 2, FULL)
+        text = caption(number, objects, FULL)
         words = text.split()
         where = FULL.index(kind) + 1
         if words[where] == old and new not in words:
@@ -72,10 +84,11 @@ def decoded(samples: Tensor) -> Tensor:
     return loaded()[2].decode(samples).movedim(-1, 1).float()
 
 
-def sampled(model: Any, positive: Any, seed: int) -> Tensor:
+def sampled(model: Any, positive: Any, seed: int, network: str = UNET) -> Tensor:
     """Latents of one prompt and a batch of noise."""
-    samplers = part("nodes.host.samplers")
-    plan = samplers.plan_of(model, positive, encoded(""), STEPS, CFG, "euler", "normal")
+    samplers, (steps, cfg, scheduler) = part("nodes.host.samplers"), SAMPLING[network]
+    negative = encoded("", network)
+    plan = samplers.plan_of(model, positive, negative, steps, cfg, "euler", scheduler)
     latent = {"samples": torch.zeros(BATCH, 4, 16, 16)}
     done: Tensor = samplers.sample(plan, "euler", FIRST + seed, latent)["samples"]
     return done
@@ -116,34 +129,38 @@ def inverted(prompt: Any, samples: Tensor, widgets: tuple[Any, ...]) -> Any:
 
 
 @cache
-def source(swap: str, seed: int) -> tuple[Tensor, Any, Any]:
+def source(swap: str, seed: int, network: str, objects: int) -> tuple[Tensor, Any, Any]:
     """Images of the source, and its reference and path."""
-    model = loaded()[0]
+    model, (steps, cfg, scheduler) = loaded(network)[0], SAMPLING[network]
     node = part("nodes.editing.record_reference").RecordReference
-    widgets = (FIRST + seed, STEPS, CFG, "normal", 1.0, "euler", True, True, "default")
-    latent = {"samples": torch.zeros(BATCH, 4, 16, 16)}
-    found = node.execute(model, encoded(prompts(swap, seed)[0]), *widgets, encoded(""), latent).args
+    widgets = (FIRST + seed, steps, cfg, scheduler, 1.0, "euler", True, True, "default")
+    latent, caption = {"samples": torch.zeros(BATCH, 4, 16, 16)}, prompts(swap, seed, objects)[0]
+    prompt, negative = (encoded(text, network) for text in (caption, ""))
+    found = node.execute(model, prompt, *widgets, negative, latent).args
     return decoded(found[1]["samples"]), found[0], found[2]
 
 
 def edited(method: str, swap: str, seed: int) -> Tensor:
     """Images of the edit by a method."""
-    model, clip, _ = loaded()
-    before, after = prompts(swap, seed)
-    _, reference, path = source(swap, seed)
-    positive = encoded(after)
-    if method == "Prompt-to-Prompt":
+    way, network, objects = method.split(",")[0], METHODS[method].network, METHODS[method].objects
+    model, clip, _ = loaded(network)
+    before, after = prompts(swap, seed, objects)
+    _, reference, path = source(swap, seed, network, objects)
+    positive = encoded(after, network)
+    if way == "Prompt-to-Prompt":
         host = part("nodes.host.prompt_to_prompt")
-        colours = {before.split()[2], after.split()[2]}
-        words = "\n".join(sorted(colours))
-        edit = host.Edit(before, after, words=words)
+        colours = "\n".join(sorted({before.split()[2], after.split()[2]}))
+        cross, own = WORD_ENDS[network]
+        words = colours if network == UNET else ""
+        edit = host.Edit(before, after, cross_end=cross, self_end=own, words=words)
         model, positive = host.edited(model, clip, edit, path)
-    elif method == "Plug-and-Play":
+    elif method in PLUG_ENDS:
         host = part("nodes.host.plug_and_play")
-        model = host.plugged(model, encoded(before), path, 0.8, 0.5, "default")
-    elif method != "the prompt alone":
-        model = part("nodes.host.guide").apply(model, [kept(method, reference)])
-    return decoded(sampled(model, positive, seed))
+        ends = PLUG_ENDS[method]
+        model = host.plugged(model, encoded(before, network), path, *ends, "default")
+    elif way != "the prompt alone":
+        model = part("nodes.host.guide").apply(model, [kept(way, reference)])
+    return decoded(sampled(model, positive, seed, network))
 
 
 def kept(method: str, reference: Any) -> Any:
@@ -160,13 +177,17 @@ def measured(job: Row) -> Mapping[str, Any]:
     """Figures of each image of a batch whose source shows its caption."""
     swap = job["swap"]
     kind, _, new = SWAPS[swap]
+    network, objects = METHODS[job["method"]].network, METHODS[job["method"]].objects
     with torch.inference_mode():
         if job["method"] in GIVEN:
             direct = job["method"] != "Flow Edit"
             images = [plain(swap, job["seed"])[0], flow_edited(swap, job["seed"], direct=direct)]
         else:
-            images = [source(swap, job["seed"])[0], edited(job["method"], swap, job["seed"])]
-    text = prompts(swap, job["seed"])[0]
+            images = [
+                source(swap, job["seed"], network, objects)[0],
+                edited(job["method"], swap, job["seed"]),
+            ]
+    text = prompts(swap, job["seed"], objects)[0]
     rows = []
     for before, after, *pair in zip(*map(oracle.judge, images), *images, strict=True):
         if before.matches(text):
@@ -179,19 +200,26 @@ def figures(
 ) -> dict[str, float]:
     """What the oracle says of one image."""
     kind, new = wanted
-    names = object_words(text, 0), object_words(text, 1)
-    was, rest = (found(before, own) for own in names)
-    asked = [new if word == getattr(was, kind) else word for word in names[0]]
-    item, other = found(after, asked), found(after, names[1])
+    names, *others = (object_words(text, number) for number in range(text.count(" and ") + 1))
+    was = found(before, names)
+    item = found(after, [new if word == getattr(was, kind) else word for word in names])
     # The object there, whatever it shows.
     there = min(after.items, key=lambda one: distance(one, *place(was)), default=None)
     return {
         "shown": float(there is not None and getattr(there, kind) == new),
         "kept": float(item is not None and item.size == was.size),
         "moved": distance(there, *place(was)),
-        "rest": float(other is not None and other.size == rest.size),
-        "drift": distance(other, *place(rest)),
         "psnr": outside(pair, [was, *([] if there is None else [there])]),
+        **{key: value for other in others for key, value in beside(other, before, after).items()},
+    }
+
+
+def beside(names: Sequence[str], before: Verdict, after: Verdict) -> dict[str, float]:
+    """Whether another object is as it was, and how far from its place."""
+    was, is_now = found(before, names), found(after, names)
+    return {
+        "rest": float(is_now is not None and is_now.size == was.size),
+        "drift": distance(is_now, *place(was)),
     }
 
 
@@ -212,7 +240,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=command.RESULTS / "editing.json")
     options = parser.parse_args()
     rows = records.read(options.results)
-    wanted = jobs(fingerprint(*MODEL), options.seeds, options.method)
+    wanted = jobs(options.seeds, options.method)
     records.complete(options.results, rows, wanted, measured)
 
 

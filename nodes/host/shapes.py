@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,28 +21,43 @@ from comfy.ldm.modules.diffusionmodules import model as autoencoder
 from torch import nn
 
 from .networks import ASSETS
+from .shapes_files import config_of, file_of, weights_of
 from .shapes_flow import FlowUNet
+from .shapes_joint import TEXT, load_transformer
 from .shapes_latent import ShapesLatent
 
 NO_LORA, TURBO, THREE_OBJECTS = "none", "turbo", "three_objects"
 EPS, FLOW = "eps", "flow"
+UNET, TRANSFORMER = "unet", "transformer"
+# Tokens that CLIP pads a text to.
+CLIP_TEXT = 77
+POSITIONS = "text_model.embeddings.position_embedding.weight"
 
 
-def load(folder: Path = ASSETS, lora: str = NO_LORA, sampling: str = EPS) -> tuple[Any, Any, Any]:
+def load(
+    folder: Path = ASSETS, lora: str = NO_LORA, sampling: str = EPS, network: str = UNET
+) -> tuple[Any, Any, Any]:
     """Return (MODEL, CLIP, VAE) of the embedded model.
 
     Arguments:
-        folder: holds unet/, vae/ and text_encoder/, each a config.json and a safetensors file, and
-            the LoRA files.
-        lora: none, turbo or three_objects.
-        sampling: eps, as it was trained, or flow.
+        folder: holds unet/, transformer/, vae/ and text_encoder/, each a config.json and a
+            safetensors file, and the LoRA files.
+        lora: none, turbo or three_objects; of the U-Net.
+        sampling: of the U-Net: eps, as it was trained, or flow.
+        network: unet, or transformer, a flow model of joint attention.
 
     Raises:
-        ValueError: a file is missing or does not fit.
+        ValueError: a file is missing or does not fit, or a LoRA is asked of the transformer.
     """
+    if network == TRANSFORMER:
+        if lora != NO_LORA:
+            raise ValueError(
+                f"lora must be none with the transformer, got {lora}: it is the U-Net's"
+            )
+        return load_transformer(folder), load_clip(folder, TEXT), load_vae(folder)
     model = load_model(folder, sampling)
     if lora != NO_LORA:
-        model = _with_lora(model, _file(folder, "", f"{lora}.safetensors"))
+        model = _with_lora(model, file_of(folder, "", f"{lora}.safetensors"))
     return model, load_clip(folder), load_vae(folder)
 
 
@@ -51,25 +65,6 @@ def _with_lora(model: Any, file: Path) -> Any:
     """What the stock LoraLoaderModelOnly makes of a file."""
     changes = comfy.utils.load_torch_file(str(file), safe_load=True)
     return comfy.sd.load_lora_for_models(model, None, changes, 1.0, 0.0)[0]
-
-
-def _file(folder: Path, part: str, *names: str) -> Path:
-    found = [path for name in names if (path := folder / part / name).is_file()]
-    if not found:
-        raise ValueError(
-            f"expected {' or '.join(names)} of the embedded model in {folder / part}, got none: "
-            "install the pack again, with its assets"
-        )
-    return found[0]
-
-
-def _config(folder: Path, part: str) -> dict[str, Any]:
-    return json.loads(_file(folder, part, "config.json").read_text(encoding="utf-8"))
-
-
-def _weights(folder: Path, part: str) -> dict[str, Any]:
-    file = _file(folder, part, "diffusion_pytorch_model.safetensors", "model.safetensors")
-    return comfy.utils.load_torch_file(str(file), safe_load=True)
 
 
 class ShapesConfig(comfy.supported_models.SD15):
@@ -126,7 +121,7 @@ def norms_of(groups: int) -> Iterator[None]:
 
 def load_model(folder: Path = ASSETS, sampling: str = EPS) -> Any:
     """Return the U-Net as a MODEL, of eps or flow."""
-    weights, card = _weights(folder, "unet"), _config(folder, "unet")
+    weights, card = weights_of(folder, "unet"), config_of(folder, "unet")
     config = unet_config(card)
     names = comfy.utils.unet_to_diffusers(config)
     device = comfy.model_management.get_torch_device()
@@ -134,7 +129,7 @@ def load_model(folder: Path = ASSETS, sampling: str = EPS) -> Any:
         model_params=comfy.utils.calculate_parameters(weights)
     )
     recipe = ShapesConfig(config)
-    recipe.latent_format = ShapesLatent(_config(folder, "vae"), folder)
+    recipe.latent_format = ShapesLatent(config_of(folder, "vae"), folder)
     recipe.set_inference_dtype(dtype, comfy.model_management.unet_manual_cast(dtype, device))
     model = _flow(recipe) if sampling == FLOW else comfy.model_base.BaseModel(recipe)
     regroup(model.diffusion_model, card["norm_num_groups"])
@@ -150,13 +145,13 @@ def _flow(recipe: ShapesConfig) -> Any:
 
 
 def is_shapes(model: Any) -> bool:
-    """Whether a MODEL is the embedded one."""
-    return isinstance(model.model.model_config, ShapesConfig)
+    """Whether a MODEL is the embedded one, by either network."""
+    return isinstance(model.model.latent_format, ShapesLatent)
 
 
 def load_vae(folder: Path = ASSETS) -> Any:
     """Return the autoencoder as a VAE."""
-    config, weights = _config(folder, "vae"), _weights(folder, "vae")
+    config, weights = config_of(folder, "vae"), weights_of(folder, "vae")
     widths = config["block_out_channels"]
     layout = {
         "double_z": True,
@@ -175,14 +170,25 @@ def load_vae(folder: Path = ASSETS) -> Any:
         return comfy.sd.VAE(sd=weights, config={"params": params})
 
 
-def load_clip(folder: Path = ASSETS) -> Any:
-    """Return the text encoder as a CLIP, with the host's own CLIP tokenizer."""
-    config, weights = _config(folder, "text_encoder"), _weights(folder, "text_encoder")
+def _text_weights(folder: Path, places: int) -> dict[str, Any]:
     # Newer versions of transformers leave the prefix out.
     full = lambda key: key if key.startswith("text_") else "text_model." + key
-    weights = {full(key): value for key, value in weights.items()}
+    weights = {full(key): value for key, value in weights_of(folder, "text_encoder").items()}
+    # The host adds all positions to a text: there must be as many as tokens.
+    weights[POSITIONS] = weights[POSITIONS][:places]
+    return weights
+
+
+def load_clip(folder: Path = ASSETS, places: int = CLIP_TEXT) -> Any:
+    """Return the text encoder as a CLIP, with the host's own CLIP tokenizer.
+
+    Arguments:
+        folder: as in `load`.
+        places: tokens that a text is padded to.
+    """
+    config, weights = config_of(folder, "text_encoder"), _text_weights(folder, places)
     width, classes = config["hidden_size"], comfy.sd1_clip
-    text_config = {**config, "eos_token_id": 49407}
+    text_config = {**config, "eos_token_id": 49407, "max_position_embeddings": places}
 
     class ShapesText(classes.SDClipModel):
         def __init__(self, **options: Any) -> None:
@@ -192,7 +198,7 @@ def load_clip(folder: Path = ASSETS) -> Any:
 
     class ShapesTokens(classes.SDTokenizer):
         def __init__(self, **options: Any) -> None:
-            super().__init__(embedding_size=width, **options)
+            super().__init__(embedding_size=width, max_length=places, **options)
 
     target = SimpleNamespace(
         params={"clip_model": ShapesText},

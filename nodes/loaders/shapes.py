@@ -29,6 +29,9 @@ class LoadShapes(io.ComfyNode):
                 "turbo",
                 "few steps",
                 "flow matching",
+                "flux",
+                "joint attention",
+                "mmdit",
             ),
             inputs=[
                 io.Combo.Input(
@@ -47,19 +50,32 @@ class LoadShapes(io.ComfyNode):
                     optional=True,
                     tooltip="eps: as it was trained, like Stable Diffusion. flow: the same network "
                     "in the coordinates of flow models such as SD3 and FLUX, without any training; "
-                    "for what only flow models do, and to try it.",
+                    "for what only flow models do, and to try it. Of the U-Net; the transformer is "
+                    "a flow model.",
+                ),
+                io.Combo.Input(
+                    "network",
+                    options=[shapes.UNET, shapes.TRANSFORMER],
+                    default=shapes.UNET,
+                    optional=True,
+                    tooltip="unet: built like Stable Diffusion 1. transformer: built like FLUX, "
+                    "with joint attention of text and image, and taught by the U-Net at CFG 4; it "
+                    "is used with CFG 1, without a LoRA.",
                 ),
             ],
             outputs=[
-                io.Model.Output(
-                    tooltip="The diffusion model, built like Stable Diffusion, for any sampler."
-                ),
+                io.Model.Output(tooltip="The diffusion model, for any sampler."),
                 io.Clip.Output(tooltip="The text encoder, for the stock CLIP Text Encode node."),
                 io.Vae.Output(tooltip="The autoencoder: 128x128 pixels to 16x16 latents and back."),
             ],
         )
 
     @classmethod
-    def execute(cls, lora: str = shapes.NO_LORA, sampling: str = shapes.EPS) -> io.NodeOutput:
+    def execute(
+        cls,
+        lora: str = shapes.NO_LORA,
+        sampling: str = shapes.EPS,
+        network: str = shapes.UNET,
+    ) -> io.NodeOutput:
         """Load the three parts."""
-        return io.NodeOutput(*shapes.load(lora=lora, sampling=sampling))
+        return io.NodeOutput(*shapes.load(lora=lora, sampling=sampling, network=network))

@@ -177,18 +177,25 @@ def test_three_objects_each_have_their_own_two_words_bound():
 def test_swapped_words_have_a_table_of_their_own_and_are_kept(tmp_path):
     image = {"shown": 1.0, "kept": 1.0, "moved": 0.01, "rest": 1.0, "drift": 0.0, "psnr": 40.0}
     other = {**image, "shown": 0.0, "drift": 0.02, "psnr": 50.0}
-    job = swaps.jobs("w", 8, ["Prompt-to-Prompt"])[0]
+    job = swaps.jobs(8, ["Prompt-to-Prompt"])[0]
     path, batch = tmp_path / "editing.json", {**job, "rows": [image, other]}
     records.write(path, [batch, {**batch, "settings": "others"}])
     assert editing.read(path, "w") == [batch]
     (line,) = swaps.table([batch])[2:]
     assert "| 50 ± 35 | 100 ± 0 | 0.010 | 100 ± 0 | 0.010 | 45.0 ± 5.0 | 5 | 2 |" in line
     text = page.page({}, "w", [batch])
-    assert "## One word of two objects swapped" in text
+    assert "## One word swapped" in text
     assert "## One word" not in page.page({}, "w")
+
+
+def test_of_captions_of_one_object_no_other_one_is_told():
+    job = swaps.jobs(8, ["Prompt-to-Prompt, joint attention"])[0]
+    images = [{"shown": 1.0, "kept": 1.0, "moved": 0.01, "psnr": db} for db in (40.0, 50.0)]
+    (line,) = swaps.table([{**job, "rows": images}])[2:]
+    assert "| 100 ± 0 | 100 ± 0 | 0.010 |  |  | 45.0 ± 5.0 | 3 | 2 |" in line
 
 
 def test_every_method_is_measured_on_every_swap():
     names = list(swaps.METHODS)
-    found = {(job["method"], job["swap"], job["seed"]) for job in swaps.jobs("w", 16, names)}
+    found = {(job["method"], job["swap"], job["seed"]) for job in swaps.jobs(16, names)}
     assert len(found) == len(names) * len(swaps.SWAPS) * 2

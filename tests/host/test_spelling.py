@@ -112,4 +112,4 @@ def test_shapes_knows_the_embeddings_folder(tmp_path, monkeypatch):
 
 
 def width():
-    return shapes._config(shapes.ASSETS, "text_encoder")["hidden_size"]
+    return shapes.config_of(shapes.ASSETS, "text_encoder")["hidden_size"]

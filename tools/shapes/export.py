@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from guidance_core.procedures import checkpoints
 from guidance_core.shapes import scenes
 from tools.shapes import (
+    joint,
     train_classifier,
     train_clip,
     train_detector,
@@ -67,10 +68,21 @@ def export_diffusion(checkpoint: Path, out: Path) -> None:
     ).save_pretrained(out / "scheduler")
 
 
+@torch.no_grad()
+def export_joint(checkpoint: Path, out: Path) -> None:
+    """Write the transformer, to which any vector of the text is what zero was in its training."""
+    model = joint.Joint()
+    checkpoints.resume(checkpoint, model=model)
+    model.net.time_text_embed.text_embedder.linear_1.weight.zero_()
+    model.net.half().save_pretrained(out / "transformer")
+
+
 def export_model(trained: Path, out: Path) -> None:
     """Write what has been trained of the model itself."""
     if (trained / "diffusion.pt").exists():
         export_diffusion(trained / "diffusion.pt", out)
+    if (trained / "joint.pt").exists():
+        export_joint(trained / "joint.pt", out)
     if (trained / "vae.pt").exists():
         write_vae(train_diffusion.load_vae(trained / "vae.pt"), out)
     if (trained / "decoder.pt").exists():

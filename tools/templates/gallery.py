@@ -564,6 +564,21 @@ EXAMPLES: dict[str, Example] = {
         "**Your model:** a CLIP of its own in *Load Guide: open_clip*, and *steps*, *cfg* and "
         "*scheduler* as in the run. Read fitting thresholds in the report.",
     ),
+    "swap-word-joint": Example(
+        69,
+        "Swap a word in a transformer",
+        "a big blue circle and a small green square",
+        "**Swap a word, keep the image, in a transformer (Prompt-to-Prompt).** *Load Shapes* loads "
+        "a flow transformer here, built like FLUX: words and image attend to each other in one "
+        "attention, and *Prompt-to-Prompt* edits what the image attends to, its words and "
+        "itself.\n\n"
+        "What is attended to is the source's until 0.4 of the run here; in U-Nets words keep "
+        "their places until 0.8. Its guidance is in its weights, as FLUX.1 dev's: CFG is 1.\n\n"
+        "**Try:** `cross_end` and `self_end` at 0, which is the new prompt alone with the same "
+        "seed; square in place of circle, in the prompt alone.\n\n"
+        "**Your model:** FLUX, SD3, Qwen-Image or Z-Image in place of *Load Shapes*, with its own "
+        "steps and CFG.",
+    ),
 }
 
 
