@@ -10,8 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import comfy.model_base
-import comfy.model_management
-import comfy.model_patcher
 import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
@@ -25,6 +23,7 @@ from .shapes_files import config_of, file_of, weights_of
 from .shapes_flow import FlowUNet
 from .shapes_joint import TEXT, load_transformer
 from .shapes_latent import ShapesLatent
+from .shapes_model import model_of
 
 NO_LORA, TURBO, THREE_OBJECTS = "none", "turbo", "three_objects"
 EPS, FLOW = "eps", "flow"
@@ -124,19 +123,14 @@ def load_model(folder: Path = ASSETS, sampling: str = EPS) -> Any:
     weights, card = weights_of(folder, "unet"), config_of(folder, "unet")
     config = unet_config(card)
     names = comfy.utils.unet_to_diffusers(config)
-    device = comfy.model_management.get_torch_device()
-    dtype = comfy.model_management.unet_dtype(
-        model_params=comfy.utils.calculate_parameters(weights)
-    )
-    recipe = ShapesConfig(config)
-    recipe.latent_format = ShapesLatent(config_of(folder, "vae"), folder)
-    recipe.set_inference_dtype(dtype, comfy.model_management.unet_manual_cast(dtype, device))
-    model = _flow(recipe) if sampling == FLOW else comfy.model_base.BaseModel(recipe)
-    regroup(model.diffusion_model, card["norm_num_groups"])
-    model.diffusion_model.load_state_dict({names[key]: value for key, value in weights.items()})
-    offload = comfy.model_management.unet_offload_device()
-    model.to(offload)
-    return comfy.model_patcher.ModelPatcher(model, load_device=device, offload_device=offload)
+    named = {names[key]: value for key, value in weights.items()}
+
+    def build(recipe: ShapesConfig) -> Any:
+        model = _flow(recipe) if sampling == FLOW else comfy.model_base.BaseModel(recipe)
+        regroup(model.diffusion_model, card["norm_num_groups"])
+        return model
+
+    return model_of(folder, ShapesConfig(config), named, build)
 
 
 def _flow(recipe: ShapesConfig) -> Any:

@@ -8,14 +8,11 @@ from typing import Any
 
 import comfy.model_base
 import comfy.model_detection
-import comfy.model_management
-import comfy.model_patcher
 import comfy.supported_models
-import comfy.utils
 from comfy.ldm.flux.model import FluxParams
 
 from .shapes_files import config_of, weights_of
-from .shapes_latent import ShapesLatent
+from .shapes_model import model_of
 
 PART = "transformer"
 # Tokens that it was trained with a text of, in place of CLIP's 77.
@@ -59,17 +56,6 @@ def load_transformer(folder: Path) -> Any:
     Raises:
         ValueError: a file is missing.
     """
-    weights = weights_of(folder, PART)
-    device = comfy.model_management.get_torch_device()
-    dtype = comfy.model_management.unet_dtype(
-        model_params=comfy.utils.calculate_parameters(weights)
-    )
+    named = comfy.model_detection.convert_diffusers_mmdit(weights_of(folder, PART))
     recipe = JointConfig(joint_config(config_of(folder, PART)))
-    recipe.latent_format = ShapesLatent(config_of(folder, "vae"), folder)
-    recipe.set_inference_dtype(dtype, comfy.model_management.unet_manual_cast(dtype, device))
-    model = comfy.model_base.Flux(recipe)
-    named = comfy.model_detection.convert_diffusers_mmdit(weights)
-    model.diffusion_model.load_state_dict(named)
-    offload = comfy.model_management.unet_offload_device()
-    model.to(offload)
-    return comfy.model_patcher.ModelPatcher(model, load_device=device, offload_device=offload)
+    return model_of(folder, recipe, named, comfy.model_base.Flux)
