@@ -28,6 +28,9 @@ from guidance_core.energies.style import Style
 from guidance_core.energies.text_direction import TextDirection
 from guidance_core.energies.weighted_sum import WeightedSum
 from guidance_core.procedures.inversion import invert
+from guidance_core.rules.backward import Backward
+from guidance_core.rules.forward import Forward
+from guidance_core.schedules import PercentWindow
 from guidance_core.shapes import scenes
 from guidance_core.types import Energy
 from tools.diffusers_host import LEVELS, Shapes, denoiser, guide_network
@@ -35,8 +38,14 @@ from tools.diffusers_host import LEVELS, Shapes, denoiser, guide_network
 SAMPLER_STEPS = 20
 STYLE_BLOCKS = (1, 2, 3)
 TRANSLATING = 1.5, 1.0  # of the structure, of the colours
-# DiffuseIT's weights of structure, text and range, over 1000; latents of Shapes are within 5.9.
-COEFFICIENTS, LIMIT, DIFFUSING = (1.0, 2.0, 0.2), 6.0, 1.25
+# Weights of structure, text and range: DiffuseIT's over 1000, the first two doubled; latents of
+# Shapes are within 5.9.
+COEFFICIENTS, LIMIT = (2.0, 4.0, 0.2), 6.0
+# Of Rule: Forward by all of it, and of Rule: Backward by the sentences alone, with its steps.
+DIFFUSING = PercentWindow(curve="linear_down", value=4.0)
+SAYING_TOO, SAYING_TOO_STEPS = PercentWindow(end_percent=0.6, value=0.5), 4
+# From here the noise of the image itself is taken: steps, and how far up the noise levels.
+DIFFUSED = 60, 0.8
 
 
 def coloured(make: Callable[[Shapes, Tensor], Energy], strength: float = STRENGTH) -> Ask:
@@ -78,7 +87,17 @@ def translated(model: Shapes, seed: int, batch: int) -> Asked:
 
 
 def diffuseit(model: Shapes, seed: int, batch: int) -> Asked:
-    """A scene in the colour of another by sentences, with DiffuseIT's whole loss."""
+    """A scene in the colour of another by sentences, with DiffuseIT's whole loss.
+
+    From the scene's own noise.
+    """
+    source = scenes.render(scenes_of(seed, batch, count=1))
+    noise = noise_of(model, source, *DIFFUSED)
+    return replace(diffuseit_drawn(model, seed, batch), start=None, noise=noise)
+
+
+def diffuseit_drawn(model: Shapes, seed: int, batch: int) -> Asked:
+    """The same from noise that is drawn, as published."""
     scenes_there = scenes_of(seed, batch, count=1)
     wanted = [scene.items[0].colour for scene in scenes_of(1000 + seed, batch, count=1)]
     recoloured = [
@@ -99,14 +118,25 @@ def diffuseit(model: Shapes, seed: int, batch: int) -> Asked:
             "palette distance": palette_distance(images, target),
         }
 
-    rules = forward(WeightedSum(tuple(parts)), DIFFUSING)
+    rules = [
+        Forward(WeightedSum(tuple(parts)), DIFFUSING),
+        Backward(direction, SAYING_TOO, steps=SAYING_TOO_STEPS, optimiser="polyak"),
+    ]
     return Asked(rules, figures_of, start=source, before=source)
 
 
-def noise_of(model: Shapes, images: Tensor, steps: int) -> Tensor:
-    """The noise from which the empty prompt generates these images."""
-    sigmas, states = LEVELS.normal(steps).to(model.device), model.encode([""])
+def noise_of(model: Shapes, images: Tensor, steps: int, denoise: float = 1.0) -> Tensor:
+    """The noise from which the empty prompt generates these images.
+
+    Arguments:
+        model: Shapes.
+        images: (B, 3, 128, 128) in [0, 1].
+        steps: of the sampler that begins at it.
+        denoise: how far up the noise levels it lies.
+    """
+    whole, states = LEVELS.normal(int(steps / denoise)), model.encode([""])
     plain, latents = denoiser(model, states, states, 1.0), model.latents(images)
+    sigmas = whole[-(steps + 1) :].to(model.device)
     with torch.no_grad():
         return invert(plain, latents, sigmas, torch.ones_like, iterations=2).states[0]
 

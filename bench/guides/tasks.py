@@ -7,12 +7,16 @@ from functools import partial
 
 from bench.guides.appearance import (
     COEFFICIENTS,
+    DIFFUSED,
     DIFFUSING,
     LIMIT,
     SAMPLER_STEPS,
+    SAYING_TOO,
+    SAYING_TOO_STEPS,
     TRANSLATING,
     coloured,
     diffuseit,
+    diffuseit_drawn,
     halved,
     style,
     translated,
@@ -43,8 +47,9 @@ GUIDED = Settings(steps=SAMPLER_STEPS, eta=1.0)
 PLACED = replace(GUIDED, recurrences=4, end_percent=0.4)
 BOXED = replace(GUIDED, recurrences=3, end_percent=0.4)
 SAID = Settings(steps=100, eta=1.0, decoder="fitted")
-# From 60 % of the noise; the first step, which begins there, is taken ten times.
-TRANSLATED = Settings(steps=60, denoise=0.6, recurrences=10, end_percent=0.41, decoder="fitted")
+TRANSLATED = Settings(steps=DIFFUSED[0], denoise=DIFFUSED[1], decoder="fitted")
+# From 70 % of the noise; the first step, which begins there, is taken ten times.
+TRANSLATED_DRAWN = replace(TRANSLATED, denoise=0.7, recurrences=10, end_percent=0.31)
 IMAGE_TO_IMAGE = Settings(steps=6, denoise=0.3)
 
 
@@ -55,6 +60,12 @@ def _falling(window: PercentWindow) -> str:
 RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
 POLYAK = f"Measurement, Backward relative 1, {POLYAK_STEPS} polyak steps, to the end"
 TO_THE_END = f"Forward relative {STRENGTH:g}, to the end"
+SUM = "a sum of {:g}, {:g} and {:g}".format(*COEFFICIENTS)
+DIFFUSES = (
+    f"Structure diffuseit, Text Direction and Range {LIMIT:g} in {SUM}, {_falling(DIFFUSING)}; "
+    f"Text Direction, Backward relative {SAYING_TOO.value:g} until {SAYING_TOO.end_percent:.0%}, "
+    f"{SAYING_TOO_STEPS} polyak steps"
+)
 BOXES = "75 % hold an object of the shape with IoU 0.5"
 PLACE = _falling(PLACING)
 A_LABEL, MOST = "one of nine colours and shapes, with an empty prompt, ", "75 % show it"
@@ -62,6 +73,19 @@ A_LABEL, MOST = "one of nine colours and shapes, with an empty prompt, ", "75 % 
 
 def _restoration(name: str, asks: str, ask: Ask, recipe: str = POLYAK) -> Task:
     return Task(name, asks, recipe, RESTORED, gained, ask, IMAGE_TO_IMAGE)
+
+
+def _diffuseit(name: str, begins: str, ask: Ask, settings: Settings) -> Task:
+    return Task(
+        name,
+        f"one scene in another colour, by sentences (DiffuseIT), {begins}",
+        DIFFUSES,
+        "contour IoU 0.75 (median), palette distance halved (mean)",
+        lambda before, after: halved(before, after) and bool(after["contour IoU"].median() >= 0.75),
+        ask,
+        settings,
+        ("vit", "open_clip", "fast_decoder"),
+    )
 
 
 def _sentence(
@@ -162,17 +186,8 @@ TASKS = (
         Settings(steps=20),
         ("segmenter",),
     ),
-    Task(
-        "diffuseit",
-        "one scene in another colour, by sentences (DiffuseIT)",
-        "Structure diffuseit, Text Direction and Range {:g} in a sum of {:g}, {:g} and {:g}, "
-        "Forward relative {:g}, to the end".format(LIMIT, *COEFFICIENTS, DIFFUSING),
-        "contour IoU 0.75 (median), palette distance halved (mean)",
-        lambda before, after: halved(before, after) and bool(after["contour IoU"].median() >= 0.75),
-        diffuseit,
-        TRANSLATED,
-        ("vit", "open_clip", "fast_decoder"),
-    ),
+    _diffuseit("diffuseit", "from its own noise (Invert)", diffuseit, TRANSLATED),
+    _diffuseit("diffuseit, drawn", "from drawn noise", diffuseit_drawn, TRANSLATED_DRAWN),
     _sentence("sentence", SAYING, SAID, least=0.6),
     _sentence(
         "sentence, restarted", TRYING, replace(SAID, tries=3), ", tried again where it fails"

@@ -305,3 +305,9 @@ def test_the_classifier_of_noisy_latents_of_shapes_knows_more_than_the_commoner_
     right, often = evaluate.under_noise(diffusers_host.load(device="cpu"), path, 64)
     assert right[0] > 0.97  # at sigma 0.3
     assert min(right[1], right[2] + 0.05) > often + 0.15
+
+
+def test_to_the_vit_of_shapes_structure_is_shape_and_not_colour() -> None:
+    colour, shape = evaluate.structure_costs(diffusers_host.WEIGHTS / "vit.safetensors", 64)
+    assert shape > 0.03
+    assert abs(colour) < 0.1 * shape

@@ -22,6 +22,7 @@ from tools.shapes import (
     train_diffusion,
     train_lora,
     train_noisy_classifier,
+    train_vit,
 )
 from tools.shapes.blends import Blend
 from tools.shapes.latents import FARTHEST, WINDOW, Latents, generator_of
@@ -276,6 +277,40 @@ def test_a_moved_latent_is_nearly_that_of_the_moved_scene_and_stays_inside() -> 
         assert float(apart.min()) < 0.02
         places.add(int(apart.argmin()))
     assert len(places) > len(inside) / 3
+
+
+def test_the_vit_is_told_what_each_patch_holds_and_the_same_in_other_colours() -> None:
+    images, _, parts, pixels = train_vit.batch(3, 4)
+    assert images.shape == (8, 3, 64, 64)
+    torch.testing.assert_close(parts[:4], parts[4:])
+    torch.testing.assert_close(pixels.mean(2), parts.sum(2))
+    scene = scenes.Scene((scenes.Item("square", "red", "big", 48.0, 80.0, 16.0),))
+    parts, pixels = train_vit.covered(scene)
+    inside = scenes.inside(scene.items[0]).float()
+    column, row = 48 // 16, 80 // 16
+    there = inside[row * 16 : row * 16 + 16, column * 16 : column * 16 + 16]
+    patch = row * 8 + column
+    assert parts[patch].tolist() == pytest.approx([0, float(there.mean()), 0])
+    halves = there.reshape(8, 2, 8, 2).mean((1, 3))
+    torch.testing.assert_close(pixels[patch], halves.flatten())
+
+
+def test_colours_share_nothing_of_keys_that_do_not_see_them() -> None:
+    keys = torch.randn(4096, 3, 5, generator=torch.Generator().manual_seed(0))
+    assert train_vit.share_of_colours(keys, keys) == 0
+    unrelated = torch.randn(4096, 3, 5, generator=torch.Generator().manual_seed(1))
+    assert float(train_vit.share_of_colours(keys, unrelated)) == pytest.approx(1, abs=0.03)
+
+
+def test_keys_are_asked_by_their_direction_alone() -> None:
+    torch.manual_seed(0)
+    net = train_vit.Pupil()
+    _, parts, mask, keys = net(torch.rand(2, 3, 64, 64))
+    torch.testing.assert_close(keys.norm(dim=2), torch.ones(2, 65))
+    unit = net.parts.weight / net.parts.weight.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(parts, train_vit.SCALE * keys[:, 1:] @ unit.T)
+    assert mask.shape == (2, 64, 64)
+    assert mask.abs().max() <= train_vit.SCALE
 
 
 def test_most_crowded_scenes_have_three_unlike_objects_inside_the_image() -> None:

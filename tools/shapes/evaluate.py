@@ -8,7 +8,8 @@ The oracle judges; 20 Euler steps and CFG 4 for captions, CFG 1 for the empty pr
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from tqdm import tqdm
 
+from guidance_core.energies.structure import Structure
 from guidance_core.networks import (
     classifier,
     clip,
@@ -29,6 +31,7 @@ from guidance_core.networks import (
 )
 from guidance_core.procedures.inversion import psnr
 from guidance_core.shapes import oracle, scenes
+from guidance_core.types import Estimate
 from tools import diffusers_host
 from tools.shapes import (
     joint,
@@ -197,6 +200,36 @@ def boxed(path: Path, count: int) -> float:
     return sum(right) / len(right)
 
 
+@torch.no_grad()
+def structure_costs(path: Path, count: int) -> tuple[float, float]:
+    """What other colours and other shapes cost *Energy: Structure*, above the scene itself.
+
+    The mean over unseen scenes of one object, `diffuseit`.
+    """
+    some, network = scenes_from(85_000_000, count, 1), vit.load(path)
+    energy = Structure(network, scenes.render(some))
+
+    def cost(**words: dict[str, str]) -> float:
+        drawn = []
+        for scene in some:
+            (item,) = scene.items
+            other = {name: after[getattr(item, name)] for name, after in words.items()}
+            drawn.append(scenes.Scene((replace(item, **other),)))
+        images = scenes.render(drawn)
+        return float(energy(Estimate(images, torch.zeros(count), lambda x0: x0)).mean())
+
+    itself = cost()
+    return cost(colour=_following(scenes.PALETTE)) - itself, (
+        cost(shape=_following(scenes.SHAPES)) - itself
+    )
+
+
+def _following(words: Iterable[str]) -> dict[str, str]:
+    """Each word's successor, the first one's for the last."""
+    names = list(words)
+    return dict(zip(names, names[1:] + names[:1], strict=True))
+
+
 def main() -> None:
     """Measure and write assets/shapes/README.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -247,6 +280,9 @@ def main() -> None:
         ),
         "... of two objects, of 1296 captions": f"{named(sentences, 256, 2):.1%}",
     }
+    figures["ViT, energy of structure of another colour, of another shape (of unseen scenes)"] = (
+        "{:.4f}, {:.4f}".format(*structure_costs(eyes, 256))
+    )
     if args.trained_on:
         figures["training"] = args.trained_on
     parts = {
