@@ -278,12 +278,16 @@ EXAMPLES: dict[str, Example] = {
         "Translate by a sentence",
         "a big yellow triangle",
         "**What one sentence says, turned into what another says, in the same layout "
-        "(DiffuseIT).** The image is sampled again from 60 % of the noise, without a prompt. "
-        "*Energy: Structure* holds its layout by a ViT, *Energy: Text Direction* changes what "
-        "differs between the sentences, *Energy: Range* keeps colours from burning, with the "
-        "published weights. The first step is taken ten times.\n\n"
+        "(DiffuseIT).** *Invert* finds the noise that the image comes from, and from 80 % of it "
+        "the image is sampled again, without a prompt. *Energy: Structure* holds its layout by a "
+        "ViT, *Energy: Text Direction* changes what differs between the sentences, *Energy: Range* "
+        "keeps colours from burning: together by *Rule: Forward*, less and less; the sentences by "
+        "*Rule: Backward* as well.\n\n"
+        "As published the noise is drawn: add it in *SamplerCustom*, from *The image*'s latent, "
+        "and take the first step ten times by *Recurrent Sampler*. That turns fewer images.\n\n"
         "**Try:** another colour in both places; `appearance` of a second image in a second "
-        "*Energy: Structure*, in place of the sentences; less noise, which keeps more.\n\n"
+        "*Energy: Structure*, in place of the sentences; less noise in both places, which keeps "
+        "more.\n\n"
         "For an image of your own: *Load Image* and *VAE Encode* in place of the first sampler, "
         "a DINO and an OpenCLIP network, 8 cutouts.",
     ),
