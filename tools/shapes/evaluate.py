@@ -218,10 +218,9 @@ def structure_costs(path: Path, count: int) -> tuple[float, float]:
         images = scenes.render(drawn)
         return float(energy(Estimate(images, torch.zeros(count), lambda x0: x0)).mean())
 
+    colours, shapes = _following(scenes.PALETTE), _following(scenes.SHAPES)
     itself = cost()
-    return cost(colour=_following(scenes.PALETTE)) - itself, (
-        cost(shape=_following(scenes.SHAPES)) - itself
-    )
+    return cost(colour=colours) - itself, cost(shape=shapes) - itself
 
 
 def _following(words: Iterable[str]) -> dict[str, str]:
