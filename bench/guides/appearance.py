@@ -43,7 +43,7 @@ TRANSLATING = 1.5, 1.0  # of the structure, of the colours
 COEFFICIENTS, LIMIT = (2.0, 4.0, 0.2), 6.0
 # Of Rule: Forward by all of it, and of Rule: Backward by the sentences alone, with its steps.
 DIFFUSING = PercentWindow(curve="linear_down", value=4.0)
-SAYING_TOO, SAYING_TOO_STEPS = PercentWindow(end_percent=0.6, value=0.5), 4
+SAYING_TOO, SAYING_TOO_STEPS = PercentWindow(curve="linear_down", value=0.8), 4
 # From here the noise of the image itself is taken: steps, and how far up the noise levels.
 DIFFUSED = 60, 0.8
 

@@ -53,8 +53,8 @@ TRANSLATED_DRAWN = replace(TRANSLATED, denoise=0.7, recurrences=10, end_percent=
 IMAGE_TO_IMAGE = Settings(steps=6, denoise=0.3)
 
 
-def _falling(window: PercentWindow) -> str:
-    return f"Forward relative, falling from {window.value:g} to 0 at {window.end_percent:g}"
+def _falling(window: PercentWindow, rule: str = "Forward") -> str:
+    return f"{rule} relative, falling from {window.value:g} to 0 at {window.end_percent:g}"
 
 
 RESTORED = "PSNR 3 dB higher (mean), consistency with the measurement 40 dB (median)"
@@ -63,8 +63,7 @@ TO_THE_END = f"Forward relative {STRENGTH:g}, to the end"
 SUM = "a sum of {:g}, {:g} and {:g}".format(*COEFFICIENTS)
 DIFFUSES = (
     f"Structure diffuseit, Text Direction and Range {LIMIT:g} in {SUM}, {_falling(DIFFUSING)}; "
-    f"Text Direction, Backward relative {SAYING_TOO.value:g} until {SAYING_TOO.end_percent:.0%}, "
-    f"{SAYING_TOO_STEPS} polyak steps"
+    f"Text Direction, {_falling(SAYING_TOO, 'Backward')}, {SAYING_TOO_STEPS} polyak steps"
 )
 BOXES = "75 % hold an object of the shape with IoU 0.5"
 PLACE = _falling(PLACING)

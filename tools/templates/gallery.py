@@ -278,17 +278,13 @@ EXAMPLES: dict[str, Example] = {
         "Translate by a sentence",
         "a big yellow triangle",
         "**What one sentence says, turned into what another says, in the same layout "
-        "(DiffuseIT).** *Invert* finds the noise that the image comes from, and from 80 % of it "
-        "the image is sampled again, without a prompt. *Energy: Structure* holds its layout by a "
-        "ViT, *Energy: Text Direction* changes what differs between the sentences, *Energy: Range* "
-        "keeps colours from burning: together by *Rule: Forward*, less and less; the sentences by "
-        "*Rule: Backward* as well.\n\n"
-        "As published the noise is drawn: let the second sampler add it to the first one's latent, "
-        "and take the first step ten times by *Recurrent Sampler*. Either turns about 36 of 64 "
-        "images; this one keeps shapes better.\n\n"
+        "(DiffuseIT).** From 80 % of its own noise the image is sampled again, without a prompt. "
+        "*Energy: Structure* holds its layout by a ViT, *Energy: Text Direction* changes what "
+        "differs between the sentences, *Energy: Range* keeps colours from burning. Strongly at "
+        "first: the colour is decided while there is much noise.\n\n"
         "**Try:** another colour in both places; `appearance` of a second image in a second "
-        "*Energy: Structure*, in place of the sentences; less noise in both places, which keeps "
-        "more.\n\n"
+        "*Energy: Structure*, in place of the sentences; *Recurrent Sampler* from drawn noise, as "
+        "published.\n\n"
         "For an image of your own: *Load Image* and *VAE Encode* in place of the first sampler, "
         "a DINO and an OpenCLIP network, 8 cutouts.",
     ),
