@@ -284,11 +284,12 @@ def test_the_vit_is_told_what_each_patch_holds_and_the_same_in_other_colours() -
     assert images.shape == (8, 3, 64, 64)
     torch.testing.assert_close(parts[:4], parts[4:])
     torch.testing.assert_close(pixels.mean(2), parts.sum(2))
-    scene = scenes.Scene((scenes.Item("square", "red", "big", 48.0, 80.0, 16.0),))
+    scene = scenes.Scene((scenes.Item("square", "red", "big", 44.0, 80.0, 16.0),))
     parts, pixels = train_vit.covered(scene)
     inside = scenes.inside(scene.items[0]).float()
     column, row = 48 // 16, 80 // 16
     there = inside[row * 16 : row * 16 + 16, column * 16 : column * 16 + 16]
+    assert not torch.equal(there, there.T)
     patch = row * 8 + column
     assert parts[patch].tolist() == pytest.approx([0, float(there.mean()), 0])
     halves = there.reshape(8, 2, 8, 2).mean((1, 3))
